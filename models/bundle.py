@@ -1,0 +1,159 @@
+"""Bundles: a trained model as a folder (`model.keras`, `card.json`), loaded once per process and called in blocks.
+
+Chips are uint8; scaling, softmax and calibration are part of the graph, so that nothing outside has to know of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.cards import Card, read_card
+from models.runtime import Device, configure_tensorflow
+from schemas.errors import BundleError
+
+BUNDLES = Path(__file__).parent / "bundles"
+
+# Every call has this many rows, the last one padded: one shape is compiled once, and a chip's result cannot depend on
+# how many others came with it.
+BLOCK = 64
+
+
+def bundle_names() -> list[str]:
+    """Names of the bundles that come with facelog, sorted."""
+    return sorted(card.parent.name for card in BUNDLES.glob("*/card.json"))
+
+
+def bundle_path(name_or_path: str | Path) -> Path:
+    """Folder of a bundle, given by the name of one of ours or as a path.
+
+    Raises:
+      BundleError: there is no such bundle.
+    """
+    for folder in (BUNDLES / name_or_path, Path(name_or_path)):
+        if (folder / "card.json").is_file():
+            return folder.resolve()
+    known = ", ".join(bundle_names()) or "none"
+    raise BundleError(
+        f"There is no model bundle {str(name_or_path)!r}: neither a folder with a card.json nor one of {known}."
+    )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Bundle:
+    """A loaded model.
+
+    Attributes:
+      card: its model card.
+      path: its folder.
+      call: uint8 chips [BLOCK, size, size, channels] → named outputs, each with BLOCK rows.
+    """
+
+    card: Card
+    path: Path
+    call: Callable[[Any], dict[str, Any]] = dataclasses.field(repr=False)
+
+    @property
+    def sha256(self) -> str:
+        """Checksum of model.keras, 64 hex digits."""
+        return self.card.sha256
+
+    def predict(self, chips: np.ndarray) -> dict[str, np.ndarray]:
+        """Attributes of each chip.
+
+        Args:
+          chips: [n, size, size] for grey models, [n, size, size, 3] for RGB; uint8. n may be 0.
+
+        Returns:
+          All float32. Emotion: {"emotion": [n, 7]}, calibrated probabilities in the order of
+          `schemas.tables.EMOTIONS`. Age and gender: {"age": [n], "age_std": [n]} in years, age ± 1.2816·age_std being
+          an interval that holds 80 %, and {"gender_female": [n]}, a calibrated probability.
+
+        Raises:
+          BundleError: the chips are not of the model's size, channels or type.
+        """
+        geometry = self.card.geometry
+        shape = (geometry.size, geometry.size, 1 if geometry.channels == "grey" else 3)
+        images = chips[..., None] if geometry.channels == "grey" else chips
+        if images.shape[1:] != shape or images.dtype != np.uint8:
+            raise BundleError(
+                f"Model {self.card.name} takes uint8 chips {shape}, not {images.dtype} {images.shape[1:]}."
+            )
+        blocks: list[dict[str, np.ndarray]] = []
+        for start in range(0, max(len(images), 1), BLOCK):
+            part = images[start : start + BLOCK]
+            padded = np.zeros((BLOCK, *shape), np.uint8)
+            padded[: len(part)] = part
+            blocks.append({name: value.numpy()[: len(part)] for name, value in self.call(padded).items()})
+        return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+
+
+def load_bundle(name_or_path: str | Path, *, device: Device = "cpu") -> Bundle:
+    """Load a bundle; once per process, later calls return the same.
+
+    Args:
+      name_or_path: name of one of ours (`bundle_names`) or a folder.
+      device: see `models.runtime.configure_tensorflow`.
+
+    Raises:
+      BundleError: it is missing, damaged (the checksum differs) or does not load; or the device is not there.
+    """
+    return _load(bundle_path(name_or_path), device)
+
+
+@functools.lru_cache(maxsize=8)
+def _load(folder: Path, device: Device) -> Bundle:
+    card, weights = read_card(folder), folder / "model.keras"
+    try:
+        found = hashlib.sha256(weights.read_bytes()).hexdigest()
+    except OSError as error:
+        raise BundleError(f"Bundle {card.name} cannot be read: {weights} ({error.strerror}).") from error
+    if found != card.sha256:
+        raise BundleError(
+            f"Bundle {card.name} is damaged: sha256 of {weights} is {found[:12]}…, its card says {card.sha256[:12]}…. "
+            "Install facelog again, or export the bundle again."
+        )
+    tf = configure_tensorflow(device)
+    import keras
+
+    try:
+        model = keras.saving.load_model(weights, compile=False)
+    except (ValueError, TypeError, OSError) as error:
+        raise BundleError(f"Bundle {card.name} does not load: {weights}: {error}") from error
+    bundle = Bundle(card, folder, _compile(tf, model, card))
+    bundle.predict(np.zeros((1, *model.input_shape[1:3], *((3,) if card.geometry.channels == "rgb" else ())), np.uint8))
+    return bundle
+
+
+def _compile(tf: Any, model: Any, card: Card) -> Callable[[Any], dict[str, Any]]:
+    """The model with its calibration as one compiled function over a block."""
+    calibration = card.calibration
+
+    @tf.function(input_signature=[tf.TensorSpec((BLOCK, *model.input_shape[1:]), tf.uint8)], autograph=False)
+    def call(chips: Any) -> dict[str, Any]:
+        outputs = model(tf.cast(chips, tf.float32), training=False)
+        if card.task == "emotion":
+            return {"emotion": tf.nn.softmax(outputs / calibration.temperature)}
+        age, age_std = age_moments(tf, outputs["age"])
+        return {
+            "age": age,
+            "age_std": age_std * calibration.age_std_scale,
+            "gender_female": tf.sigmoid(outputs["gender"][:, 0] / calibration.temperature),
+        }
+
+    return call
+
+
+def age_moments(tf: Any, logits: Any) -> tuple[Any, Any]:
+    """Mean and standard deviation in years, [n] each, of the distributions over 0, 1, 2 … years of logits [n, a]."""
+    years = tf.range(logits.shape[-1], dtype=tf.float32)
+    probabilities = tf.nn.softmax(logits)
+    mean = tf.reduce_sum(probabilities * years, axis=1)
+    variance = tf.reduce_sum(probabilities * (years - mean[:, None]) ** 2, axis=1)
+    return mean, tf.sqrt(variance)

@@ -1,0 +1,115 @@
+"""Crop geometry: the one definition of how a face in a picture becomes a network's input, for training and pipeline.
+
+Coordinates are (x, y) in pixels with pixel centres at whole numbers, as in dlib and OpenCV; only a geometry's own
+points are fractions of the chip, whose edges are 0 and 1.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Literal
+
+import cv2
+import numpy as np
+
+Point = tuple[float, float]
+
+# Beyond this a chip pixel is the mean of 64 × 64 picture pixels, a face of 2,000 pixels; only degenerate landmarks ask
+# for more, and the memory for the oversampled chip stays bounded.
+_MAX_OVERSAMPLING = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class ChipGeometry:
+    """Size of a chip, its channels, and where in it the five landmarks lie.
+
+    Attributes:
+      size: width and height in pixels.
+      points: the five landmarks in the order of `models.landmarks`, as fractions of the chip's width and height.
+      channels: "grey" (cut from the luma plane as it is) or "rgb".
+    """
+
+    size: int
+    points: tuple[Point, Point, Point, Point, Point]
+    channels: Literal["grey", "rgb"]
+
+    def targets(self) -> np.ndarray:
+        """The points in chip pixels, [5, 2] float64."""
+        return np.asarray(self.points, np.float64) * self.size - 0.5
+
+    def padded(self, margin: float) -> ChipGeometry:
+        """The same scale of face in a larger chip: `margin` times the size more on each side (training cuts these)."""
+        border = round(self.size * margin)
+        size = self.size + 2 * border
+        points = tuple(((x * self.size + border) / size, (y * self.size + border) / size) for x, y in self.points)
+        return ChipGeometry(size, points, self.channels)  # type: ignore[arg-type]
+
+
+# Medians of dlib's landmarks over 600 pictures each, made symmetric (`python -m training geometry` measures them).
+# FER2013 (48 × 48): the faces of its pictures scatter around these points by 0.07 of the width.
+EMOTION = ChipGeometry(
+    size=48,
+    points=((0.760, 0.394), (0.615, 0.403), (0.240, 0.394), (0.385, 0.403), (0.500, 0.667)),
+    channels="grey",
+)
+# Between UTKFace (outer corners 0.545 of the width apart) and FairFace (0.505): neither loses more than its rim.
+AGE_GENDER = ChipGeometry(
+    size=64,
+    points=((0.763, 0.305), (0.612, 0.316), (0.237, 0.305), (0.388, 0.316), (0.500, 0.589)),
+    channels="rgb",
+)
+
+
+def align(landmarks: np.ndarray, geometry: ChipGeometry) -> np.ndarray:
+    """Least-squares similarity transforms (turn, scale, shift; no reflection) from picture to chip.
+
+    Points are taken as complex numbers, where a similarity is z → a·z + b and its least squares have a closed form: the
+    optimum of Umeyama (TPAMI 1991) for two dimensions.
+
+    Args:
+      landmarks: [n, 5, 2], pixels of the picture.
+      geometry: where the landmarks shall lie.
+
+    Returns:
+      [n, 2, 3] float32, as OpenCV's warpAffine takes them. Landmarks that all coincide give scale 0.
+    """
+    source = np.ascontiguousarray(landmarks, np.float64).view(np.complex128)[..., 0]
+    target = geometry.targets().view(np.complex128)[..., 0]
+    source_mean, target_mean = source.mean(axis=1, keepdims=True), target.mean()
+    centred = source - source_mean
+    spread = np.maximum((np.abs(centred) ** 2).sum(axis=1), np.finfo(np.float64).tiny)
+    a = (np.conj(centred) * (target - target_mean)).sum(axis=1) / spread
+    b = target_mean - a * source_mean[:, 0]
+    rows = np.stack([a.real, -a.imag, b.real, a.imag, a.real, b.imag], axis=1)
+    return rows.reshape(-1, 2, 3).astype(np.float32)
+
+
+def scale_of(transforms: np.ndarray) -> np.ndarray:
+    """Chip pixels per picture pixel of each similarity transform [n, 2, 3]; [n] float32."""
+    return np.hypot(transforms[:, 0, 0], transforms[:, 1, 0])
+
+
+def cut_chip(image: np.ndarray, transform: np.ndarray, size: int) -> np.ndarray:
+    """Cut one aligned chip.
+
+    A face larger than the chip is first warped to a chip 2, 4, 8 … times as large, at no less than its own resolution,
+    and then averaged down: bilinear sampling alone would skip pixels and alias. What lies outside the picture repeats
+    its nearest pixel, for a black wedge is an edge that no training picture of ours has at the face.
+
+    Args:
+      image: [H, W] or [H, W, 3] uint8.
+      transform: [2, 3], from `align`.
+      size: width and height of the chip in pixels.
+
+    Returns:
+      [size, size] or [size, size, 3] uint8.
+    """
+    scale = math.hypot(transform[0, 0], transform[1, 0])
+    wanted = math.ceil(math.log2(1 / scale)) if 0 < scale < 1 else 0
+    oversampling = min(2**wanted, _MAX_OVERSAMPLING)
+    matrix = np.asarray(transform, np.float64) * oversampling
+    matrix[:, 2] += (oversampling - 1) / 2  # pixel centres: (x + ½)·k − ½
+    large = (size * oversampling, size * oversampling)
+    chip = cv2.warpAffine(image, matrix, large, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return chip if oversampling == 1 else cv2.resize(chip, (size, size), interpolation=cv2.INTER_AREA)

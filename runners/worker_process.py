@@ -1,0 +1,133 @@
+"""A worker process as its supervisor sees it: started, given tasks, timed, listened to, killed."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import multiprocessing
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from multiprocessing import connection, resource_tracker
+
+from runners import worker
+
+_SPAWN = multiprocessing.get_context("spawn")  # what is forked off a process with TensorFlow's threads may hang
+
+_START_SECONDS = 300.0  # Beam's import takes 2–3 s here, TensorFlow and models come on top; more than this is a hang
+_DYING_SECONDS = 5.0  # between the end of the pipe and the end of the process
+_PRINTED_BYTES = 2000
+
+# The processes are the parallelism: N workers with a thread per core each would be N × cores threads.
+_ONE_THREAD = {
+    name: "1"
+    for name in (
+        "OMP_NUM_THREADS",  # Arrow's thread pool goes by it, too
+        "OPENBLAS_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "TF_NUM_INTRAOP_THREADS",
+        "TF_NUM_INTEROP_THREADS",
+    )
+}
+
+
+class WorkerProcess:
+    """One worker, from its start to its end.
+
+    Attributes:
+      process: with its exit code and a sentinel to wait for.
+      connection: its messages come from here (`runners.worker` lists them).
+      ready: it waits for a task.
+      base_rss_mb: resident memory when it was ready for the first time, MB; 0 before.
+      limit_seconds: for its start or its task.
+      deadline: the same on the clock of `time.monotonic`; infinite while it waits for a task.
+    """
+
+    def __init__(self, program: bytes) -> None:
+        """Start it; returns at once, while it imports.
+
+        Args:
+          program: pickled (transform_factory, worker_init).
+        """
+        self.ready = False
+        self.base_rss_mb = 0.0
+        self._start_clock(_START_SECONDS)
+        self._output = tempfile.TemporaryFile("a+b", buffering=0)  # noqa: SIM115 (closed in `kill`)
+        self.connection, theirs = _SPAWN.Pipe()
+        # Spawn hands over a Connection together with its descriptor, whatever that is; a plain file it does not.
+        output = connection.Connection(os.dup(self._output.fileno()), readable=False)
+        level = logging.getLogger().getEffectiveLevel()
+        # A daemon is ended with this process should `kill` not be reached.
+        self.process = _SPAWN.Process(target=worker.main, args=(theirs, output, program, level), daemon=True)
+        with _spawning():
+            self.process.start()
+        theirs.close()  # else the worker's death would not be the end of the pipe
+        output.close()
+
+    def set_ready(self, rss_mb: float) -> None:
+        """It said that it waits for a task."""
+        self.ready, self.deadline = True, math.inf
+        self.base_rss_mb = self.base_rss_mb or rss_mb
+
+    def give(self, payload: object, limit_seconds: float) -> None:
+        """Send it a task; it must be ready."""
+        self._output.truncate(0)  # what it prints belongs to the task that it is at
+        self.ready = False
+        self._start_clock(limit_seconds)
+        with contextlib.suppress(OSError):  # it has just died: seen, and counted, at the end of its pipe
+            self.connection.send(payload)
+
+    def finish(self) -> float:
+        """Its task is over, and it makes itself ready again; returns the seconds that the task took."""
+        seconds = time.monotonic() - self._since
+        self._start_clock(_START_SECONDS)
+        return seconds
+
+    def _start_clock(self, limit_seconds: float) -> None:
+        self._since, self.limit_seconds = time.monotonic(), limit_seconds
+        self.deadline = self._since + limit_seconds
+
+    def how_it_died(self) -> str:
+        """Such as "was killed by SIGSEGV"; its pipe has ended."""
+        self.process.join(_DYING_SECONDS)
+        code = self.process.exitcode
+        if code is None:
+            return "closed its pipe"
+        if code >= 0:
+            return f"ended with exit status {code}"
+        name = signal.Signals(-code).name
+        return f"was killed by {name}" + (" (out of memory, or kill -9)" if -code == signal.SIGKILL else "")
+
+    def printed(self) -> str:
+        """The end of what it wrote to standard output and error since it was given its task."""
+        size = self._output.seek(0, os.SEEK_END)
+        self._output.seek(max(0, size - _PRINTED_BYTES))
+        return self._output.read().decode(errors="replace").strip()
+
+    def kill(self) -> None:
+        """End it, whatever it is at."""
+        self.process.kill()
+        self.process.join(_DYING_SECONDS)  # one that hangs in the kernel, on a dead network disk, does not die yet
+        self.connection.close()
+        self._output.close()
+
+
+@contextlib.contextmanager
+def _spawning() -> Iterator[None]:
+    """Inside, a new process inherits one thread per library, and a blocked SIGINT: Ctrl-C is for the supervisor."""
+    resource_tracker.ensure_running()  # it unblocks SIGINT here when it starts, which would be between these lines
+    environment = {name: os.environ.get(name) for name in _ONE_THREAD}
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    os.environ.update(_ONE_THREAD)
+    try:
+        yield
+    finally:
+        for name, value in environment.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)

@@ -1,0 +1,237 @@
+"""The tables as pyarrow schemas, and the conventions that all of them share.
+
+Probabilities lie in [0, 1], times are seconds, boxes are pixels of the decoded frame after display rotation with the
+top left corner in `x, y`. Null means unknown. Emotions stand in the order of FER2013's csv.
+"""
+
+import io
+import json
+from collections.abc import Iterable, Mapping
+from importlib import metadata
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas.config import SCHEMA_VERSION, Config
+
+EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+GENDERS = ("female", "male", "unknown")
+STATUSES = ("ok", "partial", "no_video", "corrupt", "failed")
+
+SMALL, PROFILE, BLURRED, DARK, AT_BORDER, TRACKER_ONLY = 1, 2, 4, 8, 16, 32
+"""Bits of `quality_flags`."""
+
+OWN_COLUMNS = ("wall_seconds", "peak_rss_mb", "started_at", "finished_at", "run_id", "code_version")
+"""The run's own columns of `videos`: all that may differ between two runs on the same files."""
+
+_name = pa.dictionary(pa.int32(), pa.string())
+_utc = pa.timestamp("us", "UTC")
+
+
+def _schema(columns: Iterable[tuple[str, pa.DataType]], null: Iterable[str] = ()) -> pa.Schema:
+    may_be_null = set(null)
+    return pa.schema([pa.field(name, kind, nullable=name in may_be_null) for name, kind in columns])
+
+
+def _floats(*names: str) -> list[tuple[str, pa.DataType]]:
+    return [(name, pa.float32()) for name in names]
+
+
+EMOTION_COLUMNS = tuple(f"emotion_{e}" for e in EMOTIONS)
+SMOOTH_COLUMNS = tuple(f"emotion_smooth_{e}" for e in EMOTIONS)
+_ages = ("age", "age_std", "age_low", "age_high")
+_pose = ("yaw", "pitch", "roll")
+_box = ("x", "y", "width", "height")
+
+FACES = _schema(
+    [
+        ("video_id", pa.string()),
+        ("track_id", pa.int32()),
+        ("second", pa.int32()),
+        ("timestamp", pa.float64()),
+        ("frame", pa.int64()),
+        ("pts", pa.int64()),
+        ("shot_id", pa.int32()),
+        ("n_samples", pa.int16()),
+        ("n_detected", pa.int16()),
+        ("n_tracked", pa.int16()),
+        *_floats(*_box, "confidence", "track_confidence", *_pose, "sharpness", "brightness", "face_px"),
+        ("emotion", _name),
+        *_floats(*EMOTION_COLUMNS, "emotion_entropy", *_ages),
+        ("gender", _name),
+        *_floats("gender_female"),
+        ("emotion_smooth", _name),
+        *_floats(*SMOOTH_COLUMNS, "age_smooth", "gender_female_smooth"),
+        ("quality_flags", pa.uint16()),
+    ],
+    null=(
+        *("frame", "pts", "confidence", "track_confidence", *_pose, "emotion", *EMOTION_COLUMNS, "emotion_entropy"),
+        *(*_ages, "gender", "gender_female", "emotion_smooth", *SMOOTH_COLUMNS, "age_smooth", "gender_female_smooth"),
+    ),
+)
+
+TRACKS = _schema(
+    [
+        ("video_id", pa.string()),
+        ("track_id", pa.int32()),
+        ("shot_id", pa.int32()),
+        ("person_id", pa.int32()),
+        ("start_time", pa.float64()),
+        ("end_time", pa.float64()),
+        ("duration", pa.float64()),
+        ("start_frame", pa.int64()),
+        ("end_frame", pa.int64()),
+        ("n_samples", pa.int32()),
+        ("n_detected", pa.int32()),
+        ("end_reason", _name),
+        *_floats("confidence_mean"),
+        ("best_timestamp", pa.float64()),
+        *_floats("best_x", "best_y", "best_width", "best_height"),
+        ("emotion", _name),
+        *_floats(*EMOTION_COLUMNS, *_ages),
+        ("gender", _name),
+        *_floats("gender_female"),
+        # 128 values. As a fixed_size_list its nulls could be written and not read again (Arrow issue 35692).
+        ("embedding", pa.list_(pa.float32())),
+    ],
+    null=(
+        *("person_id", "start_frame", "end_frame", "emotion", *EMOTION_COLUMNS, *_ages),
+        *("gender", "gender_female", "embedding"),
+    ),
+)
+
+TIMELINE = _schema(
+    [
+        ("video_id", pa.string()),
+        ("second", pa.int32()),
+        ("timestamp", pa.float64()),
+        ("n_samples", pa.int16()),
+        ("n_faces", pa.int16()),
+        ("shot_id", pa.int32()),
+        ("decode_ok", pa.bool_()),
+    ],
+    null=("timestamp", "n_faces", "shot_id"),
+)
+
+VIDEOS = _schema(
+    [
+        ("uri", pa.string()),
+        ("video_id", pa.string()),
+        ("size_bytes", pa.int64()),
+        ("modified_at", _utc),
+        ("etag", pa.string()),
+        ("status", _name),
+        ("error_type", pa.string()),
+        ("error_message", pa.string()),
+        ("container", _name),
+        ("codec", _name),
+        ("pix_fmt", _name),
+        ("duration", pa.float64()),
+        ("start_offset", pa.float64()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("rotation", pa.int16()),
+        ("sample_aspect_ratio", pa.float32()),
+        ("avg_fps", pa.float64()),
+        ("is_vfr", pa.bool_()),
+        ("start_pts", pa.int64()),
+        ("time_base", pa.string()),
+        ("recorded_at", _utc),
+        ("frames_decoded", pa.int64()),
+        ("frames_sampled", pa.int64()),
+        ("frames_corrupt", pa.int64()),
+        ("sample_fps", pa.float32()),
+        ("n_tracks", pa.int32()),
+        ("n_persons", pa.int32()),
+        ("max_faces", pa.int32()),
+        ("face_seconds", pa.int32()),
+        ("config_hash", pa.string()),
+        ("algorithm_version", pa.int32()),
+        ("wall_seconds", pa.float64()),
+        ("peak_rss_mb", pa.float32()),
+        ("started_at", _utc),
+        ("finished_at", _utc),
+        ("run_id", pa.string()),
+        ("code_version", pa.string()),
+    ],
+    null=(
+        *("video_id", "size_bytes", "modified_at", "etag", "error_type", "error_message", "container", "codec"),
+        *("pix_fmt", "duration", "start_offset", "width", "height", "rotation", "sample_aspect_ratio", "avg_fps"),
+        *("is_vfr", "start_pts", "time_base", "recorded_at", "frames_decoded", "frames_sampled", "frames_corrupt"),
+        *("sample_fps", "n_tracks", "n_persons", "max_faces", "face_seconds"),
+    ),
+)
+
+OBSERVATIONS = _schema(
+    [
+        ("video_id", pa.string()),
+        ("segment", pa.int32()),
+        ("track", pa.int32()),
+        ("timestamp", pa.float64()),
+        ("frame", pa.int64()),
+        ("pts", pa.int64()),
+        *_floats(*_box, "confidence", "track_confidence", *_pose, "sharpness", "brightness", "face_px", "quality"),
+        ("quality_flags", pa.uint16()),
+        *_floats(*EMOTION_COLUMNS, "age", "age_std", "gender_female"),
+    ],
+    null=(
+        *("frame", "pts", "confidence", "track_confidence", *_pose),
+        *(*EMOTION_COLUMNS, "age", "age_std", "gender_female"),
+    ),
+)
+"""Every sampled frame of every track of one segment, `track` counting within it: the fragments' format."""
+
+TABLES = {"faces": FACES, "tracks": TRACKS, "timeline": TIMELINE, "videos": VIDEOS}
+
+
+def code_version() -> str:
+    """Version of the installed distribution."""
+    try:
+        return metadata.version("facelog")
+    except metadata.PackageNotFoundError:
+        return "0+unknown"
+
+
+def footer(config: Config, run_id: str) -> dict[str, str]:
+    """What the footer of every file carries, as key and text."""
+    models = {
+        task: {"name": ref.name, "sha256": ref.sha256, "figures": ref.figures}
+        for task, ref in (("emotion", config.emotion), ("age_gender", config.age_gender))
+        if ref
+    }
+    return {
+        "schema_version": str(SCHEMA_VERSION),
+        "run_id": run_id,
+        "config_json": config.canonical_json,
+        "code_version": code_version(),
+        "emotion_classes": ",".join(EMOTIONS),
+        "box_convention": "x, y: top left corner; width, height; pixels of the decoded frame after display rotation",
+        "time_convention": "seconds since the first displayed frame; second = floor(timestamp)",
+        "models": json.dumps(models, sort_keys=True),
+    }
+
+
+def parquet_bytes(table: pa.Table, footer_texts: Mapping[str, str]) -> bytes:
+    """A table as the bytes of a Parquet file: zstd, dictionary strings, the given texts in its footer."""
+    sink = io.BytesIO()
+    table = table.replace_schema_metadata(dict(footer_texts))
+    pq.write_table(table, sink, compression="zstd", use_dictionary=True, store_schema=True)
+    return sink.getvalue()
+
+
+def make_table(schema: pa.Schema, columns: Mapping[str, Any]) -> pa.Table:
+    """Columns (numpy arrays, lists or arrow arrays; NaN in float columns means null) as a table of `schema`.
+
+    Raises:
+      ValueError: a column that must not be null has a null.
+    """
+    arrays = []
+    for field in schema:
+        values = columns[field.name]
+        plain = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        array = values if isinstance(values, pa.Array) else pa.array(values, type=plain, from_pandas=True)
+        if not field.nullable and array.null_count:
+            raise ValueError(f"{field.name} must not be null")
+        arrays.append(array.dictionary_encode() if pa.types.is_dictionary(field.type) else array)
+    return pa.Table.from_arrays(arrays, schema=schema)

@@ -1,0 +1,81 @@
+"""Clips that many tests share, made once for each test process."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.clips import Clip, portrait_clip
+from tests.odd_clips import sideways_pair
+
+_SHARED_VIDEOS = Path(__file__).parents[2] / "shared" / "videos"
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Marks what uses the sample archive, for `pytest -m 'not shared'`."""
+    for item in items:
+        if "shared_videos" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.shared)
+
+
+@pytest.fixture(scope="session")
+def shared_videos() -> Path:
+    """The sample archive that lies beside the checkout; it is not part of the repository."""
+    if not (_SHARED_VIDEOS / "MANIFEST.tsv").exists():
+        pytest.skip("the sample archive ../shared/videos is not there")
+    return _SHARED_VIDEOS
+
+
+@pytest.fixture(scope="session")
+def clips_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for clips that live as long as the test process."""
+    return tmp_path_factory.mktemp("clips")
+
+
+@pytest.fixture(scope="session")
+def portrait(clips_folder: Path) -> Clip:
+    """One face at rest: 2 s at 10 fps, 320×240, H.264 in mp4, a keyframe every second."""
+    return portrait_clip(clips_folder / "portrait.mp4")
+
+
+@pytest.fixture(scope="session")
+def moving_portrait(clips_folder: Path) -> Clip:
+    """One face that swings through the picture once: 4 s at 10 fps, with B-frames."""
+    return portrait_clip(clips_folder / "moving.mp4", seconds=4, moving=True, b_frames=2)
+
+
+@pytest.fixture(scope="session")
+def two_faces(clips_folder: Path) -> Clip:
+    """Two faces that swing a little, side by side: 4 s at 10 fps, 480×240."""
+    return portrait_clip(clips_folder / "two.mp4", seconds=4, size=(480, 240), faces=2, moving=True)
+
+
+@pytest.fixture(scope="session")
+def cut_clip(clips_folder: Path) -> Clip:
+    """A face, and from 2.0 s to the end at 4.0 s another shot of it: 10 fps."""
+    return portrait_clip(clips_folder / "cut.mp4", seconds=4, cut_at=2.0)
+
+
+@pytest.fixture(scope="session")
+def face_leaves(clips_folder: Path) -> Clip:
+    """A face that is away from 1.0 to 4.0 s, of 6 s at 10 fps."""
+    return portrait_clip(clips_folder / "away.mp4", seconds=6, away=(1.0, 4.0))
+
+
+@pytest.fixture(scope="session")
+def variable_rate(clips_folder: Path) -> Clip:
+    """A face at uneven times, starting 0.852 s into the container's time; nothing from 0.5 to 2.0 s."""
+    times = [0.0, 0.04, 0.1, 0.25, 0.5, 2.0, 2.02, 2.3, 2.35]
+    return portrait_clip(clips_folder / "variable.mp4", times=times, start=0.852)
+
+
+@pytest.fixture(scope="session")
+def sideways(clips_folder: Path) -> tuple[Clip, Clip]:
+    """A moving face, stored upright and stored turned by 90 degrees: 2 s at 10 fps, lossless."""
+    return sideways_pair(clips_folder, seconds=2, moving=True)
+
+
+@pytest.fixture(scope="session")
+def no_face(clips_folder: Path) -> Clip:
+    """An empty ground: 2 s at 10 fps."""
+    return portrait_clip(clips_folder / "no_face.mp4", away=(0.0, 9.0))

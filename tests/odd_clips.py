@@ -1,0 +1,132 @@
+"""Files that an archive holds beside good videos: cut short, damaged, sideways, stills, sound only, disguised."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.stream import Disposition
+from av.video.stream import VideoStream
+from PIL import Image
+
+from tests.clips import Clip, add_silence, mux_silence, portrait_clip, scene
+
+# How a picture that is to be displayed upright is stored under each EXIF orientation.
+_STORED = {
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
+def sideways_pair(
+    folder: Path, *, rotation: int = 90, mirrored: bool = False, **scene_options: Any
+) -> tuple[Clip, Clip]:
+    """The same clip twice: stored upright, and stored turned with a display matrix that turns it back.
+
+    Both are lossless, so that every displayed pixel of the luma plane is the same.
+
+    Args:
+      folder: where `upright.mp4` and `sideways.mp4` are written.
+      rotation: as in `portrait_clip`.
+      mirrored: as in `portrait_clip`.
+      **scene_options: as in `portrait_clip`.
+    """
+    upright = portrait_clip(folder / "upright.mp4", lossless=True, **scene_options)
+    turned = portrait_clip(
+        folder / "sideways.mp4", rotation=rotation, mirrored=mirrored, lossless=True, **scene_options
+    )
+    return upright, turned
+
+
+def truncated(source: Path, path: Path, *, share: float) -> Path:
+    """The first `share` of a file's bytes. An mp4 opens then only if its index is in front (`faststart`)."""
+    data = source.read_bytes()
+    path.write_bytes(data[: round(len(data) * share)])
+    return path
+
+
+def damaged(source: Path, path: Path, *, at: float = 0.5, n_bytes: int = 2000) -> Path:
+    """A copy with noise (always the same) in place of `n_bytes` bytes from share `at` on."""
+    data = bytearray(source.read_bytes())
+    start = round(len(data) * at)
+    noise = np.random.default_rng(0).integers(0, 256, min(n_bytes, len(data) - start), dtype=np.uint8)
+    data[start : start + len(noise)] = noise.tobytes()
+    path.write_bytes(data)
+    return path
+
+
+def animated_gif(path: Path, *, times: Sequence[float] = (0.0, 0.1, 0.3, 0.6, 0.7), **scene_options: Any) -> Clip:
+    """A GIF with a palette of 256 colours for each frame; it keeps times in hundredths of a second.
+
+    Args:
+      path: where to write.
+      times: seconds of each frame from 0, at least 0.02 apart; the last one lasts 0.1.
+      **scene_options: as in `scene`.
+    """
+    size = scene_options.pop("size", (320, 240))
+    shots = [scene(t, size=size, **scene_options) for t in times]
+    first, *rest = [Image.fromarray(picture).quantize(256) for picture, _ in shots]
+    milliseconds = [round(1000 * d) for d in np.diff([*times, times[-1] + 0.1])]
+    # Pillow joins frames that are equal: what is not moving has to differ somewhere.
+    for i, frame in enumerate(rest):
+        frame.putpixel((i, size[1] - 1), (i + 1) % 256)
+    first.save(path, save_all=True, append_images=rest, duration=milliseconds, loop=0, disposal=1)
+    return Clip(path, size[0], size[1], np.asarray(times, float), np.stack([boxes for _, boxes in shots]))
+
+
+def still(path: Path, *, orientation: int = 1, **scene_options: Any) -> Clip:
+    """One picture (jpg, png, webp, …), stored turned as its EXIF orientation (1 to 8) says, displayed upright."""
+    size = scene_options.pop("size", (320, 240))
+    picture, boxes = scene(0.0, size=size, **scene_options)
+    image = Image.fromarray(picture)
+    turn = _STORED[orientation]
+    image = image.transpose(turn) if turn is not None else image
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image.save(path, exif=exif, quality=95)
+    return Clip(path, size[0], size[1], np.zeros(1), boxes[None])
+
+
+def audio_only(path: Path, *, seconds: float = 1.0) -> Path:
+    """A second of silence (mp4, m4a, mkv); no video stream."""
+    with av.open(path, "w") as container:
+        mux_silence(container, add_silence(container), seconds)
+    return path
+
+
+def cover_art(path: Path, *, seconds: float = 1.0) -> Path:
+    """Silence with a picture attached (m4a, mp4): libav shows it as a video stream of one frame, marked as such."""
+    with av.open(path, "w", format="mp4") as container:
+        sound = add_silence(container)
+        cover = container.add_stream("mjpeg", rate=1)
+        assert isinstance(cover, VideoStream)
+        cover.width, cover.height, cover.pix_fmt = 320, 240, "yuvj420p"
+        cover.disposition = Disposition.attached_pic
+        picture, _ = scene(0.0, size=(320, 240))
+        container.mux(cover.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(cover.encode(None))
+        mux_silence(container, sound, seconds)
+    return path
+
+
+def disguised(target: Path) -> list[Path]:
+    """Text files under video names beside `target`: a concat script and an HLS playlist of it, and plain prose.
+
+    libav opens the concat script as the video that it names unless it is told not to.
+    """
+    texts = {
+        "concat.mp4": f"ffconcat version 1.0\nfile {target.name}\n",
+        "playlist.mp4": f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{target.name}\n#EXT-X-ENDLIST\n",
+        "prose.mp4": "This is not a video.\n" * 50,
+    }
+    paths = [target.parent / name for name in texts]
+    for path, text in zip(paths, texts.values(), strict=True):
+        path.write_text(text)
+    return paths

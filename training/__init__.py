@@ -1,0 +1,5 @@
+"""How the bundles in `models` were made: data set readers, augmentation, training, calibration, evaluation, cards.
+
+`python -m training --help` is the way in. May import `models` and `schemas`; knows nothing of `transforms`, `runners`
+and `pipelines`: crop geometry and normalisation come from `models`, so that a model is trained on what it will see.
+"""

@@ -1,0 +1,61 @@
+"""Find shot cuts, cheaply enough for every sample.
+
+Two samples belong to different shots when their thumbnails do not correlate. Measured at 4 samples a second on the
+clips of `docs/detection.md`: true cuts 0.82 to 1.33, motion up to 0.41, a fast camera flight 0.68.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+
+import apache_beam as beam
+import cv2
+import numpy as np
+
+from schemas.config import Config
+from transforms.decode_frames import Sample, SegmentStream
+
+_SIZE = (48, 27)
+_SMALLEST_CHANGE = 0.02
+"""Mean change of luma, as a share of its range, below which noise alone may spoil the correlation of a flat picture."""
+
+
+def detect_cuts(samples: Iterable[Sample], *, threshold: float) -> Iterator[Sample]:
+    """Marks samples that begin a new shot; one of another size than the sample before begins one, too.
+
+    Args:
+      samples: in order of time.
+      threshold: 1 - Pearson correlation of neighbouring thumbnails, in [0, 2], from which there is a cut.
+    """
+    previous, size = None, None
+    for sample in samples:
+        luma = sample.picture.luma
+        thumbnail = cv2.resize(luma, _SIZE, interpolation=cv2.INTER_AREA).astype(np.float32).ravel()
+        sample.is_cut = previous is not None and (luma.shape != size or _is_cut(previous, thumbnail, threshold))
+        previous, size = thumbnail, luma.shape
+        yield sample
+
+
+def _is_cut(before: np.ndarray, after: np.ndarray, threshold: float) -> bool:
+    if np.abs(before - after).mean() < _SMALLEST_CHANGE * 255:
+        return False
+    before, after = before - before.mean(), after - after.mean()
+    norm = float(np.sqrt((before @ before) * (after @ after)))
+    return norm == 0 or 1 - float(before @ after) / norm >= threshold
+
+
+@dataclasses.dataclass(eq=False)
+class DetectCuts(beam.PTransform):
+    """SegmentStream → SegmentStream whose samples know whether a shot begins with them.
+
+    Attributes:
+      config: the run's configuration.
+    """
+
+    config: Config
+
+    def expand(self, streams):
+        return streams | beam.Map(_with_cuts, self.config).with_output_types(SegmentStream)
+
+
+def _with_cuts(stream: SegmentStream, config: Config) -> SegmentStream:
+    return dataclasses.replace(stream, samples=detect_cuts(stream.samples, threshold=config.detection.cut_threshold))

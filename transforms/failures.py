@@ -1,0 +1,98 @@
+"""What becomes of a segment that cannot be done: a durable record, from which its video's row says `failed`."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import apache_beam as beam
+
+from schemas import storage
+from schemas.errors import MediaError, StorageError, StorageFullError
+from schemas.layout import Layout
+from schemas.video import Plan, Segment
+
+FAILED = "failed"
+"""Tag of the output that carries `SegmentFailed`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SegmentFailed:
+    """A segment that was given up.
+
+    Attributes:
+      segment: which.
+      error_type: short name of what is wrong.
+      error_message: the same as a sentence.
+    """
+
+    segment: Segment
+    error_type: str
+    error_message: str
+
+    @classmethod
+    def because(cls, segment: Segment, error: Exception) -> "SegmentFailed":
+        """Of an exception that reading the segment raised."""
+        name = type(error).__name__
+        types = {"FileChangedError": "changed_while_read", "FileNotFoundError": "not_found"}
+        error_type = types.get(name, name)
+        if isinstance(error, StorageError | OSError):
+            error_type = types.get(name, "storage_error")
+        elif isinstance(error, MediaError):
+            error_type = "unreadable"
+        return cls(segment, error_type, str(error) or name)
+
+
+def write_failure(failed: SegmentFailed, layout: Layout, run_id: str) -> SegmentFailed:
+    """Makes it durable; it counts for this run alone, for a new run tries again."""
+    record = {"run_id": run_id, "error_type": failed.error_type, "error_message": failed.error_message}
+    name = layout.failure(failed.segment.video_id, failed.segment.index)
+    storage.write_bytes(name, json.dumps(record).encode())
+    return failed
+
+
+def first_failure(plan: Plan, layout: Layout, run_id: str) -> dict[str, str] | None:
+    """Why a segment of a video was given up in this run, as columns of `videos`; None if none was."""
+    for segment in plan.segments:
+        name = layout.failure(segment.video_id, segment.index)
+        if storage.exists(name):
+            record = json.loads(storage.read_bytes(name))
+            if record.pop("run_id") == run_id:
+                return record
+    return None
+
+
+class Guard(beam.DoFn):
+    """Runs a step that reads a segment; when that fails, the segment goes to the output `FAILED` and the rest goes on.
+
+    A full disk is no segment's fault and ends the run.
+    """
+
+    def __init__(self, step: Callable[..., Iterable[Any]], *args: Any):
+        """`step(stream, *args)` yields elements; `stream.segment` is what it reads."""
+        self._step, self._args = step, args
+
+    def process(self, element: Any) -> Iterator[Any]:
+        """Elements of the step, or one failure."""
+        try:
+            yield from self._step(element, *self._args)
+        except StorageFullError:
+            raise
+        except Exception as error:  # whatever a file does to a library must stay with that file
+            yield beam.pvalue.TaggedOutput(FAILED, SegmentFailed.because(element.segment, error))
+
+
+@dataclasses.dataclass(eq=False)
+class WriteFailure(beam.PTransform):
+    """SegmentFailed → the same, once it is durable.
+
+    Attributes:
+      layout: where things lie.
+      run_id: of the run.
+    """
+
+    layout: Layout
+    run_id: str
+
+    def expand(self, failures):
+        return failures | beam.Map(write_failure, self.layout, self.run_id).with_output_types(SegmentFailed)

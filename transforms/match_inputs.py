@@ -1,0 +1,322 @@
+"""Find the files to analyze: what the INPUTs of a call name, once each, with size and time.
+
+Two kinds of files: those somebody *named* (outright, by a glob, on a line of standard input) get a row whatever they
+are; those only *found* in a folder count if their name ends like media or their content opens as media. The filters of
+the call (`exclude`, `newer_than`, `limit`) hold for both, `settle` for those found.
+"""
+
+import collections
+import concurrent.futures
+import dataclasses
+import enum
+import fnmatch
+import functools
+import glob
+import os
+import re
+import sys
+from collections.abc import Collection, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import TextIO
+
+import apache_beam as beam
+
+from schemas import storage
+from schemas.errors import FacelogError, StorageError, UsageError
+from schemas.storage import FileInfo
+from transforms import media
+
+_MAGIC = re.compile(r"[*?[]")
+
+
+class PassedOver(enum.StrEnum):
+    """Why something that an INPUT holds is not analyzed; the texts are for the summary."""
+
+    OUTPUT = "the output folder itself"
+    HIDDEN = "hidden (the name begins with a dot)"
+    EXCLUDED = "excluded by --exclude"
+    NOT_MEDIA = "no media file"
+    UNSETTLED = "modified too recently (--settle)"
+    OLDER = "not newer than --newer-than"
+    TWICE = "reached twice by links"
+    UNREADABLE = "folder that cannot be read"
+    LIMIT = "beyond --limit"
+
+
+@dataclasses.dataclass(frozen=True)
+class Matched:
+    """What the INPUTs of a call come to.
+
+    Attributes:
+      files: by uri, each once.
+      passed_over: how many files (or whole folders) were left out, by reason.
+      missing: uri → why, for lines of a list that name nothing (and names that no table can hold); each becomes a row
+        with status `failed`.
+      warnings: one sentence per folder that could not be read.
+    """
+
+    files: list[FileInfo]
+    passed_over: dict[PassedOver, int] = dataclasses.field(default_factory=dict)
+    missing: dict[str, str] = dataclasses.field(default_factory=dict)
+    warnings: list[str] = dataclasses.field(default_factory=list)
+
+
+def match_inputs(
+    inputs: Sequence[str],
+    *,
+    out: str,
+    exclude: Sequence[str] = (),
+    newer_than: datetime | None = None,
+    settle: float = 0,
+    limit: int | None = None,
+    stdin: TextIO | None = None,
+    now: datetime | None = None,
+    known: Collection[str] = frozenset(),
+) -> Matched:
+    """The files that a call means.
+
+    Args:
+      inputs: files, folders, globs, `-` (one name per line of standard input, or NUL between names), URLs. What exists
+        under its name is that file or folder, whatever glob characters it has. Lines of a list are never globs.
+      out: the output folder, not searched.
+      exclude: globs; what they match by name or by whole path is left out, folders with all that is in them.
+      newer_than: only files modified after it.
+      settle: seconds; files found in folders that were modified less long ago may still be written.
+      limit: at most so many files, in the order of their uri.
+      stdin: where `-` reads, default `sys.stdin`.
+      now: the time of the call, default the clock's.
+      known: uris that are known to be media (they have a row); their content is not looked at again.
+
+    Raises:
+      UsageError: an INPUT does not exist, or a glob matches nothing; the text names it.
+      StorageError: an INPUT cannot be asked for.
+    """
+    now = now or datetime.now(UTC)
+    search = _Search(storage.normalize(out), tuple(exclude))
+    if not inputs:
+        raise UsageError("no INPUT: name files, folders, globs, URLs, or - for a list on standard input")
+    for text in inputs:
+        if text == "-":
+            for line in _lines(stdin or sys.stdin):
+                search.line(line)
+        else:
+            search.input(text)
+    search.walk_folders()
+
+    def wanted(file: FileInfo) -> bool:
+        found = file.uri not in search.named
+        age = (now - file.modified_at).total_seconds() if file.modified_at else None
+        reason = None
+        if newer_than and file.modified_at and file.modified_at <= newer_than:
+            reason = PassedOver.OLDER
+        # Both ways: a file server's clock may be a little ahead; a file from next year will not settle, and is taken.
+        elif found and age is not None and abs(age) < settle:
+            reason = PassedOver.UNSETTLED
+        elif found and not (file.uri in known or _media_name(file.uri) or media.sniff(file.uri)):
+            reason = PassedOver.NOT_MEDIA
+        return search.passes(reason)
+
+    files = [file for file in search.unique_files() if wanted(file)]
+    if limit is not None and len(files) > limit:
+        search.passed_over[PassedOver.LIMIT] += len(files) - limit
+        files = files[:limit]
+    return Matched(_with_etags(files), dict(search.passed_over), search.missing, search.warnings)
+
+
+class _Search:
+    """What was found so far: named files, folders still to walk, found files."""
+
+    def __init__(self, out: str, exclude: tuple[str, ...]) -> None:
+        self.out, self.exclude = out, exclude
+        self.named: dict[str, FileInfo] = {}
+        self.found: dict[str, FileInfo] = {}
+        self.folders: dict[str, None] = {}
+        self.missing: dict[str, str] = {}
+        self.warnings: list[str] = []
+        self.passed_over: collections.Counter[PassedOver] = collections.Counter()
+        self.real_folder = functools.cache(os.path.realpath)
+        self.real_out = self.real(out)
+
+    def real(self, uri: str) -> str:
+        """The name without links; asking for the folder once makes it cheap for all files in it."""
+        if not storage.is_local(uri) or uri == "/":
+            return uri
+        folder, name = os.path.split(uri)
+        return os.path.realpath(uri) if os.path.islink(uri) else os.path.join(self.real_folder(folder), name)
+
+    def passes(self, reason: PassedOver | None) -> bool:
+        """Counts a reason; whether there was none."""
+        if reason:
+            self.passed_over[reason] += 1
+        return reason is None
+
+    def input(self, text: str) -> None:
+        if not text:  # as an unset variable of a shell; "" would be the current folder
+            raise UsageError("an INPUT is empty")
+        uri = storage.normalize(text)
+        if self.add(uri):
+            return
+        if not _MAGIC.search(text):
+            raise UsageError(f"{text}: no such file or folder")
+        matches = list(_glob(uri))
+        if not matches:
+            raise UsageError(f"{text}: nothing matches")
+        for match in matches:
+            if self.passes(PassedOver.OUTPUT if self.in_out(match) else None):
+                self.add(match)
+
+    def line(self, text: str) -> None:
+        uri = storage.normalize(text)
+        try:
+            if not self.add(uri):
+                self.missing[_readable(uri)] = f"{_readable(uri)} is on the list and does not exist"
+        except FacelogError as error:
+            self.missing[_readable(uri)] = str(error)
+
+    def add(self, uri: str) -> bool:
+        """Takes what has this name; whether there is something."""
+        if storage.is_folder(uri):
+            if self.passes(PassedOver.EXCLUDED if self.excluded(uri) else None):
+                self.folders[uri] = None
+            return True
+        try:
+            file = storage.stat(uri)
+        except FileNotFoundError:
+            return False
+        except StorageError:
+            if not storage.is_local(uri) or not os.path.exists(uri):
+                raise
+            file = FileInfo(uri, None, None)  # a pipe or device: its row will say so
+        if self.passes(PassedOver.EXCLUDED if self.excluded(uri) else None):
+            self.take(file, self.named)
+        return True
+
+    def take(self, file: FileInfo, where: dict[str, FileInfo]) -> None:
+        if _readable(file.uri) == file.uri:
+            where[file.uri] = file
+        else:
+            self.missing[_readable(file.uri)] = "its name is no valid UTF-8, so no table can hold it; rename the file"
+
+    def walk_folders(self) -> None:
+        for folder in sorted(self.folders):
+            if self.passes(PassedOver.OUTPUT if self.in_out(folder) else None):
+                for file in storage.list_files(folder, skip=self.skip, unreadable=self.unreadable):
+                    self.take(file, self.found)
+
+    def skip(self, uri: str) -> bool:
+        reason = None
+        if self.in_out(uri):
+            reason = PassedOver.OUTPUT
+        elif os.path.basename(uri).startswith("."):
+            reason = PassedOver.HIDDEN
+        elif self.excluded(uri):
+            reason = PassedOver.EXCLUDED
+        return not self.passes(reason)
+
+    def in_out(self, uri: str) -> bool:
+        return f"{self.real(uri)}/".startswith(f"{self.real_out}/")
+
+    def excluded(self, uri: str) -> bool:
+        name = uri.rpartition("/")[2]
+        return any(fnmatch.fnmatchcase(name, glob) or fnmatch.fnmatchcase(uri, glob) for glob in self.exclude)
+
+    def rank(self, uri: str) -> tuple[bool, bool, str]:
+        return os.path.islink(uri), self.real(uri) != uri, uri
+
+    def unreadable(self, folder: str, error: StorageError) -> None:
+        self.passed_over[PassedOver.UNREADABLE] += 1
+        self.warnings.append(f"not searched: {error}")
+
+    def unique_files(self) -> Iterator[FileInfo]:
+        """All files by uri; where links give a found file several names, one: a named one, its own, or the first."""
+        taken = {self.real(uri) for uri in self.named}
+        kept = dict(self.named)
+        for uri in sorted(self.found.keys() - self.named.keys(), key=self.rank):
+            real = self.real(uri)
+            if self.passes(PassedOver.TWICE if real in taken else None):
+                kept[uri] = self.found[uri]
+                taken.add(real)
+        return iter(sorted(kept.values(), key=lambda file: file.uri))
+
+
+def _lines(stdin: TextIO) -> Iterator[str]:
+    """Names from a list; names need not be UTF-8, and can hold newlines where NUL separates them (`find -print0`)."""
+    buffer = getattr(stdin, "buffer", None)
+    text = os.fsdecode(buffer.read()) if buffer else stdin.read()
+    separator = "\0" if "\0" in text else "\n"
+    for line in text.removeprefix("\ufeff").split(separator):
+        name = line.removesuffix("\r") if separator == "\n" else line
+        if name.strip():
+            yield name
+
+
+def _readable(uri: str) -> str:
+    """The name as text that is valid UTF-8; bytes that are not are written as escapes."""
+    return os.fsencode(uri).decode("utf-8", "backslashreplace")
+
+
+def _media_name(uri: str) -> bool:
+    return os.path.splitext(uri)[1].lower() in media.MEDIA_SUFFIXES
+
+
+def _glob(pattern: str) -> Iterator[str]:
+    """Files and folders that match; leading parts that exist as they are written are no patterns."""
+    parts = pattern.split("/")
+    start = next(i for i, part in enumerate(parts) if _MAGIC.search(part))
+    if storage.is_local(pattern):
+        while start < len(parts) - 1 and os.path.isdir("/".join(parts[: start + 1])):
+            start += 1
+        literal = glob.escape("/".join(parts[:start]))
+        yield from sorted(glob.glob("/".join([literal, *parts[start:]]), recursive=True))
+        return
+    root, patterns = "/".join(parts[:start]), parts[start:]
+    matches: set[str] = set()
+    for file in storage.list_files(root):
+        names = file.uri[len(root) + 1 :].split("/")
+        depths = (depth for depth in range(1, len(names) + 1) if _match_parts(names[:depth], patterns))
+        matches.update("/".join([root, *names[:depth]]) for depth in depths)
+    yield from sorted(matches)
+
+
+def _match_parts(names: Sequence[str], patterns: Sequence[str]) -> bool:
+    """As `glob.glob` has it: `*` ends at a slash and leaves out dot-files, `**` is any number of folders."""
+    if not patterns:
+        return not names
+    if patterns[0] == "**":
+        return any(_match_parts(names[i:], patterns[1:]) for i in range(len(names) + 1))
+    if not names or (names[0].startswith(".") and not patterns[0].startswith(".")):
+        return False
+    return fnmatch.fnmatchcase(names[0], patterns[0]) and _match_parts(names[1:], patterns[1:])
+
+
+def _with_etags(files: list[FileInfo]) -> list[FileInfo]:
+    """Asks an object store for the etags that its listing has left out, 16 at a time."""
+
+    def complete(file: FileInfo) -> FileInfo:
+        try:
+            return file if storage.is_local(file.uri) or file.etag else storage.stat(file.uri)
+        except (FileNotFoundError, StorageError):
+            return file  # gone or barred since it was listed: the probe will say so
+
+    if all(storage.is_local(file.uri) for file in files):
+        return files
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        return list(pool.map(complete, files))
+
+
+@dataclasses.dataclass(eq=False)  # not frozen: Beam sets the pipeline of a transform that is a pipeline's first
+class MatchInputs(beam.PTransform):
+    """Pipeline → FileInfo, one for each matched file.
+
+    The search itself is `match_inputs`, before the pipeline is built: its mistakes are the caller's, with exit status
+    2, and what it passed over is part of the summary. So this only hands the list over.
+
+    Attributes:
+      files: what was matched.
+    """
+
+    files: Sequence[FileInfo]
+
+    def expand(self, pipeline: beam.Pipeline) -> beam.PCollection[FileInfo]:
+        """The list as a collection."""
+        return pipeline | beam.Create(list(self.files)).with_output_types(FileInfo)

@@ -1,0 +1,156 @@
+"""Open media files: only as what they are, by their content and never by their name.
+
+libav opens far more than media: a concat script or a playlist called `c.mp4` reads other people's files, a text file
+becomes a film of itself, and a picture named `x_%d.jpg` a sequence. So libav gets no name, no protocol, and a list of
+plain containers and picture formats; a format is probed among all it knows and refused if it is not on the list.
+
+Damage inside a stream comes as an exception of `av` where it is decoded; libav prints nothing (PyAV's default).
+"""
+
+import contextlib
+import io
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import av
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from schemas import storage
+from schemas.errors import FacelogError, MediaError
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# Elementary streams: no header, no index, mostly no time stamps; they cannot be sought.
+RAW_FORMATS = _words("av1 cavsvideo dirac evc h261 h263 h264 hevc m4v mjpeg mpegvideo obu vc1 vvc")
+# Left out on purpose, though they hold pictures: concat, hls, dash, imf, image2, mlv, vobsub and sdp open other files,
+# tty draws text, svg_pipe may load what it names, mpjpeg and rtp are for networks, lavfi makes pictures up.
+VIDEO_FORMATS = RAW_FORMATS | _words(
+    "asf avi dhav dv flv gxf ivf kux live_flv matroska mov mpeg mpegts mxf nsv nut nuv ogg pva rm ty wtv yuv4mpegpipe"
+)
+STILL_FORMATS = _words("bmp_pipe j2k_pipe jpeg_pipe jpegxl_pipe pgm_pipe png_pipe ppm_pipe tiff_pipe webp_pipe")
+ANIMATED_FORMATS = _words("apng gif jpegxl_anim")
+# They hold no video; they are opened so that their row can say so.
+SOUND_FORMATS = _words("aac ac3 aiff amr ape au caf dts eac3 flac loas mp3 mpc mpc8 tta w64 wav wv")
+# Formats without a magic number, which libav also sees in files that are nothing of the kind: 14 of 5787 files without
+# a media ending in /usr and /etc (Debian 12, libavformat 62), all of them mp3, h263 and mpeg.
+_GUESSED = _words("aac ac3 amr dts eac3 h261 h263 loas m4v mp3 mpeg mpegvideo")
+
+MEDIA_SUFFIXES = frozenset(
+    "." + ending
+    for ending in _words("""
+        264 265 3g2 3gp 3gpp amv asf av1 avc avi dav divx dv dvr-ms f4v flv gxf h261 h263 h264 h265 hevc ivf kux m1v
+        m2p m2t m2ts m2v m4v mj2 mjpeg mjpg mk3d mkv mod mov mp4 mpe mpeg mpg mpv mts mxf nsv nut nuv obu ogm ogv ogx
+        pva qt rm rmvb tod ts ty vc1 vob vvc webm wmv wtv xvid y4m
+        apng avif bmp gif heic heif j2k jfif jp2 jpe jpeg jpg jxl pgm png ppm tif tiff webp
+        aac ac3 aif aiff amr ape au caf dts eac3 flac m4a mka mp2 mp3 mpc oga ogg opus tta w64 wav wma wv
+    """)
+)
+
+# 16 MiB and 20 s: television recorded from the air can be that far from its first keyframe, and libav's 5 MB and 5 s
+# then leave the size of the picture unknown. Files that say their parameters at once are not read so far.
+_LIMITS = {"probesize": str(16 << 20), "analyzeduration": str(20_000_000)}
+
+
+@contextlib.contextmanager
+def open_media(source: str | BinaryIO, *, max_pixels: int | None = None) -> Iterator[InputContainer]:
+    """A media file, open for demuxing and decoding; closed at the end of `with`.
+
+    Args:
+      source: name of a file (see `schemas.storage`), or a binary file object that can be sought; that one stays open.
+      max_pixels: frames of more pixels are not decoded when libav looks into the streams, which is when a
+        decompression bomb would go off.
+
+    Raises:
+      MediaError: it does not open as video, picture or sound; the text is for the user.
+      FileNotFoundError, StorageError: it cannot be read.
+    """
+    with contextlib.ExitStack() as stack:
+        if isinstance(source, str):
+            name, file = source, stack.enter_context(storage.open_input(source))
+        else:
+            name, file = str(getattr(source, "name", "the file")), source
+        yield stack.enter_context(_open(file, name, max_pixels))
+
+
+def sniff(uri: str) -> bool:
+    """Whether a file of whatever name holds media that `open_media` opens; what cannot be read does not."""
+    try:
+        with open_media(uri) as container:
+            if container.format.name not in _GUESSED:
+                return len(container.streams) > 0
+            # A video CD's `.dat` is MPEG with pictures; what is taken for MPEG by mistake has none.
+            return container.format.name == "mpeg" and video_stream(container) is not None
+    except (FacelogError, OSError):
+        return False
+
+
+def video_stream(container: InputContainer) -> VideoStream | None:
+    """The stream to analyze: the first with a decoder that is no cover art; null where there is none.
+
+    Raises:
+      MediaError: there is video, and no decoder for it.
+    """
+    covers = Disposition.attached_pic | Disposition.timed_thumbnails
+    streams = [stream for stream in container.streams.video if not stream.disposition & covers]
+    decodable = [stream for stream in streams if stream.codec_context is not None]
+    if streams and not decodable:
+        raise MediaError("there is no decoder for its video in this build of libav; convert the file to H.264")
+    return decodable[0] if decodable else None
+
+
+def is_still(container: InputContainer) -> bool:
+    """Whether it is one picture and no film; a GIF or APNG is one if it has a single frame.
+
+    Reads up to two packets of those; where it can be sought, the container stands at its start afterwards.
+    """
+    if container.format.name in STILL_FORMATS:
+        return True
+    # AVIF and HEIC stills are a mov container with a brand of their own; `avis` and `hevc` are their sequences.
+    if "mov" in container.format.name:
+        return container.metadata.get("major_brand", "").strip() in {"avif", "heic", "heix", "mif1"}
+    if container.format.name not in ANIMATED_FORMATS:
+        return False
+    container.seek(0)
+    packets = 0
+    for packet in container.demux(video=0):
+        packets += packet.size > 0
+        if packets > 1:
+            break
+    container.seek(0)
+    return packets == 1
+
+
+class _Nameless:
+    """A file object without its name, which libav would look at."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.read, self.seek, self.tell = file.read, file.seek, file.tell
+
+
+def _open(file: BinaryIO, name: str, max_pixels: int | None) -> InputContainer:
+    formats = VIDEO_FORMATS | STILL_FORMATS | ANIMATED_FORMATS | SOUND_FORMATS
+    nothing = "none"  # no protocol is called so: should a demuxer ask for another file, it gets none
+    limits = _LIMITS | {"format_whitelist": ",".join(sorted(formats)), "protocol_whitelist": nothing}
+    codec = {"threads": "1"} | ({"max_pixels": str(max_pixels)} if max_pixels else {})
+    nameless: Any = _Nameless(file)
+    with storage.plain_errors(name):  # what reading raises comes through libav as it was
+        try:
+            return av.open(nameless, options=codec, container_options=limits, metadata_errors="replace")
+        except av.error.FFmpegError as error:
+            raise MediaError(_why(name, file, error)) from error
+
+
+def _why(name: str, file: BinaryIO, error: av.error.FFmpegError) -> str:
+    if not file.seek(0, io.SEEK_END):
+        return f"{name} is empty (0 bytes)"
+    if isinstance(error, av.error.ArgumentError):  # what libav answers for a format that is not on the list
+        return f"{name} is no container of video or picture that facelog opens (text, playlists and scripts are none)"
+    return (
+        f"{name} does not open as video or picture (libav: {error.strerror}); "
+        "it may be cut off or no media file: copy it again, or see what `ffprobe` says"
+    )

@@ -1,0 +1,189 @@
+"""A decoded frame as the later steps need it: upright luma on square pixels, and chips cut straight from its planes.
+
+Working pixels are those of the upright frame with square pixels: what is detected, tracked and cropped is measured in
+them. `Picture.box_scale` leads back to decoded pixels. The frame as a whole is never converted to RGB unless it is
+stored so: a chip is cut from each plane on its own, and only the chip's 64 x 64 pixels become RGB.
+"""
+
+import dataclasses
+import functools
+import re
+
+import av
+import cv2
+import numpy as np
+from av.sidedata.sidedata import Type
+
+from models.geometry import cut_chip
+
+_LIMITED, _FULL = 1, 2
+_NATIVE = re.compile(r"yuv(a|j)?4\d\dp(\d+le)?|gray(\d+le)?")
+"""Formats whose planes are used as they are."""
+
+_ODDEST_ASPECT = 4.0
+"""Sample aspect ratio above which, or below whose inverse, it is taken for a mistake: television goes up to 2.9 (352 x
+576 shown as 16:9), and working pixels of what some headers claim would not fit into memory."""
+
+_BT709 = (0.2126, 0.0722)
+_BT601 = (0.299, 0.114)
+_BT2020 = (0.2627, 0.0593)
+_LUMA_WEIGHTS = {1: _BT709, 5: _BT601, 6: _BT601, 9: _BT2020, 10: _BT2020}
+
+
+@dataclasses.dataclass(frozen=True)
+class Orientation:
+    """How the stored picture becomes the displayed one: transposed first, then flipped.
+
+    Attributes:
+      transposed: rows become columns.
+      flip_x: left and right change places (after transposing).
+      flip_y: top and bottom change places (after transposing).
+    """
+
+    transposed: bool = False
+    flip_x: bool = False
+    flip_y: bool = False
+
+    @classmethod
+    def of(cls, frame: av.VideoFrame) -> "Orientation":
+        """Orientation from a frame's display matrix (container rotation and EXIF both arrive there)."""
+        data = frame.side_data.get(Type.DISPLAYMATRIX)
+        if data is None:
+            return cls()
+        # Row-major 3 x 3 fixed point matrix: (x, y) is shown at (a x + c y, b x + d y).
+        a, b, _, c, d = (int(v) for v in np.frombuffer(data, np.int32)[:5])
+        transposed = abs(b) > abs(a)
+        return cls(transposed, flip_x=(c if transposed else a) < 0, flip_y=(b if transposed else d) < 0)
+
+    @property
+    def degrees(self) -> int:
+        """The rotation in it, clockwise: 0, 90, 180 or 270; of a mirrored picture, what is left after mirroring."""
+        if self.transposed:
+            return 90 if self.flip_x else 270
+        return 180 if self.flip_y else 0
+
+    def apply(self, plane: np.ndarray) -> np.ndarray:
+        """The plane [H, W, ...] as displayed; the same memory where nothing is to be turned."""
+        if self.transposed:
+            plane = plane.swapaxes(0, 1)
+        return plane[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1]
+
+    def display_size(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height as displayed."""
+        return (height, width) if self.transposed else (width, height)
+
+
+class Picture:
+    """One frame, upright, with its planes read only when they are asked for.
+
+    Attributes:
+      frame: libav's frame; its memory is used as it is.
+      box_scale: (x, y) decoded pixels per working pixel.
+      size: (width, height) in decoded pixels, upright.
+    """
+
+    def __init__(self, frame: av.VideoFrame, sample_aspect_ratio: float = 1.0):
+        """Wraps a frame; `sample_aspect_ratio` is that of the displayed (upright) picture."""
+        self.frame = frame
+        self.orientation = Orientation.of(frame)
+        self.size = self.orientation.display_size(frame.width, frame.height)
+        # Widening rather than narrowing keeps all pixels: one of the two sides is stretched.
+        aspect = sample_aspect_ratio if 1 / _ODDEST_ASPECT <= sample_aspect_ratio <= _ODDEST_ASPECT else 1.0
+        stretch = (max(1.0, aspect), max(1.0, 1 / aspect))
+        width, height = (max(1, round(n * s)) for n, s in zip(self.size, stretch, strict=True))
+        self.box_scale = (self.size[0] / width, self.size[1] / height)
+        self._working_size = (width, height)
+
+    @functools.cached_property
+    def luma(self) -> np.ndarray:
+        """[H, W] uint8, upright, square pixels, contiguous; levels as stored."""
+        luma = self._first_plane
+        if luma.ndim == 3:
+            luma = cv2.cvtColor(luma, cv2.COLOR_RGB2GRAY)
+        if luma.shape[::-1] != self._working_size:
+            luma = cv2.resize(luma, self._working_size, interpolation=cv2.INTER_LINEAR)
+        return luma
+
+    def grey_chip(self, transform: np.ndarray, size: int) -> np.ndarray:
+        """Grey chip [size, size] uint8 in full range; `transform` [2, 3] leads from working pixels to the chip."""
+        return self._full_range(cut_chip(self.luma, transform, size))
+
+    def rgb_chip(self, transform: np.ndarray, size: int) -> np.ndarray:
+        """RGB chip [size, size, 3] uint8; `transform` [2, 3] leads from working pixels to the chip."""
+        planes = [cut_chip(plane, self._for_plane(transform, plane), size) for plane in self._planes]
+        if planes[0].ndim == 3:
+            return planes[0]
+        if len(planes) == 1:
+            return np.repeat(self._full_range(planes[0])[:, :, None], 3, axis=2)
+        return _to_rgb(planes[0], planes[1], planes[2], limited=not self._is_full_range, weights=self._luma_weights)
+
+    def _for_plane(self, transform: np.ndarray, plane: np.ndarray) -> np.ndarray:
+        # Chroma of an odd size is rounded up: its pixels are whole steps of the luma's all the same.
+        steps = (round(size / n) for size, n in zip(self.size, plane.shape[1::-1], strict=True))
+        scale_x, scale_y = (step / scale for step, scale in zip(steps, self.box_scale, strict=True))
+        matrix = transform.astype(np.float64, copy=True)
+        matrix[:, 2] += matrix[:, :2] @ ((scale_x - 1) / 2, (scale_y - 1) / 2)  # pixel centres keep their places
+        matrix[:, :2] *= (scale_x, scale_y)
+        return matrix
+
+    def _full_range(self, luma: np.ndarray) -> np.ndarray:
+        return luma if self._is_full_range else cv2.convertScaleAbs(luma, alpha=255 / 219, beta=-16 * 255 / 219)
+
+    @property
+    def _is_full_range(self) -> bool:
+        name, stated = self._source.format.name, self.frame.color_range
+        if name.startswith("gray"):
+            return stated != _LIMITED
+        return name == "rgb24" or name.startswith("yuvj") or stated == _FULL
+
+    @property
+    def _luma_weights(self) -> tuple[float, float]:
+        # Unlabelled: standard definition is BT.601, what is larger BT.709, as players assume.
+        return _LUMA_WEIGHTS.get(self.frame.colorspace, _BT709 if self.frame.height >= 720 else _BT601)
+
+    @functools.cached_property
+    def _source(self) -> av.VideoFrame:
+        """The frame itself; where its planes cannot be used as they are, what libav makes of it."""
+        pixel_format = self.frame.format
+        if _NATIVE.fullmatch(pixel_format.name):
+            return self.frame
+        if pixel_format.is_rgb or pixel_format.has_palette:
+            return self.frame.reformat(format="rgb24")
+        if len(pixel_format.components) < 3:  # grey with alpha, bits
+            return self.frame.reformat(format="gray")
+        # Packed, semi-planar and big-endian YUV: rare in files.
+        return self.frame.reformat(format="yuv444p", dst_color_range=self.frame.color_range)
+
+    @functools.cached_property
+    def _first_plane(self) -> np.ndarray:
+        """Luma [h, w] or, in RGB, all [h, w, 3]; uint8, upright, contiguous."""
+        return self._upright(self._source.to_ndarray() if self._source.format.name == "rgb24" else self._plane(0))
+
+    @functools.cached_property
+    def _planes(self) -> list[np.ndarray]:
+        """The first plane, and two of chroma [h, w] if it has them."""
+        chroma = (1, 2) if self._source.format.name.startswith("yuv") else ()
+        return [self._first_plane, *(self._upright(self._plane(i)) for i in chroma)]
+
+    def _upright(self, plane: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(self.orientation.apply(plane))
+
+    def _plane(self, index: int) -> np.ndarray:
+        """One plane [h, w] as uint8: a view of libav's memory where it is 8-bit, shifted where it is deeper."""
+        plane, depth = self._source.planes[index], self._source.format.components[index].bits
+        data = memoryview(plane)
+        if depth <= 8:
+            return np.frombuffer(data, np.uint8).reshape(plane.height, -1)[:, : plane.width]
+        deep = np.frombuffer(data, np.uint16).reshape(plane.height, -1)[:, : plane.width]
+        return (deep >> (depth - 8)).astype(np.uint8)
+
+
+def _to_rgb(y: np.ndarray, u: np.ndarray, v: np.ndarray, *, limited: bool, weights: tuple[float, float]) -> np.ndarray:
+    """Chips of Y, Cb and Cr [s, s] uint8 as RGB [s, s, 3] uint8 (ITU-R BT.601, BT.709 or BT.2020 by its weights)."""
+    red, blue = weights
+    luma = (y.astype(np.float32) - 16) * (255 / 219) if limited else y.astype(np.float32)
+    cb, cr = ((c.astype(np.float32) - 128) * (255 / 224 if limited else 1.0) for c in (u, v))
+    r = luma + 2 * (1 - red) * cr
+    b = luma + 2 * (1 - blue) * cb
+    g = (luma - red * r - blue * b) / (1 - red - blue)
+    return np.clip(np.rint(np.stack([r, g, b], axis=2)), 0, 255).astype(np.uint8)

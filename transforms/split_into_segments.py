@@ -1,0 +1,78 @@
+"""Cut a video into restartable pieces of about a minute, at keyframes.
+
+Bounds follow from the file and the configuration alone, so every run makes the same ones.
+"""
+
+import dataclasses
+
+import apache_beam as beam
+import numpy as np
+
+from schemas.config import Config
+from schemas.storage import FileInfo
+from schemas.video import Clock, Plan, Segment
+
+
+@dataclasses.dataclass(frozen=True)
+class Keyframes:
+    """Where decoding can begin, in decoding order.
+
+    Attributes:
+      pts: [n] int64 presentation time stamps; None while only decoding times are known.
+      seek_to: [n] int64 time stamps that a seek takes, in stream ticks.
+      packets_before: [n] packets of the stream before each.
+    """
+
+    pts: np.ndarray | None
+    seek_to: np.ndarray
+    packets_before: np.ndarray
+
+
+def split_into_segments(
+    file: FileInfo, video_id: str, clock: Clock, duration: float | None, keyframes: Keyframes | None, config: Config
+) -> tuple[Segment, ...]:
+    """Segments of one video; a file shorter than two, or one that cannot be sought, is one segment.
+
+    Args:
+      file: the file as it was listed.
+      video_id: its identity.
+      clock: its time.
+      duration: its seconds, if known.
+      keyframes: those with a known PTS; None where the file cannot be sought.
+      config: the run's configuration.
+    """
+    length = config.sampling.segment_seconds
+    starts: list[tuple[float, int | None, int | None, int]] = [(0.0, None, None, 0)]
+    if keyframes is not None and keyframes.pts is not None and duration is not None and duration >= 2 * length:
+        for pts, seek_to, before in zip(keyframes.pts, keyframes.seek_to, keyframes.packets_before, strict=True):
+            start = clock.seconds(int(pts))
+            if start - starts[-1][0] >= length and duration - start >= length:
+                starts.append((start, int(pts), int(seek_to), int(before)))
+    ends: list[float | None] = [*(s[0] for s in starts[1:]), None]
+    return tuple(
+        Segment(
+            file=file,
+            video_id=video_id,
+            index=i,
+            clock=clock,
+            start=start,
+            end=end,
+            first_pts=pts,
+            seek_to=seek_to,
+            packets_before=before,
+            duration=max(0.0, (duration or 0.0 if end is None else end) - start),
+        )
+        for i, ((start, pts, seek_to, before), end) in enumerate(zip(starts, ends, strict=True))
+    )
+
+
+class SplitIntoSegments(beam.PTransform):
+    """Plan → its segments."""
+
+    def expand(self, plans):
+        return plans | beam.FlatMap(segments_of).with_output_types(Segment)
+
+
+def segments_of(plan: Plan) -> tuple[Segment, ...]:
+    """The segments of a plan; none for a file that does not open."""
+    return plan.segments

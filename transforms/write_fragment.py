@@ -1,0 +1,156 @@
+"""Make a segment's work durable: its observations as a Parquet file, written whole or not at all.
+
+A fragment's footer says, under `segment`, what else is to be known: the samples (also those without a face), the ends
+of tracks, and what the decoder met.
+"""
+
+import dataclasses
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas import storage
+from schemas.config import Config
+from schemas.faces import FaceBatch
+from schemas.layout import Layout
+from schemas.memory import memory_mb
+from schemas.tables import OBSERVATIONS, footer, make_table, parquet_bytes
+from schemas.video import Segment
+from transforms.crop_faces import NO_STAMP
+
+_KEY = b"segment"
+
+
+@dataclasses.dataclass(frozen=True)
+class Fragment:
+    """A segment's observations, read back.
+
+    Attributes:
+      segment: its number.
+      table: `schemas.tables.OBSERVATIONS`.
+      timestamps: [k] float64, of all samples, the tail's included.
+      is_cut: [k] bool, whether a shot begins with the sample.
+      ended: tracks that ended in it, with the reason.
+      stats: the decoder's figures (`transforms.decode_frames.DecodeStats` as a dict).
+      wall_seconds: that the segment took.
+      peak_rss_mb: most memory its worker had held by then.
+    """
+
+    segment: int
+    table: pa.Table
+    timestamps: np.ndarray
+    is_cut: np.ndarray
+    ended: dict[int, str]
+    stats: dict[str, Any]
+    wall_seconds: float
+    peak_rss_mb: float
+
+
+def fragment_bytes(batch: FaceBatch, config: Config, run_id: str) -> bytes:
+    """A batch of faces as the bytes of a fragment."""
+    n = len(batch)
+    columns: dict[str, Any] = {name: np.full(n, np.nan, np.float32) for name in OBSERVATIONS.names}
+    columns |= batch.columns
+    columns["video_id"] = [batch.segment.video_id] * n
+    columns["segment"] = np.full(n, batch.segment.index, np.int32)
+    for name in ("frame", "pts"):
+        values = np.asarray(columns[name], np.int64)
+        columns[name] = pa.array(values, mask=values == NO_STAMP)
+    log = {"timestamp": list(batch.log["timestamp"]), "is_cut": [int(c) for c in batch.log["is_cut"]]}
+    if batch.is_last:
+        stats = dataclasses.asdict(batch.log["stats"])
+        stats["damaged_seconds"] = sorted(stats["damaged_seconds"])
+        log |= {
+            "ended": batch.log["ended"],
+            "stats": stats,
+            "wall_seconds": time.monotonic() - batch.log["started"],
+            "peak_rss_mb": memory_mb("VmHWM"),
+            "parts": batch.part + 1,
+        }
+    texts = footer(config, run_id) | {_KEY.decode(): json.dumps(log)}
+    return parquet_bytes(make_table(OBSERVATIONS, columns), texts)
+
+
+@dataclasses.dataclass(frozen=True)
+class SegmentDone:
+    """A segment whose fragment is durable.
+
+    Attributes:
+      segment: which.
+      faces: observations in its last part.
+    """
+
+    segment: Segment
+    faces: int
+
+
+def write_fragment(batch: FaceBatch, config: Config, layout: Layout, run_id: str) -> Iterator[SegmentDone]:
+    """Writes a part of a segment; the last one, written last, says that the segment is done."""
+    video_id, index = batch.segment.video_id, batch.segment.index
+    name = layout.fragment(video_id, index)
+    if not batch.is_last:
+        name = layout.fragment_part(video_id, index, batch.part)
+    storage.write_bytes(name, fragment_bytes(batch, config, run_id))
+    if batch.is_last:
+        yield SegmentDone(batch.segment, len(batch))
+
+
+def is_pending(segment: Segment, layout: Layout) -> bool:
+    """Whether a segment is still to be done."""
+    return not storage.exists(layout.fragment(segment.video_id, segment.index))
+
+
+def read_fragment(layout: Layout, video_id: str, segment: int) -> Fragment:
+    """A segment's observations, all parts together.
+
+    Raises:
+      FileNotFoundError: the segment is not done.
+    """
+    last = _read(layout.fragment(video_id, segment))
+    log = json.loads(last.schema.metadata[_KEY])
+    tables, logs = [], []
+    for part in range(log["parts"] - 1):
+        table = _read(layout.fragment_part(video_id, segment, part))
+        tables.append(table)
+        logs.append(json.loads(table.schema.metadata[_KEY]))
+    tables.append(last)
+    logs.append(log)
+    return Fragment(
+        segment=segment,
+        table=pa.concat_tables([t.replace_schema_metadata(None) for t in tables]),
+        timestamps=np.concatenate([np.array(part["timestamp"], np.float64) for part in logs]),
+        is_cut=np.concatenate([np.array(part["is_cut"], bool) for part in logs]),
+        ended={int(track): reason for track, reason in log["ended"].items()},
+        stats=log["stats"],
+        wall_seconds=log["wall_seconds"],
+        peak_rss_mb=log["peak_rss_mb"],
+    )
+
+
+def _read(uri: str) -> pa.Table:
+    return pq.read_table(pa.BufferReader(storage.read_bytes(uri)))
+
+
+@dataclasses.dataclass(eq=False)
+class WriteFragment(beam.PTransform):
+    """FaceBatch with all its columns → SegmentDone, once all of a segment is durable.
+
+    Attributes:
+      config: the run's configuration.
+      layout: where things lie.
+      run_id: of the run.
+    """
+
+    config: Config
+    layout: Layout
+    run_id: str
+
+    def expand(self, batches):
+        write = beam.FlatMap(write_fragment, self.config, self.layout, self.run_id)
+        return batches | write.with_output_types(SegmentDone)

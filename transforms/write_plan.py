@@ -1,0 +1,63 @@
+"""Keep what the probe found out, so that assembling needs nothing but files."""
+
+import dataclasses
+import hashlib
+from collections.abc import Iterable
+
+import apache_beam as beam
+
+from schemas import storage
+from schemas.layout import Layout
+from schemas.storage import FileInfo
+from schemas.video import Plan
+
+
+def plan_name(uri: str, layout: Layout) -> str:
+    """Where the plan of a uri lies."""
+    return storage.join(layout.out, "_work", layout.config_hash, "plans", hashlib.sha256(uri.encode()).hexdigest()[:32])
+
+
+def write_plan(plan: Plan, layout: Layout) -> Plan:
+    """Makes a plan durable."""
+    storage.write_bytes(plan_name(plan.file.uri, layout) + ".json", plan.to_json())
+    return plan
+
+
+def read_plans(files: Iterable[FileInfo], layout: Layout) -> list[Plan]:
+    """The plans of files that were probed, in the order of the files."""
+    return [Plan.from_json(storage.read_bytes(plan_name(file.uri, layout) + ".json")) for file in files]
+
+
+def first_of_copies(plans: Iterable[Plan]) -> list[Plan]:
+    """Of plans with the same content the first by uri; the others are its copies."""
+    first: dict[str | None, Plan] = {}
+    for plan in sorted(plans, key=lambda p: p.file.uri):
+        first.setdefault(plan.video_id, plan)
+    return list(first.values())
+
+
+@dataclasses.dataclass(eq=False)
+class WritePlan(beam.PTransform):
+    """Plan → the same, once it is durable.
+
+    Attributes:
+      layout: where things lie.
+    """
+
+    layout: Layout
+
+    def expand(self, plans):
+        return plans | beam.Map(write_plan, self.layout).with_output_types(Plan)
+
+
+class FirstOfCopies(beam.PTransform):
+    """Plan → one for each content, the first by uri; files without segments are left out."""
+
+    def expand(self, plans):
+        return (
+            plans
+            | "WithSegments" >> beam.Filter(lambda plan: plan.segments)
+            | "ByContent" >> beam.Map(lambda plan: (plan.video_id, plan))
+            | beam.GroupByKey()
+            | "First" >> beam.Map(lambda group: min(group[1], key=lambda plan: plan.file.uri)).with_output_types(Plan)
+        )

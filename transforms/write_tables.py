@@ -1,0 +1,162 @@
+"""Write what is known of one video: faces, tracks, timeline, and last of all its row in `videos`."""
+
+import dataclasses
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+
+from models.bundle import bundle_path
+from models.cards import read_card
+from schemas import storage
+from schemas.config import Config
+from schemas.tables import parquet_bytes
+from schemas.video import Plan
+from transforms.aggregate_seconds import aggregate_faces, aggregate_timeline, aggregate_tracks
+from transforms.failures import first_failure
+from transforms.ledger import Row, Run, forget_row, new_row, write_row
+from transforms.stitch_tracks import stitch_tracks
+from transforms.write_fragment import Fragment, read_fragment
+
+_TRUNCATED_SECONDS = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoDone:
+    """A video whose row stands in `videos`.
+
+    Attributes:
+      row: as it stands there.
+    """
+
+    row: Row
+
+
+def assemble_video(plan: Plan, run: Run, *, keep_observations: bool = False) -> VideoDone:
+    """From the fragments of one video to its rows in the four tables; the row in `videos` is written last."""
+    video_id = plan.video_id or ""
+    started = datetime.now(UTC)
+    forget_row(plan.file.uri, run)
+    if failure := first_failure(plan, run.layout, run.run_id):
+        row = new_row(plan, run, started_at=started, status="failed", **failure)
+        write_row(row, run)
+        return VideoDone(row)
+    fragments = [read_fragment(run.layout, video_id, segment.index) for segment in plan.segments]
+    row, tables = make_tables(plan, fragments, run, started_at=started)
+    for name, table in tables.items():
+        storage.write_bytes(run.layout.table(name, video_id), parquet_bytes(table, run.footer))
+    if keep_observations and tables:
+        _keep(plan, run)
+    write_row(row, run)
+    storage.delete_tree(run.layout.work(video_id))
+    return VideoDone(row)
+
+
+def make_tables(
+    plan: Plan, fragments: Sequence[Fragment], run: Run, *, started_at: datetime
+) -> tuple[Row, dict[str, pa.Table]]:
+    """The row of a video and its three tables; none where not one frame could be decoded."""
+    config, video_id = run.config, plan.video_id or ""
+    stats = [fragment.stats for fragment in fragments]
+    own = {
+        "wall_seconds": sum(fragment.wall_seconds for fragment in fragments),
+        "peak_rss_mb": max((fragment.peak_rss_mb for fragment in fragments), default=0.0),
+    }
+    counts = {f"frames_{name}": sum(s[f"frames_{name}"] for s in stats) for name in ("decoded", "corrupt")}
+    last = max((s["last_timestamp"] for s in stats if s["last_timestamp"] is not None), default=None)
+    if last is None:
+        error = f"{plan.file.uri} has a video stream and not one frame that decodes."
+        row = new_row(
+            plan, run, started_at=started_at, status="corrupt", error_type="no_frames", error_message=error, **counts, **own
+        )
+        return row, {}
+    observations = stitch_tracks(fragments, plan.segments, min_iou=config.aggregation.stitch_iou)
+    unknown_below = _unknown_below(config)
+    truncated = _truncated(plan, stats)
+    faces = aggregate_faces(observations, video_id, config, unknown_below)
+    tracks = aggregate_tracks(observations, video_id, unknown_below)
+    timeline = aggregate_timeline(
+        observations,
+        faces,
+        video_id,
+        last_timestamp=last,
+        damaged_seconds={second for s in stats for second in s["damaged_seconds"]},
+        missing_until=plan.info.duration if truncated and plan.info else None,
+    )
+    figures = {
+        **counts,
+        **own,
+        **_verdict(plan, fragments, truncated),
+        "frames_sampled": len(observations.timestamps),
+        "n_tracks": len(tracks),
+        "max_faces": int(np.max(timeline["n_faces"].fill_null(0).to_numpy(), initial=0)),
+        "face_seconds": len(faces),
+    }
+    row = new_row(plan, run, started_at=started_at, **figures)
+    return row, {"faces": faces, "tracks": tracks, "timeline": timeline}
+
+
+def _verdict(plan: Plan, fragments: Sequence[Fragment], truncated: float | None) -> Row:
+    """Status of a file of which at least one frame was decoded."""
+    errors = sum(fragment.stats["errors"] for fragment in fragments)
+    empty = [s for f, s in zip(fragments, plan.segments, strict=True) if not len(f.timestamps) and s.duration > 0]
+    uri = plan.file.uri
+    if truncated is not None and plan.info:
+        message = f"{uri} ends after {truncated:.1f} s of {plan.info.duration:.1f} s: it was cut off; copy it again."
+        return {"status": "partial", "error_type": "truncated", "error_message": message}
+    if errors:
+        message = f"{uri} has {errors} damaged places that were passed over; the rest was read."
+        return {"status": "partial", "error_type": "damaged", "error_message": message}
+    if empty:
+        message = f"{uri} has nothing to decode from second {empty[0].start:.0f} on for {empty[0].duration:.0f} s."
+        return {"status": "partial", "error_type": "missing_stretch", "error_message": message}
+    return {"status": "ok"}
+
+
+def _truncated(plan: Plan, stats: Sequence[Row]) -> float | None:
+    """Second at which a truncated video ends; None for a whole one.
+
+    Truncated: it ends more than a second before its own stated end; where only the container states one, when the last
+    packet of any stream does.
+    """
+    ends = [s["packet_end"] for s in stats if s["packet_end"] is not None]
+    end = max(ends, default=None)
+    if plan.stated_end is not None and end is not None:
+        return end if plan.stated_end - end > _TRUNCATED_SECONDS else None
+    if plan.container_end is not None and plan.end is not None:
+        return plan.end if plan.container_end - plan.end > _TRUNCATED_SECONDS else None
+    return None
+
+
+def _unknown_below(config: Config) -> float:
+    if config.age_gender is None:
+        return 0.5
+    return read_card(bundle_path(config.age_gender.name)).unknown_below or 0.5
+
+
+def _keep(plan: Plan, run: Run) -> None:
+    video_id = plan.video_id or ""
+    folder = run.layout.observations(video_id)
+    for info in list(storage.list_files(run.layout.work(video_id))):
+        if info.uri.endswith(".parquet"):
+            storage.move_file(info.uri, storage.join(folder, info.uri.rsplit("/", 1)[-1]))
+
+
+@dataclasses.dataclass(eq=False)
+class AssembleVideo(beam.PTransform):
+    """Plan → VideoDone, once its tables and then its row are written.
+
+    Attributes:
+      run: what rows and footers say of the run.
+      keep_observations: whether fragments move to `observations/` instead of going away.
+    """
+
+    run: Run
+    keep_observations: bool = False
+
+    def expand(self, plans):
+        return plans | beam.Map(
+            assemble_video, self.run, keep_observations=self.keep_observations
+        ).with_output_types(VideoDone)
