@@ -104,14 +104,19 @@ def load_bundle(name_or_path: str | Path, *, device: Device = "cpu") -> Bundle:
     Raises:
       BundleError: it is missing, damaged (the checksum differs) or does not load; or the device is not there.
     """
-    return _load(bundle_path(name_or_path), device)
+    return _load_once(bundle_path(name_or_path), device)
 
 
-@functools.lru_cache(maxsize=8)
-def _load(folder: Path, device: Device) -> Bundle:
+def checksum(folder: Path) -> str:
+    """Sha256 of a bundle's weights as they are on disk, 64 hex digits."""
+    return hashlib.sha256((folder / "model.keras").read_bytes()).hexdigest()
+
+
+def read_bundle(folder: Path, device: Device = "cpu") -> Bundle:
+    """Load the bundle in a folder as `load_bundle` does, but anew each time."""
     card, weights = read_card(folder), folder / "model.keras"
     try:
-        found = hashlib.sha256(weights.read_bytes()).hexdigest()
+        found = checksum(folder)
     except OSError as error:
         raise BundleError(f"Bundle {card.name} cannot be read: {weights} ({error.strerror}).") from error
     if found != card.sha256:
@@ -129,6 +134,9 @@ def _load(folder: Path, device: Device) -> Bundle:
     bundle = Bundle(card, folder, _compile(tf, model, card))
     bundle.predict(np.zeros((1, *model.input_shape[1:3], *((3,) if card.geometry.channels == "rgb" else ())), np.uint8))
     return bundle
+
+
+_load_once = functools.lru_cache(maxsize=8)(read_bundle)
 
 
 def _compile(tf: Any, model: Any, card: Card) -> Callable[[Any], dict[str, Any]]:

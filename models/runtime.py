@@ -67,7 +67,7 @@ def _quiet_unless_asked() -> Iterator[None]:
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         yield
         return
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # TensorFlow reads it now, and processes started later shall not
     stderr = os.dup(2)
     try:
         with open(os.devnull, "wb") as nowhere:
@@ -76,3 +76,4 @@ def _quiet_unless_asked() -> Iterator[None]:
     finally:
         os.dup2(stderr, 2)
         os.close(stderr)
+        del os.environ["TF_CPP_MIN_LOG_LEVEL"]

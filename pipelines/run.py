@@ -20,6 +20,7 @@ from runners.options import parse_runner
 from schemas import storage
 from schemas.config import Config
 from schemas.layout import Layout
+from schemas.video import Plan
 from transforms.ledger import Run, read_ledger
 from transforms.match_inputs import Matched, match_inputs
 
@@ -168,3 +169,41 @@ def _say_if_disk_is_short(out: str) -> None:
     free = storage.free_bytes(out)
     if free is not None and free < _LITTLE_DISK:
         _LOG.warning("Only %.1f GB are free at %s; an hour of video takes up to about 10 MB.", free / 1e9, out)
+
+
+def plan_run(
+    inputs: Inputs | Sequence[str],
+    out: str,
+    *,
+    config: Config | None = None,
+    workers: int | None = None,
+    retry_failed: bool = False,
+    console: Console | None = None,
+) -> list[Plan]:
+    """What `analyze` would do: opens each new file, writes nothing.
+
+    Args:
+      inputs: as for `analyze`.
+      out: likewise.
+      config: likewise.
+      workers: likewise.
+      retry_failed: likewise.
+      console: where the list goes, with hours, bytes, and an estimate of time and space; None: nowhere.
+
+    Returns:
+      The plans of the files that are not done yet.
+    """
+    from pipelines.estimate import print_plans
+    from runners.devices import worker_count
+    from transforms.probe_video import probe_video
+
+    inputs = inputs if isinstance(inputs, Inputs) else Inputs(inputs)
+    config = config or make_config()
+    out = storage.normalize(out)
+    ledger = read_ledger(out)
+    matched = inputs.match(out, list(ledger))
+    archive = Archive(Run("dry-run", config, Layout(out, config.hash)), matched.files, {}, retry_failed=retry_failed)
+    plans = [probe_video(file, config) for file in archive.todo]
+    if console is not None:
+        print_plans(plans, matched, archive.summary.unchanged, list(ledger.values()), worker_count(workers, "cpu"), console)
+    return plans

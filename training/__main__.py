@@ -29,11 +29,6 @@ def _show(figures: dict[str, float]) -> None:
         typer.echo(f"{name:24} {value:10.4f}")
 
 
-@app.callback()
-def main() -> None:
-    """Train and measure facelog's models."""
-
-
 @app.command()
 def emotion(
     data: Annotated[Path, typer.Option(help="FER2013, folder or zip.")],

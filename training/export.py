@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from models.bundle import Bundle, load_bundle
+from models.bundle import Bundle, read_bundle
 from models.cards import Calibration, Card, Geometry
 from models.geometry import ChipGeometry
 
@@ -68,7 +68,7 @@ def export_bundle(
         **fields,
     )
     _write(folder, card)
-    figures = {name: round(value, 4) for name, value in evaluate(load_bundle(folder)).items()}
+    figures = {name: round(value, 4) for name, value in evaluate(read_bundle(folder)).items()}
     _write(folder, card.model_copy(update={"figures": figures}))
     return figures
 

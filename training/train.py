@@ -111,7 +111,8 @@ def fit(model: Any, loss: Any, data: Any, check: Any, metrics: Any, schedule: Sc
         keras.callbacks.BackupAndRestore(str(out / "checkpoint"), delete_checkpoint=False),
         keras.callbacks.CSVLogger(str(out / "log.csv"), append=True),
     ]
-    model.fit(data, epochs=schedule.epochs, validation_data=check, callbacks=callbacks, verbose=2)
+    # `data` shuffles by itself.
+    model.fit(data, epochs=schedule.epochs, validation_data=check, callbacks=callbacks, verbose=2, shuffle=False)
 
 
 def predict(model: Any, images: np.ndarray, size: int, schedule: Schedule) -> Any:

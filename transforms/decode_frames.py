@@ -71,7 +71,7 @@ class DecodeStats:
       frames_decoded: frames that the decoder gave.
       frames_corrupt: damaged packets, frames that the decoder marks as damaged, and frames out of order.
       errors: damaged packets alone: what makes a file `partial`.
-      damaged_seconds: seconds of the video in which a packet was damaged.
+      damaged_seconds: seconds of the video in which a packet or frame was damaged.
       last_timestamp: of the last displayed frame that was decoded or skipped; None without one.
       packet_end: second at which the last packet that could be read ends.
     """
@@ -241,6 +241,8 @@ class _Reader:
                 continue
             if not in_tail:
                 self._stats.shown(timestamp)
+                if frame.is_corrupt:
+                    self._stats.damaged_seconds.add(int(timestamp))
             is_first = last == -math.inf or (in_tail and not crossed)
             last, crossed = timestamp, crossed or in_tail
             if is_first:

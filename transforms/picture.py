@@ -8,11 +8,11 @@ stored so: a chip is cut from each plane on its own, and only the chip's 64 x 64
 import dataclasses
 import functools
 import re
+from typing import Any
 
 import av
 import cv2
 import numpy as np
-from av.sidedata.sidedata import Type
 
 from models.geometry import cut_chip
 
@@ -47,7 +47,8 @@ class Orientation:
     @classmethod
     def of(cls, frame: av.VideoFrame) -> "Orientation":
         """Orientation from a frame's display matrix (container rotation and EXIF both arrive there)."""
-        data = frame.side_data.get(Type.DISPLAYMATRIX)
+        side_data: Any = frame.side_data  # PyAV's stub knows of motion vectors only
+        data = side_data.get("DISPLAYMATRIX")
         if data is None:
             return cls()
         # Row-major 3 x 3 fixed point matrix: (x, y) is shown at (a x + c y, b x + d y).

@@ -304,17 +304,27 @@ def _with_pts(
     """
     length, last = config.sampling.segment_seconds, 0.0
     rows, pts = [], []
-    for row, seek_to in enumerate(keyframes.seek_to.tolist()):
-        if clock.seconds(seek_to) + _REORDERED < last + length:
+    for row, dts in enumerate(keyframes.seek_to.tolist()):
+        if clock.seconds(dts) + _REORDERED < last + length:
             continue
-        container.seek(seek_to, stream=stream)
-        packet = next(read_packets(container, stream), None)
-        if isinstance(packet, av.Packet) and packet.dts == seek_to and packet.pts is not None:
+        found = _keyframe_pts(container, stream, dts, ahead=(clock.start_pts or 0) - int(keyframes.seek_to[0]))
+        if found is not None:
             rows.append(row)
-            pts.append(packet.pts)
-            start = clock.seconds(packet.pts)
-            last = start if start >= last + length else last
-    return Keyframes(np.array(pts, np.int64), keyframes.seek_to[rows], keyframes.packets_before[rows])
+            pts.append(found)
+            last = clock.seconds(found) if clock.seconds(found) >= last + length else last
+    stamps = np.array(pts, np.int64)
+    return Keyframes(stamps, stamps, keyframes.packets_before[rows])
+
+
+def _keyframe_pts(container: InputContainer, stream: av.VideoStream, dts: int, ahead: int) -> int | None:
+    """PTS of the keyframe with this decoding time; `ahead` is about how much later it is."""
+    container.seek(dts + max(ahead, 0), stream=stream)  # mov and mp4 are sought by PTS
+    for packet in read_packets(container, stream):
+        if not isinstance(packet, av.Packet) or packet.dts is None or packet.dts > dts:
+            return None
+        if packet.dts == dts:
+            return packet.pts
+    return None
 
 
 def _varies(stamps: np.ndarray) -> bool | None:

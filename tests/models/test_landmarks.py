@@ -26,7 +26,7 @@ def test_landmarks_lie_on_eyes_and_nose(luma: np.ndarray) -> None:
 def test_they_move_with_the_picture_and_need_no_contiguous_plane(luma: np.ndarray) -> None:
     plane = np.zeros((512, 600), np.uint8)[:, :540]
     plane[:, 28:] = luma
-    moved = landmarks.predict_landmarks(plane, BOX + [28, 0, 0, 0])
+    moved = landmarks.predict_landmarks(plane, BOX + np.array([28, 0, 0, 0]))
     np.testing.assert_array_equal(moved - [28, 0], landmarks.predict_landmarks(luma, BOX))
 
 

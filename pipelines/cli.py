@@ -1,0 +1,358 @@
+"""The command line: `facelog`. What it does is in the functions that it calls; what they need is imported when called."""
+
+import contextlib
+import enum
+import logging
+import re
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+
+from schemas.errors import FacelogError, UsageError
+
+app = typer.Typer(
+    name="facelog",
+    help="An archive of video files in, Parquet tables about the faces in them out.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+models_app = typer.Typer(help="The models that facelog knows.", no_args_is_help=True)
+app.add_typer(models_app, name="models")
+
+_LOG = logging.getLogger(__name__)
+_FILES, _LOOK, _RUN = "Which files", "What to look for", "How to run"
+
+
+class Device(enum.StrEnum):
+    """Where models run."""
+
+    auto = "auto"
+    cpu = "cpu"
+    gpu = "gpu"
+
+
+def parse_time(text: str) -> datetime:
+    """A date, a date with time (of this machine's zone unless it says one), or an age such as `36h` or `7d`."""
+    if match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*([mhdw])", text.strip()):
+        unit = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}[match[2]]
+        return datetime.now(UTC) - timedelta(**{unit: float(match[1])})
+    try:
+        return datetime.fromisoformat(text.strip()).astimezone(UTC)
+    except ValueError:
+        raise UsageError(f"--newer-than {text}: give a date (2026-11-01), a time, or an age (36h, 7d).") from None
+
+
+def parse_fps(text: str) -> float:
+    """Samples a second, or infinity for `all`."""
+    if text.strip().lower() == "all":
+        return float("inf")
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"--sample-fps {text}: give a number, or all for every frame.") from None
+
+
+def _model(name: str) -> str | None:
+    return None if name.lower() == "none" else name
+
+
+@app.command()
+def analyze(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT...",
+            help="Files, folders, globs, URLs (s3://, gs://, abfs://), or - for a list on standard input.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        str, typer.Option("--out", "-o", metavar="DIR", help="Where the tables go; made if it is not there.")
+    ],
+    exclude: Annotated[
+        list[str] | None, typer.Option(metavar="PATTERN", help="Leave out names or paths like this; may be repeated.",
+                                       rich_help_panel=_FILES, show_default=False)
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many files.", rich_help_panel=_FILES)] = None,
+    newer_than: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Only files modified since: 2026-11-01, or 36h, 7d.", rich_help_panel=_FILES),
+    ] = None,
+    settle: Annotated[
+        float,
+        typer.Option(min=0, metavar="SECONDS", help="Pass over files of folders modified less than this long ago.",
+                     rich_help_panel=_FILES),
+    ] = 0.0,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try files again that failed before.", rich_help_panel=_FILES)
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Only list what would be done, with hours, bytes, and an estimate.",
+                     rich_help_panel=_FILES),
+    ] = False,
+    sample_fps: Annotated[
+        str | None,
+        typer.Option(metavar="N|all", help="Samples a second. [default: 4]", rich_help_panel=_LOOK, show_default=False),
+    ] = None,
+    min_face: Annotated[
+        int | None,
+        typer.Option(min=20, metavar="PIXELS", rich_help_panel=_LOOK, show_default=False,
+                     help="Smallest face to find; half of it costs four times as much. [default: 60]"),
+    ] = None,
+    detect_every: Annotated[
+        float | None,
+        typer.Option(min=0, metavar="SECONDS", rich_help_panel=_LOOK, show_default=False,
+                     help="Between two runs of the detector; the tracker does the rest. [default: 0.5]"),
+    ] = None,
+    lost_after: Annotated[
+        float | None,
+        typer.Option(min=0.1, metavar="SECONDS", rich_help_panel=_LOOK, show_default=False,
+                     help="Without a detection, after which a track has ended. [default: 2]"),
+    ] = None,
+    emotion_model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|PATH|none", help="Bundle for emotions.", rich_help_panel=_LOOK, show_default=False),
+    ] = None,
+    age_gender_model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|PATH|none", help="Bundle for age and gender.", rich_help_panel=_LOOK,
+                     show_default=False),
+    ] = None,
+    config: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Settings in TOML; options win over it. See docs/configuration.md.",
+                     rich_help_panel=_LOOK),
+    ] = None,
+    keep_observations: Annotated[
+        bool,
+        typer.Option("--keep-observations", help="Keep every sample of every face under DIR/observations.",
+                     rich_help_panel=_LOOK),
+    ] = False,
+    runner: Annotated[
+        str,
+        typer.Option(metavar="local|direct", help="local: worker processes. direct: Beam in this process, for tests.",
+                     rich_help_panel=_RUN),
+    ] = "local",
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Worker processes. [default: one for each core]", rich_help_panel=_RUN,
+                     show_default=False),
+    ] = None,
+    max_attempts: Annotated[
+        int, typer.Option(min=1, help="Times that a segment may end its worker.", rich_help_panel=_RUN)
+    ] = 3,
+    device: Annotated[Device, typer.Option(help="Where the models run.", rich_help_panel=_RUN)] = Device.auto,
+    log_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a log here as well.", rich_help_panel=_RUN)
+    ] = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No display and no summary.", rich_help_panel=_RUN)
+    ] = False,
+) -> None:
+    """Analyze videos and pictures into the tables faces, tracks, timeline and videos.
+
+    What is done already is not done again, so the same command goes on after a stop, a crash or new files. A file that
+    cannot be read costs nothing but its own row in videos, which says why.
+
+    Exit status: 0 done; 3 finished, and some files are corrupt or failed; 2 the call is wrong; 1 the run itself
+    failed; 130 stopped by Ctrl-C.
+
+        facelog analyze archive/ --out results
+        find archive -name '*.mxf' | facelog analyze - --out results
+        facelog analyze archive/ --out results --min-face 40 --dry-run
+    """
+    console = Console(quiet=quiet)
+    with _errors(console), _logging(console, log_file):
+        from pipelines.run import Inputs, analyze, plan_run
+        from pipelines.settings import AGE_GENDER_MODEL, EMOTION_MODEL, make_config
+
+        settings = make_config(
+            config,
+            emotion_model=_model(emotion_model or EMOTION_MODEL),
+            age_gender_model=_model(age_gender_model or AGE_GENDER_MODEL),
+            sample_fps=parse_fps(sample_fps) if sample_fps else None,
+            min_face=min_face,
+            detect_every=detect_every,
+            lost_after=lost_after,
+        )
+        chosen = Inputs(
+            inputs,
+            exclude=tuple(exclude or ()),
+            limit=limit,
+            newer_than=parse_time(newer_than) if newer_than else None,
+            settle=settle,
+            stdin=sys.stdin,
+        )
+        if dry_run:
+            plan_run(chosen, out, config=settings, workers=workers, retry_failed=retry_failed, console=console)
+            return
+        summary = analyze(
+            chosen,
+            out,
+            config=settings,
+            runner=runner,
+            workers=workers,
+            max_attempts=max_attempts,
+            retry_failed=retry_failed,
+            keep_observations=keep_observations,
+            device=device.value,
+            console=console,
+        )
+        from pipelines.progress import print_summary
+
+        print_summary(summary, console)
+    raise typer.Exit(summary.exit_status)
+
+
+@app.command()
+def demo(
+    out: Annotated[str, typer.Option("--out", "-o", metavar="DIR", help="Where the clip and the tables go.")] = "out",
+    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes.", show_default=False)] = None,
+) -> None:
+    """Make a clip of twenty seconds from a public-domain portrait, analyze it, and say where the tables are.
+
+    The head moves, comes nearer, leaves, comes back, and there is one cut.
+    """
+    console = Console()
+    with _errors(console), _logging(console, None):
+        from pipelines.demo_clip import make_demo_clip
+        from pipelines.progress import print_summary
+        from pipelines.run import analyze
+        from schemas.errors import StorageError
+
+        clip = Path(out) / "demo.mp4"
+        if not clip.exists():
+            try:
+                clip.parent.mkdir(parents=True, exist_ok=True)
+                make_demo_clip(clip)
+            except OSError as error:
+                raise StorageError(f"The clip cannot be written to {clip}: {error.strerror}.") from error
+            console.print(f"made {clip}")
+        summary = analyze([str(clip)], out, workers=workers or 1, console=console)
+        print_summary(summary, console)
+        example = f"python -c \"import pandas; print(pandas.read_parquet('{out}/tracks').T)\""
+        console.print(f"The tables are in {out}/. For instance:\n  {example}", soft_wrap=True)
+    raise typer.Exit(summary.exit_status)
+
+
+@models_app.command("list")
+def list_models() -> None:
+    """Names, tasks and test figures of the models that come with facelog."""
+    console = Console()
+    with _errors(console):
+        from rich.table import Table
+
+        from models.bundle import bundle_names, bundle_path
+        from models.cards import read_card
+
+        table = Table("name", "task", "parameters", "tested on", "figures", box=None)
+        for name in bundle_names():
+            card = read_card(bundle_path(name))
+            figures = ", ".join(f"{key} {value:.4g}" for key, value in list(card.figures.items())[:4])
+            table.add_row(card.name, card.task, f"{card.parameters:,}", card.test_data, figures)
+        console.print(table)
+
+
+@models_app.command("show")
+def show_model(name: Annotated[str, typer.Argument(help="Name of a bundle, or its folder.")]) -> None:
+    """A model's card: what it was trained on, how good it is, what it cannot know."""
+    console = Console()
+    with _errors(console):
+        from models.bundle import bundle_path
+        from models.cards import read_card
+
+        console.print_json(read_card(bundle_path(name)).model_dump_json())
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this installation has, what is missing, and how to get it."""
+    console = Console()
+    with _errors(console):
+        from pipelines.doctor import examine
+
+        healthy = examine(console)
+    raise typer.Exit(0 if healthy else 1)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from schemas.tables import code_version
+
+        typer.echo(f"facelog {code_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@contextlib.contextmanager
+def _errors(console: Console) -> Iterator[None]:
+    """Turns our exceptions into one sentence and an exit status; anything else is a bug and keeps its traceback."""
+    stderr = Console(stderr=True, soft_wrap=True)
+    try:
+        yield
+    except UsageError as error:
+        stderr.print(f"facelog: {error}", markup=False, highlight=False)
+        raise typer.Exit(2) from None
+    except FacelogError as error:
+        stderr.print(f"facelog: {error}", markup=False, highlight=False)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        stderr.print("\nfacelog: stopped; the same command goes on where it was.", markup=False, highlight=False)
+        raise typer.Exit(130) from None
+
+
+@contextlib.contextmanager
+def _logging(console: Console, file: Path | None) -> Iterator[None]:
+    """Warnings to the terminal, beside the live display; everything to the log file."""
+    from runners.options import quiet_beam
+
+    root = logging.getLogger()
+    handlers: list[logging.Handler] = []
+    if not console.quiet:
+        # The summary names each bad file; while a display is live, lines for them would only scroll by.
+        level = logging.ERROR if console.is_terminal else logging.WARNING
+        shown = RichHandler(level, console=Console(stderr=True), show_time=False, show_path=False, markup=False)
+        handlers.append(shown)
+    if file is not None:
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            writer = logging.FileHandler(file, encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"The log file {file} cannot be written: {error.strerror}.") from error
+        writer.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        handlers.append(writer)
+    for handler in handlers:
+        root.addHandler(handler)
+    root.setLevel(logging.INFO if file else logging.WARNING)
+    quiet_beam()
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            root.removeHandler(handler)
+            handler.close()
+
+
+def main(*args: Any) -> None:
+    """Entry point of the `facelog` program."""
+    app(*args)
+
+
+if __name__ == "__main__":
+    main()
