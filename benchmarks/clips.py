@@ -1,0 +1,34 @@
+"""Clips for the benchmarks, made on the spot."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+
+from tests.clips import portrait_clip
+
+
+def minute_720p(folder: Path) -> Path:
+    """A minute of 1280x720 at 25 frames a second, H.264 with B-frames, one face that moves."""
+    path = folder / "minute_720p.mp4"
+    if not path.exists():
+        portrait_clip(path, seconds=60, fps=25, size=(1280, 720), moving=True, gop=50, b_frames=2)
+    return path
+
+
+def looped(source: Path, path: Path, times: int) -> Path:
+    """A video repeated without decoding: its packets again and again, with later time stamps."""
+    with av.open(str(source)) as first, av.open(str(path), "w") as out:
+        stream = first.streams.video[0]
+        copy = out.add_stream_from_template(stream)
+        packets = [(p.pts, p.dts, p.duration, p.is_keyframe, bytes(p)) for p in first.demux(stream) if p.size]
+        base = stream.time_base or Fraction(1, 1000)
+        length = max(pts + (duration or 0) for pts, _, duration, _, _ in packets) - min(p[0] for p in packets)
+        for i in range(times):
+            for pts, dts, duration, is_keyframe, data in packets:
+                packet = av.Packet(data)
+                packet.stream, packet.time_base = copy, base
+                packet.pts, packet.dts, packet.duration = pts + i * length, dts + i * length, duration
+                packet.is_keyframe = is_keyframe
+                out.mux(packet)
+    return path

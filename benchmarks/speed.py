@@ -1,0 +1,167 @@
+"""Seconds of video per CPU second, and where they go: the table of docs/performance.md.
+
+usage: python -m benchmarks.speed [--min-face N] [VIDEO...]     default: a minute of 720p that it makes
+
+The floor is a bare loop over the same calls (decode, detect, track) without chips, models, tables or Beam. Everything
+runs in this one process and is counted in its CPU seconds, so a busy machine matters less than on the clock.
+"""
+
+import argparse
+import collections
+import functools
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import av
+import cv2
+import dlib
+import numpy as np
+
+from benchmarks.clips import minute_720p
+from models.bundle import load_bundle
+from models.handlers import AgeGenderHandler, EmotionHandler
+from pipelines.analyze import AnalyzeSegments
+from pipelines.settings import make_config
+from runners.direct import run_direct
+from schemas import storage
+from schemas.config import Config
+from schemas.layout import Layout
+from schemas.video import Plan
+from transforms.crop_faces import crop_faces
+from transforms.decode_frames import SegmentStream, decode_segment
+from transforms.detect_cuts import detect_cuts
+from transforms.detect_faces import detect_faces, make_detector
+from transforms.ledger import Run
+from transforms.probe_video import probe_video
+from transforms.track_faces import track_faces
+from transforms.write_fragment import write_fragment
+
+
+class Meter:
+    """CPU seconds by step, each without those of the steps that it waits for."""
+
+    def __init__(self) -> None:
+        """Starts with nothing."""
+        self.seconds: collections.Counter[str] = collections.Counter()
+        self._inner = [0.0]
+
+    def call(self, name: str, function: Callable[..., Any], *args: Any) -> Any:
+        """Calls a function and counts its own time."""
+        start = time.process_time()
+        self._inner.append(0.0)
+        try:
+            return function(*args)
+        finally:
+            total = time.process_time() - start
+            self.seconds[name] += total - self._inner.pop()
+            self._inner[-1] += total
+
+    def steps(self, name: str, items: Iterable[Any]) -> Iterator[Any]:
+        """Passes items on and counts the time that making each takes."""
+        iterator, end = iter(items), object()
+        while (item := self.call(name, next, iterator, end)) is not end:
+            yield item
+
+
+def by_step(plan: Plan, config: Config, run: Run) -> collections.Counter[str]:
+    """CPU seconds of each step, without Beam."""
+    meter = Meter()
+    emotion, age_gender = (load_bundle(ref.name) for ref in (config.emotion, config.age_gender) if ref)
+    for segment in plan.segments:
+        stream = decode_segment(segment, config)
+        samples = meter.steps("decode", stream.samples)
+        samples = meter.steps("cuts", detect_cuts(samples, threshold=config.detection.cut_threshold))
+        detector = make_detector(config.detection)
+        samples = meter.steps("detect", detect_faces(samples, detector, every=config.detection.detect_every))
+        samples = meter.steps("track", track_faces(samples, config.tracking))
+        tracked = SegmentStream(segment, samples, stream.stats)
+        for batch in meter.steps("crop", crop_faces(tracked, config)):
+            for handler, bundle in ((EmotionHandler, emotion), (AgeGenderHandler, age_gender)):
+                infer = handler("").run_inference
+                (batch,) = meter.call("infer", infer, [batch], bundle)
+            meter.call("write", list, write_fragment(batch, config, run.layout, run.run_id))
+    return meter.seconds
+
+
+def with_beam(plan: Plan, run: Run) -> float:
+    """CPU seconds of the same segments through the real pipeline."""
+    start = time.process_time()
+    run_direct(lambda pipeline: pipeline | beam.Create(plan.segments) | beam.Reshuffle() | AnalyzeSegments(run))
+    return time.process_time() - start
+
+
+def floor(path: str, config: Config) -> float:
+    """CPU seconds of a bare loop: decode every frame, detect and track at the same times, no models."""
+    start = time.process_time()
+    detector = dlib.get_frontal_face_detector()
+    trackers: list[Any] = []
+    sample = detection = 0
+    scale = 80 / config.detection.min_face
+    with av.open(path) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        first = None
+        for frame in container.decode(stream):
+            first = frame.time if first is None else first
+            at = frame.time - first
+            if at + 1e-6 < sample / (config.sampling.sample_fps or 1):
+                continue
+            sample += 1
+            plane = frame.planes[0]
+            luma = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width]
+            luma = np.ascontiguousarray(luma)
+            if at + 1e-6 >= detection * config.detection.detect_every:
+                detection += 1
+                found = detector(luma if scale == 1 else cv2.resize(luma, None, fx=scale, fy=scale))
+                trackers = []
+                for box in found:
+                    edges = (v / scale for v in (box.left(), box.top(), box.right(), box.bottom()))
+                    tracker = dlib.correlation_tracker()
+                    tracker.start_track(luma, dlib.drectangle(*edges))
+                    trackers.append(tracker)
+            else:
+                for tracker in trackers:
+                    tracker.update(luma)
+    return time.process_time() - start
+
+
+def measure(path: str, config: Config, folder: Path) -> None:
+    """Print the lines of one clip."""
+    plan = probe_video(storage.stat(storage.normalize(path)), config)
+    seconds = sum(segment.duration for segment in plan.segments)
+    run = functools.partial(Run, "benchmark", config)
+    by_step(plan, config, run(Layout(str(folder / "warm"), config.hash)))  # loads models, fills caches
+    bare = min(floor(path, config) for _ in range(3))
+    steps = min((by_step(plan, config, run(Layout(str(folder / "steps"), config.hash))) for _ in range(3)), key=_total)
+    beam_total = min(with_beam(plan, run(Layout(str(folder / "beam"), config.hash))) for _ in range(3))
+    total = max(beam_total, _total(steps))
+    size = f"{plan.info.width}x{plan.info.height}" if plan.info else ""
+    print(f"{Path(path).name}: {size}, {seconds:.1f} s, --min-face {config.detection.min_face}")
+    print(f"  floor {seconds / bare:.1f}, facelog {seconds / total:.1f} seconds of video per CPU second")
+    shares = {**steps, "beam": total - _total(steps)}
+    print("  " + ", ".join(f"{name} {1e3 * value / seconds:.1f} ms ({value / total:.0%})" for name, value in shares.items()))
+
+
+def _total(steps: collections.Counter[str]) -> float:
+    return sum(steps.values())
+
+
+def main() -> None:
+    """Measure the clips of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("videos", nargs="*")
+    parser.add_argument("--min-face", type=int, default=80)
+    args = parser.parse_args()
+    cv2.setNumThreads(1)
+    config = make_config(min_face=args.min_face)
+    with tempfile.TemporaryDirectory() as folder:
+        for path in args.videos or [str(minute_720p(Path(folder)))]:
+            measure(path, config, Path(folder))
+
+
+if __name__ == "__main__":
+    main()
