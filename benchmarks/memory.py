@@ -29,7 +29,7 @@ def main(hours: float) -> None:
             print(
                 f"{clip.name}: {row['duration'] / 60:.0f} min, peak {row['peak_rss_mb']:.0f} MB, "
                 f"{row['face_seconds']} face-seconds in {row['n_tracks']} tracks, "
-                f"{sum(tables) / row['duration'] * 3.6e-3:.0f} kB of tables an hour, "
+                f"{sum(tables) / row['duration'] * 3.6:.0f} kB of tables an hour, "
                 f"{row['duration'] / summary.wall_seconds:.1f}x real time",
                 flush=True,
             )

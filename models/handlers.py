@@ -98,4 +98,3 @@ class AgeGenderHandler(FaceModelHandler):
             for name, values in model.predict(faces.chips[self.task]).items():
                 columns[name][faces.age_gender_rows] = values
         return columns
-

@@ -1,6 +1,7 @@
 """What a run knows of its archive: what was done before, what copies what, what became of each file."""
 
 import dataclasses
+import logging
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -14,14 +15,20 @@ from transforms.ledger import (
     Row,
     Run,
     copied_row,
-    forget_row,
+    index_ledger,
     new_row,
     read_ledger,
     remove_tables,
+    videos_with_tables,
     write_row,
 )
 
+_LOG = logging.getLogger(__name__)
+
 EXIT_DONE, EXIT_FAILED_RUN, EXIT_USAGE, EXIT_SOME_FAILED, EXIT_STOPPED = 0, 1, 2, 3, 130
+
+_OF_THE_MOMENT = ("storage_error", "changed_while_read")
+"""Why a file `failed` that the next run tries again: nothing is wrong with it, nor with what it is a copy of."""
 
 
 @dataclasses.dataclass
@@ -91,15 +98,17 @@ class Archive:
             for row in self._rows.values()
             if row["config_hash"] == run.config.hash and row["status"] in HAS_TABLES
         }
-        self._replaced: set[str] = set()
         self._inputs = {file.uri for file in files} | set(missing)
         self._first: dict[str, Plan] = {}
         self._copies: dict[str, list[FileInfo]] = {}
         self._finished: set[str] = set()
         self.todo = [file for file in files if not self._is_done(file, retry_failed)]
         for uri, reason in missing.items():
-            gone = FileInfo(uri, None, None)
-            if not self._is_done(gone, retry_failed):
+            known = self._rows.get(uri)
+            if known and known["status"] != "failed":
+                _LOG.warning("%s: its earlier results stay until `facelog prune`", reason)
+            elif not self._is_done(FileInfo(uri, None, None), retry_failed):
+                gone = FileInfo(uri, None, None)
                 self.finish(self._row(Plan(gone, None, "failed", "not_found", reason)), write=True)
         self.summary.unchanged = len(self._inputs) - len(self.todo) - self.summary.new
 
@@ -111,7 +120,7 @@ class Archive:
             return False
         if row["etag"] and file.etag and row["etag"] != file.etag:
             return False
-        return row["status"] != "failed" or not (retry_failed or row["error_type"] == "storage_error")
+        return row["status"] != "failed" or not (retry_failed or row["error_type"] in _OF_THE_MOMENT)
 
     def _row(self, plan: Plan, **figures: Any) -> Row:
         return new_row(plan, self.run, started_at=datetime.now(UTC), **figures)
@@ -136,7 +145,6 @@ class Archive:
                 self._copies.setdefault(video_id, []).append(plan.file)
             return False
         self._first[video_id] = plan
-        self._forget(plan.file.uri)
         return True
 
     def _computed_before(self, plan: Plan) -> Row | None:
@@ -154,9 +162,7 @@ class Archive:
     def finish(self, row: Row, *, write: bool = False) -> None:
         """A video's row stands (or is to be written); its copies get theirs."""
         if write:
-            self._forget(row["uri"])
             write_row(row, self.run)
-        self._note_replaced(row["uri"])
         self._rows[row["uri"]] = row
         self.summary.new += 1
         if row["status"] in HAS_TABLES:
@@ -171,31 +177,31 @@ class Archive:
 
     def _copy(self, row: Row, file: FileInfo) -> None:
         copy = copied_row(row, file, self.run)
-        self._forget(file.uri)
         write_row(copy, self.run)
         self._rows[file.uri] = copy
         self.summary.new += 1
         self.summary.copies += 1
 
-    def _forget(self, uri: str) -> None:
-        self._note_replaced(uri)
-        forget_row(uri, self.run)
-
-    def _note_replaced(self, uri: str) -> None:
-        old = self._rows.get(uri)
-        if old and old["video_id"]:
-            self._replaced.add(old["video_id"])
-
     def close(self) -> Summary:
-        """Removes tables that no row names any more; returns the summary."""
-        named = {row["video_id"] for row in self._rows.values() if row["status"] in HAS_TABLES}
-        for video_id in sorted(self._replaced - named):
-            remove_tables(video_id, self.run)
+        """Removes what no row names any more, also after runs that were killed; returns the summary."""
+        self._clean()
         rows = [self._rows[uri] for uri in sorted(self._inputs) if uri in self._rows]
         self.summary.statuses = Counter(row["status"] for row in rows)
         self.summary.bad = [row for row in rows if row["status"] in ("partial", "corrupt", "failed")]
         self.summary.other_configs = sum(row["config_hash"] != self.run.config.hash for row in self._rows.values())
-        plans = storage.join(self.run.layout.out, "_work", self.run.config.hash, "plans")
-        if storage.exists(plans):
-            storage.delete_tree(plans)
         return self.summary
+
+    def _clean(self) -> None:
+        layout, rows = self.run.layout, self._rows.values()
+        named = {row["video_id"] for row in rows if row["status"] in HAS_TABLES}
+        for video_id in sorted(videos_with_tables(self.run) - named):
+            remove_tables(video_id, self.run)
+        # Fragments stay for videos that another run may still finish: failed ones, and those that have no row.
+        done = {
+            row["video_id"] for row in rows if row["config_hash"] == self.run.config.hash and row["status"] != "failed"
+        }
+        for video_id in sorted(done & layout.ids_in_work()):
+            storage.delete_tree(layout.work(video_id))
+        storage.delete_tree(layout.plans)
+        if self.summary.new:
+            index_ledger(self.run)

@@ -77,8 +77,13 @@ def analyze(
         str, typer.Option("--out", "-o", metavar="DIR", help="Where the tables go; made if it is not there.")
     ],
     exclude: Annotated[
-        list[str] | None, typer.Option(metavar="PATTERN", help="Leave out names or paths like this; may be repeated.",
-                                       rich_help_panel=_FILES, show_default=False)
+        list[str] | None,
+        typer.Option(
+            metavar="PATTERN",
+            help="Leave out names or paths like this; may be repeated.",
+            rich_help_panel=_FILES,
+            show_default=False,
+        ),
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many files.", rich_help_panel=_FILES)] = None,
     newer_than: Annotated[
@@ -87,16 +92,23 @@ def analyze(
     ] = None,
     settle: Annotated[
         float,
-        typer.Option(min=0, metavar="SECONDS", help="Pass over files of folders modified less than this long ago.",
-                     rich_help_panel=_FILES),
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            help="Pass over files of folders modified less than this long ago.",
+            rich_help_panel=_FILES,
+        ),
     ] = 0.0,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try files again that failed before.", rich_help_panel=_FILES)
     ] = False,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Only list what would be done, with hours, bytes, and an estimate.",
-                     rich_help_panel=_FILES),
+        typer.Option(
+            "--dry-run",
+            help="Only list what would be done, with hours, bytes, and an estimate.",
+            rich_help_panel=_FILES,
+        ),
     ] = False,
     sample_fps: Annotated[
         str | None,
@@ -104,18 +116,33 @@ def analyze(
     ] = None,
     min_face: Annotated[
         int | None,
-        typer.Option(min=20, metavar="PIXELS", rich_help_panel=_LOOK, show_default=False,
-                     help="Smallest face to find; half of it costs four times as much. [default: 60]"),
+        typer.Option(
+            min=20,
+            metavar="PIXELS",
+            rich_help_panel=_LOOK,
+            show_default=False,
+            help="Smallest face to find; half of it costs four times as much. [default: 60]",
+        ),
     ] = None,
     detect_every: Annotated[
         float | None,
-        typer.Option(min=0, metavar="SECONDS", rich_help_panel=_LOOK, show_default=False,
-                     help="Between two runs of the detector; the tracker does the rest. [default: 0.5]"),
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            rich_help_panel=_LOOK,
+            show_default=False,
+            help="Between two runs of the detector; the tracker does the rest. [default: 0.5]",
+        ),
     ] = None,
     lost_after: Annotated[
         float | None,
-        typer.Option(min=0.1, metavar="SECONDS", rich_help_panel=_LOOK, show_default=False,
-                     help="Without a detection, after which a track has ended. [default: 2]"),
+        typer.Option(
+            min=0.1,
+            metavar="SECONDS",
+            rich_help_panel=_LOOK,
+            show_default=False,
+            help="Without a detection, after which a track has ended. [default: 2]",
+        ),
     ] = None,
     emotion_model: Annotated[
         str | None,
@@ -123,28 +150,37 @@ def analyze(
     ] = None,
     age_gender_model: Annotated[
         str | None,
-        typer.Option(metavar="NAME|PATH|none", help="Bundle for age and gender.", rich_help_panel=_LOOK,
-                     show_default=False),
+        typer.Option(
+            metavar="NAME|PATH|none", help="Bundle for age and gender.", rich_help_panel=_LOOK, show_default=False
+        ),
     ] = None,
     config: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Settings in TOML; options win over it. See docs/configuration.md.",
-                     rich_help_panel=_LOOK),
+        typer.Option(
+            metavar="FILE",
+            help="Settings in TOML; options win over it. See docs/configuration.md.",
+            rich_help_panel=_LOOK,
+        ),
     ] = None,
     keep_observations: Annotated[
         bool,
-        typer.Option("--keep-observations", help="Keep every sample of every face under DIR/observations.",
-                     rich_help_panel=_LOOK),
+        typer.Option(
+            "--keep-observations", help="Keep every sample of every face under DIR/observations.", rich_help_panel=_LOOK
+        ),
     ] = False,
     runner: Annotated[
         str,
-        typer.Option(metavar="local|direct", help="local: worker processes. direct: Beam in this process, for tests.",
-                     rich_help_panel=_RUN),
+        typer.Option(
+            metavar="local|direct",
+            help="local: worker processes. direct: Beam in this process, for tests.",
+            rich_help_panel=_RUN,
+        ),
     ] = "local",
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="Worker processes. [default: one for each core]", rich_help_panel=_RUN,
-                     show_default=False),
+        typer.Option(
+            min=1, help="Worker processes. [default: one for each core]", rich_help_panel=_RUN, show_default=False
+        ),
     ] = None,
     max_attempts: Annotated[
         int, typer.Option(min=1, help="Times that a segment may end its worker.", rich_help_panel=_RUN)

@@ -5,7 +5,7 @@ import dataclasses
 import logging
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TextIO
 
@@ -19,6 +19,7 @@ from runners.lock import hold
 from runners.options import parse_runner
 from schemas import storage
 from schemas.config import Config
+from schemas.errors import FacelogError
 from schemas.layout import Layout
 from schemas.video import Plan
 from transforms.ledger import Run, read_ledger
@@ -121,7 +122,8 @@ def analyze(
         if archive.todo:
             with _progress(archive, console) as progress:
                 if runner == "direct":
-                    _run_direct(archive, device, keep_observations, progress)
+                    with _plain_errors():
+                        _run_direct(archive, device, keep_observations, progress)
                 else:
                     from pipelines.local import run_on_workers
                     from runners.devices import worker_count
@@ -154,6 +156,17 @@ def _run_direct(archive: Archive, device: Device, keep_observations: bool, progr
     for plan in plans:
         archive.finish(rows[plan.file.uri])
         progress.video_done(plan, archive.summary)
+
+
+@contextlib.contextmanager
+def _plain_errors() -> Iterator[None]:
+    """Our exceptions as they were raised: Beam raises a copy whose text says where in the pipeline that was."""
+    try:
+        yield
+    except FacelogError as error:
+        while isinstance(error.__cause__, FacelogError) and "[while running" in str(error):
+            error = error.__cause__
+        raise error from None
 
 
 @contextlib.contextmanager
@@ -205,5 +218,7 @@ def plan_run(
     archive = Archive(Run("dry-run", config, Layout(out, config.hash)), matched.files, {}, retry_failed=retry_failed)
     plans = [probe_video(file, config) for file in archive.todo]
     if console is not None:
-        print_plans(plans, matched, archive.summary.unchanged, list(ledger.values()), worker_count(workers, "cpu"), console)
+        print_plans(
+            plans, matched, archive.summary.unchanged, list(ledger.values()), worker_count(workers, "cpu"), console
+        )
     return plans

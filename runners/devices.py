@@ -21,7 +21,13 @@ def worker_count(asked: int | None, device: str) -> int:
     workers = asked or len(os.sched_getaffinity(0))
     free = None if device == "cpu" else free_gpu_mb()
     if free is not None and (fit := max(1, free // GPU_MB_PER_WORKER)) < workers:
-        _LOG.warning("%d workers instead of %d: the GPU has %d MB free, and each takes %d.", fit, workers, free, GPU_MB_PER_WORKER)
+        _LOG.warning(
+            "%d workers instead of %d: the GPU has %d MB free, and each takes %d.",
+            fit,
+            workers,
+            free,
+            GPU_MB_PER_WORKER,
+        )
         return fit
     return workers
 

@@ -77,12 +77,7 @@ def _run_pipeline(transform: beam.PTransform) -> None:
     import apache_beam as beam
 
     def build(pipeline: beam.Pipeline) -> None:
-        outputs = (
-            pipeline
-            | "Start" >> beam.Create([None])
-            | "PullTasks" >> beam.FlatMap(_pull_tasks)
-            | transform
-        )
+        outputs = pipeline | "Start" >> beam.Create([None]) | "PullTasks" >> beam.FlatMap(_pull_tasks) | transform
         # Each on its own: to flatten them would end the fused stage.
         for i, output in enumerate(outputs if isinstance(outputs, tuple) else (outputs,)):
             output | f"Collect{i}" >> beam.Map(_collect)

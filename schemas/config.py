@@ -7,6 +7,7 @@ two machines with the same `config_hash` write the same tables.
 import dataclasses
 import hashlib
 import json
+import math
 import tomllib
 import types
 from typing import Any, Self, get_args, get_type_hints
@@ -159,6 +160,8 @@ class Config:
     def override(self, **values: Any) -> Self:
         """A copy with some settings changed, by their plain names (`min_face=40`); None leaves one as it is.
 
+        `sample_fps="all"` (or infinity) takes every frame.
+
         Raises:
           UsageError: no such setting, or a value of the wrong type or range.
         """
@@ -175,7 +178,9 @@ class Config:
 
 
 GROUPS = ("sampling", "detection", "tracking", "quality", "aggregation")
-_MAY_BE_ZERO = {"threshold", "keep_threshold", "tracker_threshold", "small_px", "blurred_below", "dark_below", "smooth_seconds", "detect_every"}
+_MAY_BE_NEGATIVE = {"threshold", "keep_threshold"}
+_MAY_BE_ZERO = {"tracker_threshold", "small_px", "blurred_below", "dark_below", "smooth_seconds", "detect_every"}
+_AT_MOST_ONE = {"match_iou", "stitch_iou"}
 
 
 def setting_names() -> list[str]:
@@ -199,20 +204,19 @@ def read_config(text: str, source: str = "configuration", base: Config | None = 
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{source} is not valid TOML: {error}") from error
     config = base or Config()
-    for key, value in document.items():
-        if isinstance(value, dict):
+    try:
+        for key, value in document.items():
+            if not isinstance(value, dict):
+                config = config.override(**{key: value})
+                continue
             if key not in GROUPS:
-                raise UsageError(f"{source} has a table [{key}]; known: {', '.join(GROUPS)}.")
+                raise UsageError(f"There is no table [{key}]; known: {', '.join(GROUPS)}.")
             if stray := set(value) - set(_fields(getattr(config, key))):
-                raise UsageError(f"{source}: [{key}] has no setting {', '.join(sorted(stray))}.")
-            config = config.override(**_every_frame(value))
-        else:
-            config = config.override(**_every_frame({key: value}))
+                raise UsageError(f"[{key}] has no setting {', '.join(sorted(stray))}.")
+            config = config.override(**value)
+    except UsageError as error:
+        raise UsageError(f"{source}: {error}") from error
     return config
-
-
-def _every_frame(values: dict[str, Any]) -> dict[str, Any]:
-    return {k: float("inf") if k == "sample_fps" and v == "all" else v for k, v in values.items()}
 
 
 def _fields(group: Any) -> dict[str, Any]:
@@ -226,12 +230,14 @@ def _checked(group: Any, name: str, value: Any) -> Any:
         if not isinstance(value, str):
             raise UsageError(f"{name} takes a name, not {value!r}.")
         return value
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
-        raise UsageError(f"{name} takes a number, not {value!r}.")
-    if name == "sample_fps" and value == float("inf"):
+    if name == "sample_fps" and value in ("all", math.inf):
         return None
-    if value < 0 and "threshold" not in name or value == 0 and name not in _MAY_BE_ZERO:
-        raise UsageError(f"{name} must be above 0, not {value!r}.")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise UsageError(f"{name} takes a number, not {value!r}.")
     if kind is int and value != int(value):
         raise UsageError(f"{name} takes a whole number, not {value!r}.")
+    if name not in _MAY_BE_NEGATIVE and (value < 0 or (value == 0 and name not in _MAY_BE_ZERO)):
+        raise UsageError(f"{name} must be {'0 or more' if name in _MAY_BE_ZERO else 'above 0'}, not {value!r}.")
+    if name in _AT_MOST_ONE and value > 1:
+        raise UsageError(f"{name} must be at most 1, not {value!r}.")
     return kind(value)

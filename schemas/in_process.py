@@ -10,7 +10,9 @@ class InProcessCoder(coders.Coder):
 
     def encode(self, value: Any) -> bytes:
         """Refuses."""
-        raise TypeError(f"{type(value).__name__} holds pixels and stays in its stage: no shuffle or branch may come here")
+        raise TypeError(
+            f"{type(value).__name__} holds pixels and stays in its stage: no shuffle or branch may come here"
+        )
 
     def decode(self, encoded: bytes) -> Any:
         """Refuses."""

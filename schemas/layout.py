@@ -1,9 +1,10 @@
 """Where everything lies in the output folder DIR.
 
-    DIR/{faces,tracks,timeline}/bucket=3f/<video_id>.parquet     tables, one file per video
-    DIR/videos/bucket=3f/<sha256 of the uri, 32 digits>.parquet  the ledger, one file per uri, written last
-    DIR/observations/bucket=3f/<video_id>/<segment>.parquet      every sample, when asked for
-    DIR/_work/<config_hash>/<video_id>/plan.json, <segment>.parquet, <segment>.failed.json
+DIR/{faces,tracks,timeline}/bucket=3f/<video_id>.parquet     tables, one file per video
+DIR/videos/bucket=3f/<sha256 of the uri, 32 digits>.parquet  the ledger, one file per uri, written last
+DIR/observations/bucket=3f/<video_id>/<segment>.parquet      every sample, when asked for
+DIR/_work/<config_hash>/plans/<as in videos>.json            what the probe found out of a uri
+DIR/_work/<config_hash>/<video_id>/<segment>.parquet         fragments, until the video's row is written
 """
 
 import dataclasses
@@ -32,16 +33,30 @@ class Layout:
 
     def ledger(self, uri: str) -> str:
         """A uri's row in `videos`."""
-        name = hashlib.sha256(uri.encode()).hexdigest()[:32]
+        name = _row_name(uri)
         return storage.join(self.out, "videos", f"bucket={name[:2]}", f"{name}.parquet")
+
+    @property
+    def works(self) -> str:
+        """Folder of all unfinished business."""
+        return storage.join(self.out, "_work", self.config_hash)
+
+    @property
+    def plans(self) -> str:
+        """Folder of what the probe found out, as long as a run lasts."""
+        return storage.join(self.works, "plans")
+
+    def ids_in_work(self) -> set[str]:
+        """Videos with unfinished business."""
+        return {info.uri.rsplit("/", 2)[-2] for info in storage.list_files(self.works)} - {"plans"}
+
+    def plan(self, uri: str) -> str:
+        """What the probe found out of a uri."""
+        return storage.join(self.plans, f"{_row_name(uri)}.json")
 
     def work(self, video_id: str) -> str:
         """Folder of a video's unfinished business."""
-        return storage.join(self.out, "_work", self.config_hash, video_id)
-
-    def plan(self, video_id: str) -> str:
-        """What the probe found out."""
-        return storage.join(self.work(video_id), "plan.json")
+        return storage.join(self.works, video_id)
 
     def fragment(self, video_id: str, segment: int) -> str:
         """The last part of a segment's observations: it is there when the segment is done."""
@@ -58,3 +73,7 @@ class Layout:
     def observations(self, video_id: str) -> str:
         """Folder of a video's kept observations."""
         return storage.join(self.out, "observations", f"bucket={video_id[:2]}", video_id)
+
+
+def _row_name(uri: str) -> str:
+    return hashlib.sha256(uri.encode()).hexdigest()[:32]

@@ -23,8 +23,10 @@ from transforms.stitch_tracks import Observations
 INTERVAL_80 = 1.2816
 """Standard deviations on each side of the mean that hold 80 % of a normal distribution."""
 
-_BEST = ("timestamp", "x", "y", "width", "height", "confidence", "track_confidence", "yaw", "pitch", "roll")
-_BEST += ("sharpness", "brightness", "face_px", "quality_flags")
+_BEST = (
+    *("timestamp", "x", "y", "width", "height", "confidence", "track_confidence", "yaw", "pitch", "roll"),
+    *("sharpness", "brightness", "face_px", "quality_flags"),
+)
 
 Columns = dict[str, np.ndarray]
 
@@ -57,7 +59,8 @@ def aggregate_faces(observations: Observations, video_id: str, config: Config, u
         "n_tracked": samples - detected,
     }
     means = _means(data, starts)
-    columns |= means | _age_interval(means["age"], means["age_std"]) | _labels(means, unknown_below)
+    columns |= means | _age_interval(means["age"], means["age_std"])
+    columns |= _labels(means, unknown_below)
     columns["emotion_entropy"] = _entropy(means)
     weight = _sums(data["quality"].astype(np.float64), starts)
     smooth = _smooth(data["track"][starts], second[starts], weight, means, config.aggregation.smooth_seconds)
@@ -97,7 +100,8 @@ def aggregate_tracks(observations: Observations, video_id: str, unknown_below: f
         **{f"best_{name}": data[name][best] for name in ("x", "y", "width", "height")},
         "embedding": pa.nulls(n, TRACKS.field("embedding").type),
     }
-    columns |= means | _age_interval(means["age"], means["age_std"]) | _labels(means, unknown_below)
+    columns |= means | _age_interval(means["age"], means["age_std"])
+    columns |= _labels(means, unknown_below)
     return make_table(TRACKS, columns)
 
 
@@ -174,7 +178,9 @@ def _weighted(values: np.ndarray, weights: np.ndarray, starts: np.ndarray) -> np
 
 
 def _means(data: Columns, starts: np.ndarray) -> Columns:
-    means = {name: _weighted(data[name], data["quality"], starts) for name in (*EMOTION_COLUMNS, "gender_female", "age")}
+    means = {
+        name: _weighted(data[name], data["quality"], starts) for name in (*EMOTION_COLUMNS, "gender_female", "age")
+    }
     means["age_std"] = np.sqrt(_weighted(data["age_std"] ** 2, data["quality"], starts))
     return means
 
@@ -197,7 +203,7 @@ def _median(values: np.ndarray, weights: np.ndarray) -> float:
 
 def _age_interval(age: np.ndarray, std: np.ndarray) -> Columns:
     return {
-        "age_low": np.maximum(age - np.float32(INTERVAL_80) * std, 0),
+        "age_low": np.minimum(age, np.maximum(age - np.float32(INTERVAL_80) * std, 0)),
         "age_high": age + np.float32(INTERVAL_80) * std,
     }
 

@@ -40,7 +40,10 @@ class SegmentFailed:
             error_type = types.get(name, "storage_error")
         elif isinstance(error, MediaError):
             error_type = "unreadable"
-        return cls(segment, error_type, str(error) or name)
+        text = str(error) or name
+        if segment.file.uri not in text:  # as of most libraries, which know no file
+            text = f"{segment.file.uri} (segment {segment.index}): {text}"
+        return cls(segment, error_type, text)
 
 
 def write_failure(failed: SegmentFailed, layout: Layout, run_id: str) -> SegmentFailed:

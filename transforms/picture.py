@@ -13,6 +13,7 @@ from typing import Any
 import av
 import cv2
 import numpy as np
+from av.sidedata.sidedata import Type
 
 from models.geometry import cut_chip
 
@@ -28,6 +29,17 @@ _BT709 = (0.2126, 0.0722)
 _BT601 = (0.299, 0.114)
 _BT2020 = (0.2627, 0.0593)
 _LUMA_WEIGHTS = {1: _BT709, 5: _BT601, 6: _BT601, 9: _BT2020, 10: _BT2020}
+
+
+def _unknown_side_data(cls: type[Type], value: int) -> Any:
+    member: Any = object.__new__(cls)
+    member._name_, member._value_ = f"UNKNOWN_{value}", value
+    return member
+
+
+# PyAV 18.1 has no names for what libav 8.1 hangs on frames from EXIF and stereo files (29 to 31), and raises ValueError
+# over all side data of such a frame, the display matrix included.
+Type._missing_ = classmethod(_unknown_side_data)  # type: ignore[assignment, method-assign]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -29,6 +29,8 @@ def head_pose(landmarks: np.ndarray) -> np.ndarray:
     """
     out = np.full((len(landmarks), 3), np.nan, np.float32)
     for i, points in enumerate(np.asarray(landmarks, np.float64)):
+        if not np.isfinite(points).all() or np.ptp(points, axis=0).max() < 1:
+            continue  # all in one place: OpenCV raises over these
         focal = _FOCAL * max(float(np.ptp(points[:, 0])), float(np.ptp(points[:, 1])), 1.0)
         camera = np.diag((focal, focal, 1.0))
         found, rotation, _ = cv2.solvePnP(_HEAD, points - points.mean(axis=0), camera, None, flags=cv2.SOLVEPNP_SQPNP)

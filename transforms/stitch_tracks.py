@@ -45,6 +45,7 @@ def stitch_tracks(fragments: Sequence[Fragment], segments: Sequence[Segment], *,
       min_iou: smallest mean overlap of two tracks, over the samples that both saw, to be one.
     """
     pieces = [_columns(fragment) for fragment in fragments]
+    last = max((i for i, own in enumerate(_own_samples(fragments, segments)) if own.any()), default=0)
     names: list[dict[int, int]] = []  # of each segment: its tracks' numbers in the video
     reasons: list[str] = []
     for i, (fragment, piece) in enumerate(zip(fragments, pieces, strict=True)):
@@ -59,13 +60,12 @@ def stitch_tracks(fragments: Sequence[Fragment], segments: Sequence[Segment], *,
                 reasons.append("")
             numbers[track] = number
             # One that was still followed when its segment's tail ended, and that nobody saw from there on, was lost.
-            reasons[number] = fragment.ended.get(track, "eof" if end is None else "lost")
+            reasons[number] = fragment.ended.get(track, "eof" if i >= last else "lost")
         names.append(numbers)
 
     own = [_own(piece["timestamp"], segment.end) for piece, segment in zip(pieces, segments, strict=True)]
     columns = {
-        name: np.concatenate([piece[name][rows] for piece, rows in zip(pieces, own, strict=True)])
-        for name in pieces[0]
+        name: np.concatenate([piece[name][rows] for piece, rows in zip(pieces, own, strict=True)]) for name in pieces[0]
     }
     columns["track"] = np.concatenate(
         [
@@ -87,7 +87,8 @@ def _columns(fragment: Fragment) -> dict[str, np.ndarray]:
     return out
 
 
-
+def _own_samples(fragments: Sequence[Fragment], segments: Sequence[Segment]) -> list[np.ndarray]:
+    return [_own(f.timestamps, s.end) for f, s in zip(fragments, segments, strict=True)]
 
 
 def _own(timestamps: np.ndarray, end: float | None) -> np.ndarray:
@@ -118,8 +119,7 @@ def _same(before: dict[str, np.ndarray], after: dict[str, np.ndarray], bound: fl
 def _shots(fragments: Sequence[Fragment], segments: Sequence[Segment]) -> tuple[np.ndarray, np.ndarray]:
     """Times and shots of all samples; whether a segment begins with a cut is known to the one before it."""
     times, cuts = [], []
-    for i, (fragment, segment) in enumerate(zip(fragments, segments, strict=True)):
-        own = _own(fragment.timestamps, segment.end)
+    for i, (fragment, own) in enumerate(zip(fragments, _own_samples(fragments, segments), strict=True)):
         is_cut = fragment.is_cut[own].copy()
         if i and len(is_cut):
             previous = fragments[i - 1]

@@ -62,7 +62,7 @@ def fragment_bytes(batch: FaceBatch, config: Config, run_id: str) -> bytes:
     for name in ("frame", "pts"):
         values = np.asarray(columns[name], np.int64)
         columns[name] = pa.array(values, mask=values == NO_STAMP)
-    log = {"timestamp": list(batch.log["timestamp"]), "is_cut": [int(c) for c in batch.log["is_cut"]]}
+    log: dict[str, Any] = {"timestamp": list(batch.log["timestamp"]), "is_cut": [int(c) for c in batch.log["is_cut"]]}
     if batch.is_last:
         stats = dataclasses.asdict(batch.log["stats"])
         stats["damaged_seconds"] = sorted(stats["damaged_seconds"])

@@ -1,7 +1,6 @@
 """Keep what the probe found out, so that assembling needs nothing but files."""
 
 import dataclasses
-import hashlib
 from collections.abc import Iterable
 
 import apache_beam as beam
@@ -12,20 +11,15 @@ from schemas.storage import FileInfo
 from schemas.video import Plan
 
 
-def plan_name(uri: str, layout: Layout) -> str:
-    """Where the plan of a uri lies."""
-    return storage.join(layout.out, "_work", layout.config_hash, "plans", hashlib.sha256(uri.encode()).hexdigest()[:32])
-
-
 def write_plan(plan: Plan, layout: Layout) -> Plan:
     """Makes a plan durable."""
-    storage.write_bytes(plan_name(plan.file.uri, layout) + ".json", plan.to_json())
+    storage.write_bytes(layout.plan(plan.file.uri), plan.to_json())
     return plan
 
 
 def read_plans(files: Iterable[FileInfo], layout: Layout) -> list[Plan]:
     """The plans of files that were probed, in the order of the files."""
-    return [Plan.from_json(storage.read_bytes(plan_name(file.uri, layout) + ".json")) for file in files]
+    return [Plan.from_json(storage.read_bytes(layout.plan(file.uri))) for file in files]
 
 
 def first_of_copies(plans: Iterable[Plan]) -> list[Plan]:

@@ -1,6 +1,7 @@
 """Write what is known of one video: faces, tracks, timeline, and last of all its row in `videos`."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -13,7 +14,7 @@ from models.cards import read_card
 from schemas import storage
 from schemas.config import Config
 from schemas.tables import parquet_bytes
-from schemas.video import Plan
+from schemas.video import Plan, Segment
 from transforms.aggregate_seconds import aggregate_faces, aggregate_timeline, aggregate_tracks
 from transforms.failures import first_failure
 from transforms.ledger import Row, Run, forget_row, new_row, write_row
@@ -47,8 +48,9 @@ def assemble_video(plan: Plan, run: Run, *, keep_observations: bool = False) -> 
     row, tables = make_tables(plan, fragments, run, started_at=started)
     for name, table in tables.items():
         storage.write_bytes(run.layout.table(name, video_id), parquet_bytes(table, run.footer))
+    storage.delete_tree(run.layout.observations(video_id))
     if keep_observations and tables:
-        _keep(plan, run)
+        _keep_observations(video_id, run)
     write_row(row, run)
     storage.delete_tree(run.layout.work(video_id))
     return VideoDone(row)
@@ -65,30 +67,30 @@ def make_tables(
         "peak_rss_mb": max((fragment.peak_rss_mb for fragment in fragments), default=0.0),
     }
     counts = {f"frames_{name}": sum(s[f"frames_{name}"] for s in stats) for name in ("decoded", "corrupt")}
-    last = max((s["last_timestamp"] for s in stats if s["last_timestamp"] is not None), default=None)
-    if last is None:
-        error = f"{plan.file.uri} has a video stream and not one frame that decodes."
-        row = new_row(
-            plan, run, started_at=started_at, status="corrupt", error_type="no_frames", error_message=error, **counts, **own
-        )
-        return row, {}
     observations = stitch_tracks(fragments, plan.segments, min_iou=config.aggregation.stitch_iou)
+    if not len(observations.timestamps):
+        error = f"{plan.file.uri} has a video stream and not one frame that decodes."
+        why = {"status": "corrupt", "error_type": "no_frames", "error_message": error}
+        return new_row(plan, run, started_at=started_at, **why, **counts, **own), {}
     unknown_below = _unknown_below(config)
     truncated = _truncated(plan, stats)
+    missing = _missing(plan.segments, observations.timestamps)
+    damaged = {second for s in stats for second in s["damaged_seconds"]}
+    damaged |= {second for start, end in missing for second in range(int(start), math.ceil(end))}
     faces = aggregate_faces(observations, video_id, config, unknown_below)
     tracks = aggregate_tracks(observations, video_id, unknown_below)
     timeline = aggregate_timeline(
         observations,
         faces,
         video_id,
-        last_timestamp=last,
-        damaged_seconds={second for s in stats for second in s["damaged_seconds"]},
-        missing_until=plan.info.duration if truncated and plan.info else None,
+        last_timestamp=max(s["last_timestamp"] for s in stats if s["last_timestamp"] is not None),
+        damaged_seconds=damaged,
+        missing_until=plan.info.duration if truncated is not None and plan.info else None,
     )
     figures = {
         **counts,
         **own,
-        **_verdict(plan, fragments, truncated),
+        **_verdict(plan, sum(s["errors"] for s in stats), truncated, missing),
         "frames_sampled": len(observations.timestamps),
         "n_tracks": len(tracks),
         "max_faces": int(np.max(timeline["n_faces"].fill_null(0).to_numpy(), initial=0)),
@@ -98,21 +100,26 @@ def make_tables(
     return row, {"faces": faces, "tracks": tracks, "timeline": timeline}
 
 
-def _verdict(plan: Plan, fragments: Sequence[Fragment], truncated: float | None) -> Row:
+def _verdict(plan: Plan, errors: int, truncated: float | None, missing: Sequence[tuple[float, float]]) -> Row:
     """Status of a file of which at least one frame was decoded."""
-    errors = sum(fragment.stats["errors"] for fragment in fragments)
-    empty = [s for f, s in zip(fragments, plan.segments, strict=True) if not len(f.timestamps) and s.duration > 0]
     uri = plan.file.uri
     if truncated is not None and plan.info:
         message = f"{uri} ends after {truncated:.1f} s of {plan.info.duration:.1f} s: it was cut off; copy it again."
         return {"status": "partial", "error_type": "truncated", "error_message": message}
     if errors:
-        message = f"{uri} has {errors} damaged places that were passed over; the rest was read."
+        message = f"{uri}: places that are damaged and were passed over: {errors}; the rest was read."
         return {"status": "partial", "error_type": "damaged", "error_message": message}
-    if empty:
-        message = f"{uri} has nothing to decode from second {empty[0].start:.0f} on for {empty[0].duration:.0f} s."
+    if missing:
+        start, end = missing[0]
+        message = f"{uri} has nothing to decode from {start:.0f} to {end:.0f} s; the rest was read."
         return {"status": "partial", "error_type": "missing_stretch", "error_message": message}
     return {"status": "ok"}
+
+
+def _missing(segments: Sequence[Segment], timestamps: np.ndarray) -> list[tuple[float, float]]:
+    """Start and end of segments of which not one frame could be read."""
+    bounds = [(s.start, s.start + s.duration if s.end is None else s.end) for s in segments if s.duration > 0]
+    return [(start, end) for start, end in bounds if not np.any((timestamps >= start) & (timestamps < end))]
 
 
 def _truncated(plan: Plan, stats: Sequence[Row]) -> float | None:
@@ -136,12 +143,12 @@ def _unknown_below(config: Config) -> float:
     return read_card(bundle_path(config.age_gender.name)).unknown_below or 0.5
 
 
-def _keep(plan: Plan, run: Run) -> None:
-    video_id = plan.video_id or ""
+def _keep_observations(video_id: str, run: Run) -> None:
+    """Copies the fragments; they go when the row stands, so that a run killed in between finds them all."""
     folder = run.layout.observations(video_id)
-    for info in list(storage.list_files(run.layout.work(video_id))):
+    for info in storage.list_files(run.layout.work(video_id)):
         if info.uri.endswith(".parquet"):
-            storage.move_file(info.uri, storage.join(folder, info.uri.rsplit("/", 1)[-1]))
+            storage.write_bytes(storage.join(folder, info.uri.rsplit("/", 1)[-1]), storage.read_bytes(info.uri))
 
 
 @dataclasses.dataclass(eq=False)
@@ -157,6 +164,6 @@ class AssembleVideo(beam.PTransform):
     keep_observations: bool = False
 
     def expand(self, plans):
-        return plans | beam.Map(
-            assemble_video, self.run, keep_observations=self.keep_observations
-        ).with_output_types(VideoDone)
+        return plans | beam.Map(assemble_video, self.run, keep_observations=self.keep_observations).with_output_types(
+            VideoDone
+        )

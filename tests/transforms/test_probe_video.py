@@ -6,6 +6,7 @@ import random
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import apache_beam as beam
 import av
@@ -25,7 +26,7 @@ from transforms import media, probe_video
 from transforms.probe_video import ProbeVideo, video_id
 from transforms.probe_video import probe_video as probe
 
-_SMALL = {"size": (160, 120)}
+_SMALL: dict[str, Any] = {"size": (160, 120)}
 
 
 def plan_of(path: Path | str, **settings: float) -> Plan:
@@ -78,7 +79,7 @@ class TestFacts:
 
     @pytest.mark.parametrize("ending", ["mp4", "mov", "mkv", "avi", "ts", "flv", "webm", "mpg"])
     def test_containers_agree(self, tmp_path, ending):
-        options = {"webm": {"codec": "libvpx-vp9"}, "mpg": {"codec": "mpeg2video"}}
+        options: dict[str, dict[str, Any]] = {"webm": {"codec": "libvpx-vp9"}, "mpg": {"codec": "mpeg2video"}}
         clip = portrait_clip(tmp_path / f"x.{ending}", seconds=3, fps=25, **_SMALL, **options.get(ending, {}))
         plan = plan_of(clip.path)
         info = plan.info
@@ -132,18 +133,9 @@ class TestFacts:
         assert info.sample_aspect_ratio == pytest.approx(16 / 11)
         assert (info.width, info.height) == (110, 120)
 
-    @pytest.mark.parametrize(
-        ("codec", "pix_fmt"),
-        [
-            ("libx264", "yuv420p10le"),
-            ("libx264", "gray"),
-            ("libx264", "yuv444p"),
-            ("ffv1", "yuva420p"),
-            ("png", "rgb24"),
-        ],
-    )
-    def test_pixel_formats(self, tmp_path, codec, pix_fmt):
-        info = info_of(portrait_clip(tmp_path / "x.mkv", codec=codec, pix_fmt=pix_fmt, **_SMALL).path)
+    @pytest.mark.parametrize("pix_fmt", ["yuv420p10le", "gray", "yuv444p", "yuva420p", "bgr0"])
+    def test_pixel_formats(self, tmp_path, pix_fmt):
+        info = info_of(portrait_clip(tmp_path / "x.mkv", codec="ffv1", pix_fmt=pix_fmt, **_SMALL).path)
         assert info.pix_fmt == pix_fmt
 
     def test_creation_time(self, tmp_path):

@@ -1,0 +1,129 @@
+"""One configuration: hashed the same everywhere, changed by everything that changes rows, checked at the edge."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schemas import config as config_module
+from schemas.config import GROUPS, Config, ModelRef, read_config, setting_names
+from schemas.errors import UsageError
+
+REF = ModelRef("emotion-small", "a" * 64, "b" * 64, {"accuracy": 0.6})
+
+
+def other(value: Any) -> Any:
+    return "other" if isinstance(value, str) else (value or 1) * 0.5 if isinstance(value, float) else value + 1
+
+
+@pytest.mark.parametrize("name", setting_names())
+def test_every_setting_changes_the_hash(name: str):
+    value = next(getattr(getattr(Config(), g), name) for g in GROUPS if hasattr(getattr(Config(), g), name))
+    changed = Config().override(**{name: other(value)})
+
+    assert changed.hash != Config().hash
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"emotion": None},
+        {"emotion": dataclasses.replace(REF, sha256="c" * 64)},
+        {"emotion": dataclasses.replace(REF, card_sha256="c" * 64)},
+        {"age_gender": REF},
+        {"landmarks_sha256": "d" * 64},
+    ],
+)
+def test_models_and_landmarks_change_the_hash(change: dict[str, Any]):
+    config = Config(emotion=REF)
+
+    assert dataclasses.replace(config, **change).hash != config.hash
+
+
+@pytest.mark.parametrize("version", ["SCHEMA_VERSION", "ALGORITHM_VERSION"])
+def test_versions_change_the_hash(version: str, monkeypatch: pytest.MonkeyPatch):
+    before = Config().hash
+    monkeypatch.setattr(config_module, version, 99)
+
+    assert Config().hash != before
+
+
+def test_names_and_figures_of_models_do_not_change_the_hash():
+    moved = dataclasses.replace(REF, name="/elsewhere/emotion", figures={"accuracy": 0.7})
+
+    assert Config(emotion=moved).hash == Config(emotion=REF).hash
+
+
+def test_the_hash_is_the_same_in_another_process():
+    code = "from schemas.config import Config; print(Config().override(min_face=40).hash)"
+    env = os.environ | {"PYTHONHASHSEED": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
+
+    assert there.stdout.strip() == Config().override(min_face=40).hash
+
+
+def test_whole_and_decimal_spellings_of_a_number_are_one_configuration():
+    assert Config().override(sample_fps=4, lost_after=2, min_face=40.0) == Config().override(min_face=40)
+    assert Config().override(sample_fps=4).hash == Config().hash
+
+
+def test_none_leaves_a_setting_as_it_is():
+    assert Config().override(min_face=None, sample_fps=None) == Config()
+
+
+@pytest.mark.parametrize("value", ["all", float("inf")])
+def test_all_takes_every_frame(value: str | float):
+    assert Config().override(sample_fps=value).sampling.sample_fps is None
+    assert read_config('sample_fps = "all"').sampling.sample_fps is None
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ({"sample_fps": 0}, "sample_fps must be above 0, not 0"),
+        ({"sample_fps": "many"}, "sample_fps takes a number, not 'many'"),
+        ({"min_face": -1}, "min_face must be above 0"),
+        ({"min_face": 40.5}, "min_face takes a whole number"),
+        ({"min_face": float("inf")}, "min_face takes a number"),
+        ({"lost_after": float("nan")}, "lost_after takes a number"),
+        ({"lost_after": True}, "lost_after takes a number"),
+        ({"detect_every": -0.5}, "detect_every must be 0 or more"),
+        ({"cut_threshold": -1}, "cut_threshold must be above 0"),
+        ({"match_iou": 1.5}, "match_iou must be at most 1"),
+        ({"detector": 3}, "detector takes a name"),
+        ({"min_fave": 40}, "no setting called 'min_fave'"),
+    ],
+)
+def test_a_wrong_setting_is_refused(setting: dict[str, Any], said: str):
+    with pytest.raises(UsageError, match=said):
+        Config().override(**setting)
+
+
+def test_settings_are_read_with_and_without_tables():
+    text = "sample_fps = 2\n[detection]\nmin_face = 40\nthreshold = -0.2\n[tracking]\nlost_after = 3\n"
+
+    config = read_config(text)
+
+    assert config == Config().override(sample_fps=2.0, min_face=40, threshold=-0.2, lost_after=3.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("min_face = ", "valid TOML"),
+        ("[detection]\nmin_face = 0", "min_face must be above 0"),
+        ("[detection]\nlost_after = 1", r"\[detection\] has no setting lost_after"),
+        ("[detektion]\nmin_face = 1", r"no table \[detektion\]; known: sampling"),
+        ("detection = 1", "no setting called 'detection'"),
+        ("[detection]\nmin_face = [40]", "min_face takes a number"),
+    ],
+)
+def test_a_wrong_file_says_itself_and_the_setting(text: str, said: str):
+    with pytest.raises(UsageError, match=said) as refused:
+        read_config(text, "night.toml")
+
+    assert "night.toml" in str(refused.value)

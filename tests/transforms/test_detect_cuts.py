@@ -1,0 +1,76 @@
+"""Cuts are found where they are, and nowhere else."""
+
+import numpy as np
+import pytest
+
+from schemas.config import Config
+from tests.clips import portrait_clip
+from tests.transforms.streams import fake_samples, segments_of
+from transforms.decode_frames import decode_segment
+from transforms.detect_cuts import detect_cuts
+
+_THRESHOLD = Config().detection.cut_threshold
+
+
+def cuts(path, sample_fps: float = 4.0) -> list[float]:
+    config = Config().override(sample_fps=sample_fps)
+    (segment,) = segments_of(path, config)
+    samples = decode_segment(segment, config).samples
+    return [s.timestamp for s in detect_cuts(samples, threshold=_THRESHOLD) if s.is_cut]
+
+
+@pytest.mark.parametrize("fps", [1.0, 4.0, 10.0, float("inf")])
+def test_a_cut_is_found_at_its_first_sample(cut_clip, fps):
+    assert cuts(cut_clip.path, fps) == [2.0]
+
+
+def test_a_moving_face_is_no_cut(moving_portrait, two_faces):
+    assert cuts(moving_portrait.path) == []
+    assert cuts(two_faces.path) == []
+
+
+def test_a_still_picture_is_no_cut(portrait, no_face):
+    assert cuts(portrait.path) == []
+    assert cuts(no_face.path) == []
+
+
+def test_noise_on_a_flat_ground_is_no_cut():
+    rng = np.random.default_rng(0)
+    lumas = [np.clip(120 + rng.normal(0, 12, (120, 160)), 0, 255).astype(np.uint8) for _ in range(8)]
+    assert not any(s.is_cut for s in detect_cuts(fake_samples(lumas), threshold=_THRESHOLD))
+
+
+def test_a_flat_picture_before_or_after_another_is_a_cut():
+    ramp = np.tile(np.linspace(0, 255, 160).astype(np.uint8), (120, 1))
+    black = np.zeros((120, 160), np.uint8)
+    found = [s.is_cut for s in detect_cuts(fake_samples([ramp, black, black, ramp, ramp]), threshold=_THRESHOLD)]
+    assert found == [False, True, False, True, False]
+
+
+def test_light_that_changes_is_no_cut():
+    ramp = np.tile(np.linspace(0, 120, 160).astype(np.uint8), (120, 1))
+    assert not any(s.is_cut for s in detect_cuts(fake_samples([ramp, ramp + 100, ramp]), threshold=_THRESHOLD))
+
+
+def test_another_size_begins_a_shot():
+    ramp = np.tile(np.linspace(0, 255, 160).astype(np.uint8), (120, 1))
+    found = [s.is_cut for s in detect_cuts(fake_samples([ramp, ramp[:60, :80], ramp[:60, :80]]), threshold=2.0)]
+    assert found == [False, True, False]
+
+
+def test_a_stream_that_changes_its_size(tmp_path):
+    small = portrait_clip(tmp_path / "a.ts", size=(160, 120), codec="mpeg2video", fps=25, gop=25)
+    large = portrait_clip(tmp_path / "b.ts", size=(320, 240), codec="mpeg2video", fps=25, gop=25, start=2.0)
+    (tmp_path / "x.ts").write_bytes(small.path.read_bytes() + large.path.read_bytes())
+    config = Config()
+    (segment,) = segments_of(tmp_path / "x.ts", config)
+    samples = list(detect_cuts(decode_segment(segment, config).samples, threshold=_THRESHOLD))
+    sizes = [s.picture.luma.shape for s in samples]
+    assert set(sizes) == {(120, 160), (240, 320)}
+    assert [s.is_cut for s in samples].index(True) == sizes.index((240, 320))
+
+
+def test_the_archive(shared_videos):
+    assert cuts(shared_videos / "faces/mother_daughter.mp4") == []
+    assert cuts(shared_videos / "faces/walkers.gif") == []
+    assert len(cuts(shared_videos / "faces/talk_show_cuts.mp4")) >= 3

@@ -1,0 +1,75 @@
+"""Angles and signs, on a head that is turned and projected here."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from transforms import pose
+from transforms.pose import head_pose
+
+
+def project(yaw: float, pitch: float, roll: float, *, distance: float = 700.0, focal: float = 900.0) -> np.ndarray:
+    """Landmarks [5, 2] of a head at a distance (millimetres), turned by degrees.
+
+    The camera sees x to the right, y down, z away. Yaw turns the nose (at z below 0) to the right, pitch lifts it, roll
+    leans the head clockwise; from the inside out: roll, pitch, yaw.
+    """
+    a, b, c = np.radians([yaw, pitch, roll])
+    turn_yaw = np.array([[np.cos(a), 0, -np.sin(a)], [0, 1, 0], [np.sin(a), 0, np.cos(a)]])
+    turn_pitch = np.array([[1, 0, 0], [0, np.cos(b), np.sin(b)], [0, -np.sin(b), np.cos(b)]])
+    turn_roll = np.array([[np.cos(c), -np.sin(c), 0], [np.sin(c), np.cos(c), 0], [0, 0, 1]])
+    head = pose._HEAD @ (turn_yaw @ turn_pitch @ turn_roll).T + (0, 0, distance)
+    return head[:, :2] / head[:, 2:] * focal + (320, 240)
+
+
+FRONTAL = project(0, 0, 0)
+
+
+def test_frontal():
+    np.testing.assert_allclose(head_pose(FRONTAL[None])[0], 0, atol=1.5)
+
+
+def test_the_projection_has_the_signs_it_says():
+    nose, eyes = 4, slice(0, 4)
+    assert FRONTAL[0, 0] > FRONTAL[2, 0] and FRONTAL[nose, 1] > FRONTAL[0, 1]
+    to_the_right = project(30, 0, 0)
+    assert to_the_right[nose, 0] - to_the_right[eyes, 0].mean() > FRONTAL[nose, 0] - FRONTAL[eyes, 0].mean() + 5
+    up = project(0, 25, 0)
+    assert up[nose, 1] - up[eyes, 1].mean() < FRONTAL[nose, 1] - FRONTAL[eyes, 1].mean() - 5
+    clockwise = project(0, 0, 20)
+    assert clockwise[0, 1] > clockwise[2, 1]  # the eye on the right is lower
+
+
+@pytest.mark.parametrize(
+    ("angles", "which"),
+    [((30, 0, 0), 0), ((-30, 0, 0), 0), ((0, 20, 0), 1), ((0, -20, 0), 1), ((0, 0, 25), 2), ((0, 0, -25), 2)],
+)
+def test_one_angle_at_a_time(angles, which):
+    found = head_pose(project(*angles)[None])[0]
+    np.testing.assert_allclose(found, angles, atol=4)
+    assert np.abs(found).argmax() == which
+
+
+@settings(deadline=None)
+@given(yaw=st.floats(-45, 45), roll=st.floats(-40, 40), size=st.floats(0.2, 5))
+def test_size_and_place_do_not_matter(yaw, roll, size):
+    points = project(yaw, 0, roll)
+    found = head_pose(np.stack([points, points * size + (100, -50)]))
+    np.testing.assert_allclose(found[0], found[1], atol=0.5)
+    assert found[0][0] == pytest.approx(yaw, abs=8)
+
+
+@settings(deadline=None)
+@given(yaw=st.floats(-40, 40), pitch=st.floats(-15, 15))
+def test_a_mirrored_face_looks_the_other_way(yaw, pitch):
+    points = project(yaw, pitch, 0)
+    mirrored = (points * (-1, 1))[[2, 3, 0, 1, 4]]
+    a, b = head_pose(np.stack([points, mirrored]))
+    assert a[0] == pytest.approx(-b[0], abs=0.5) and a[1] == pytest.approx(b[1], abs=0.5)
+
+
+def test_landmarks_that_are_no_head_raise_nothing():
+    found = head_pose(np.stack([np.zeros((5, 2)), np.full((5, 2), 7.0), np.full((5, 2), np.nan)]))
+    assert found.shape == (3, 3) and found.dtype == np.float32
+    assert head_pose(np.zeros((0, 5, 2))).shape == (0, 3)

@@ -1,0 +1,273 @@
+"""Faces keep their numbers: through gaps, past each other, until they are lost or cut."""
+
+import itertools
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from schemas.config import Config, Tracking
+from schemas.faces import Boxes, TrackedFaces
+from tests.clips import Clip
+from tests.transforms.streams import tracked_file
+from transforms.track_faces import FaceTracker, assign, overlap
+
+_STEP = 0.25
+_SIZE = 60
+
+
+def boxes(*corners: tuple[float, float], size: float = _SIZE, score: float = 1.0) -> Boxes:
+    xywh = np.array([(x, y, size, size) for x, y in corners], np.float32).reshape(-1, 4)
+    return Boxes(xywh, np.full(len(corners), score, np.float32))
+
+
+def texture(seed: int) -> np.ndarray:
+    noise = np.random.default_rng(seed).integers(0, 256, (12, 12), np.uint8)
+    return cv2.resize(noise, (_SIZE, _SIZE), interpolation=cv2.INTER_CUBIC)
+
+
+def picture(*corners: tuple[float, float], seeds: tuple[int, ...] = (1, 2, 3)) -> np.ndarray:
+    """A grey ground with a textured square at each corner, each of its own texture."""
+    rng = np.random.default_rng(9)
+    luma = cv2.resize(rng.integers(90, 130, (30, 40), np.uint8), (400, 300), interpolation=cv2.INTER_CUBIC)
+    for (x, y), seed in zip(corners, seeds, strict=False):
+        luma[round(y) : round(y) + _SIZE, round(x) : round(x) + _SIZE] = texture(seed)
+    return luma
+
+
+def follow(tracker: FaceTracker, lumas, detections, **options) -> list[TrackedFaces]:
+    return [
+        tracker.follow(luma, i * _STEP, found, **options)
+        for i, (luma, found) in enumerate(zip(lumas, detections, strict=True))
+    ]
+
+
+class TestOverlap:
+    box = st.tuples(st.floats(-50, 50), st.floats(-50, 50), st.floats(1, 60), st.floats(1, 60))
+
+    @given(a=st.lists(box, min_size=1, max_size=4), b=st.lists(box, min_size=1, max_size=4))
+    def test_it_is_a_similarity(self, a, b):
+        a, b = np.array(a), np.array(b)
+        found = overlap(a, b)
+        assert found.shape == (len(a), len(b))
+        assert ((found >= 0) & (found <= 1 + 1e-9)).all()
+        np.testing.assert_allclose(found, overlap(b, a).T)
+        np.testing.assert_allclose(np.diag(overlap(a, a)), 1, rtol=1e-6)
+        shift = np.array([7, -3, 0, 0])
+        np.testing.assert_allclose(found, overlap(a + shift, b + shift), atol=1e-9)
+
+    @given(
+        a=st.tuples(*[st.integers(0, 12)] * 2, *[st.integers(1, 12)] * 2),
+        b=st.tuples(*[st.integers(0, 12)] * 2, *[st.integers(1, 12)] * 2),
+    )
+    def test_it_counts_pixels(self, a, b):
+        masks = []
+        for x, y, width, height in (a, b):
+            mask = np.zeros((24, 24), bool)
+            mask[y : y + height, x : x + width] = True
+            masks.append(mask)
+        expected = (masks[0] & masks[1]).sum() / (masks[0] | masks[1]).sum()
+        assert overlap(np.array([a]), np.array([b]))[0, 0] == pytest.approx(expected)
+
+    def test_none(self):
+        assert overlap(np.zeros((0, 4)), np.zeros((3, 4))).shape == (0, 3)
+        assert overlap(np.array([[0, 0, 10, 10]]), np.array([[10, 0, 10, 10]]))[0, 0] == 0
+
+
+class TestAssign:
+    matrices = hnp.arrays(
+        np.float64,
+        hnp.array_shapes(min_dims=2, max_dims=2, max_side=4),
+        elements=st.integers(0, 100).map(lambda n: n / 100),
+    )
+
+    @given(matrices, st.floats(0.05, 0.9))
+    def test_it_is_the_best_of_all(self, similarity, threshold):
+        pairs = assign(similarity, threshold)
+        assert len({row for row, _ in pairs}) == len({column for _, column in pairs}) == len(pairs)
+        assert all(similarity[pair] >= threshold for pair in pairs)
+        allowed = np.where(similarity >= threshold, similarity, 0)
+        if allowed.shape[0] > allowed.shape[1]:
+            allowed = allowed.T
+        rows, columns = range(allowed.shape[0]), range(allowed.shape[1])
+        best = max(
+            sum(allowed[r, c] for r, c in zip(rows, p, strict=True)) for p in itertools.permutations(columns, len(rows))
+        )
+        assert sum(similarity[pair] for pair in pairs) == pytest.approx(best)
+
+    def test_greed_is_not_enough(self):
+        assert sorted(assign(np.array([[0.9, 0.8], [0.8, 0.1]]), 0.3)) == [(0, 1), (1, 0)]
+
+
+class TestIds:
+    @pytest.mark.parametrize("speed", [10, 20, 30])
+    @pytest.mark.parametrize("detect_each", [1, 2])
+    def test_two_that_cross_without_touching_keep_theirs(self, speed, detect_each):
+        count = 280 // speed
+        left = [(20 + speed * i, 40) for i in range(count)]
+        right = [(320 - speed * i, 150) for i in range(count)]
+        lumas = [picture(a, b) for a, b in zip(left, right, strict=True)]
+        found = [
+            boxes(*((a, b) if i % 4 < 2 else (b, a))) if i % detect_each == 0 else None  # in any order
+            for i, (a, b) in enumerate(zip(left, right, strict=True))
+        ]
+        faces = follow(FaceTracker(Tracking()), lumas, found)
+        for i, (a, b) in enumerate(zip(left, right, strict=True)):
+            assert faces[i].track.tolist() == [0, 1], i
+            truth = boxes(a, b).xywh
+            assert np.diag(overlap(faces[i].xywh, truth)).min() > 0.5, i
+
+    def test_two_that_brush_past_each_other_keep_theirs(self):
+        left = [(20 + 20 * i, 40) for i in range(14)]
+        right = [(300 - 20 * i, 40 + _SIZE + 4) for i in range(14)]
+        lumas = [picture(a, b) for a, b in zip(left, right, strict=True)]
+        found = [boxes(b, a) if i % 2 == 0 else None for i, (a, b) in enumerate(zip(left, right, strict=True))]
+        faces = follow(FaceTracker(Tracking()), lumas, found)
+        assert [f.track.tolist() for f in faces] == [[0, 1]] * 14
+        for i in range(14):
+            truth = boxes(right[i], left[i]).xywh
+            assert np.diag(overlap(faces[i].xywh, truth)).min() > 0.5
+
+    @pytest.mark.parametrize("speed", [40, 60, 100])
+    def test_too_fast_to_follow_is_another_track_but_no_swap(self, speed):
+        count = 280 // speed + 1
+        left = [(20 + speed * i, 40) for i in range(count)]
+        right = [(320 - speed * i, 150) for i in range(count)]
+        lumas = [picture(a, b) for a, b in zip(left, right, strict=True)]
+        found = [boxes(a, b) if i % 2 else boxes(b, a) for i, (a, b) in enumerate(zip(left, right, strict=True))]
+        seen: dict[int, set[bool]] = {}
+        for faces in follow(FaceTracker(Tracking()), lumas, found):
+            for track, box, confidence in zip(faces.track, faces.xywh, faces.confidence, strict=True):
+                if not np.isnan(confidence):
+                    seen.setdefault(int(track), set()).add(bool(box[1] < 100))
+        assert all(len(which) == 1 for which in seen.values())
+
+    def test_faces_are_numbered_as_they_come(self):
+        lumas = [picture((20, 40), (200, 150))] * 3
+        faces = follow(FaceTracker(Tracking()), lumas, [boxes((20, 40)), boxes((200, 150), (20, 40)), None])
+        assert [f.track.tolist() for f in faces] == [[0], [0, 1], [0, 1]]
+        assert faces[0].xywh.dtype == np.float32 and faces[0].track.dtype == np.int32
+
+    def test_a_face_that_comes_back_to_its_place_goes_on(self):
+        """The tracker stays with something else; the detection lies where the last one was."""
+        lumas = [picture((100, 100)), picture(), picture(), picture((100, 100))]
+        tracker = FaceTracker(Tracking(tracker_threshold=0.0))
+        faces = follow(tracker, lumas, [boxes((100, 100)), boxes(), boxes(), boxes((100, 100))])
+        assert faces[-1].track.tolist() == [0]
+
+    def test_what_the_tracker_is_not_asked_it_does_not_say(self):
+        lumas = [picture((100, 100))] * 3
+        faces = follow(FaceTracker(Tracking()), lumas, [boxes((100, 100)), boxes((101, 100)), None])
+        assert np.isnan([f.track_confidence[0] for f in faces]).tolist() == [True, True, False]
+        assert np.isnan([f.confidence[0] for f in faces]).tolist() == [False, False, True]
+
+
+class TestEnds:
+    def test_lost_after_some_time_without_a_detection(self):
+        lumas = [picture((100, 100))] * 12
+        faces = follow(FaceTracker(Tracking(lost_after=2.0)), lumas, [boxes((100, 100))] + [boxes()] * 11)
+        assert [len(f.track) for f in faces] == [1] * 8 + [0] * 4
+        assert [f.ended for f in faces] == [{}] * 8 + [{0: "lost"}] + [{}] * 3
+
+    def test_lost_when_the_tracker_has_nothing_to_hold_on_to(self):
+        noise = np.random.default_rng(5).integers(0, 256, (300, 400), np.uint8)
+        lumas = [picture((100, 100)), picture((102, 100)), noise]
+        tracker = FaceTracker(Tracking())
+        faces = follow(tracker, lumas, [boxes((100, 100)), None, None])
+        assert [f.track.tolist() for f in faces] == [[0], [0], []]
+        assert faces[2].ended == {0: "lost"} and tracker.open_tracks == []
+
+    def test_lost_outside_the_picture(self):
+        lumas = [picture((100 + 0 * i, 100)) for i in range(2)]
+        tracker = FaceTracker(Tracking(tracker_threshold=0.0))
+        tracker.follow(lumas[0], 0.0, boxes((100, 100)))
+        tracker._tracks[0].advance = lambda luma: 9.0  # type: ignore[method-assign]
+        tracker._tracks[0].box = np.array((371, 100, _SIZE, _SIZE), np.float32)
+        assert tracker.follow(lumas[1], _STEP, None).ended == {0: "lost"}
+
+    def test_at_a_cut_all_end_and_others_begin(self):
+        tracker = FaceTracker(Tracking())
+        tracker.follow(picture((100, 100)), 0.0, boxes((100, 100)))
+        faces = tracker.follow(picture((100, 100)), _STEP, boxes((100, 100)), is_cut=True)
+        assert faces.ended == {0: "cut"}
+        assert faces.track.tolist() == [1]
+
+    def test_a_detection_renews_the_time(self):
+        lumas = [picture((100, 100))] * 16
+        found = [boxes((100, 100)) if i % 7 == 0 else None for i in range(16)]
+        faces = follow(FaceTracker(Tracking(lost_after=2.0)), lumas, found)
+        assert [f.track.tolist() for f in faces] == [[0]] * 16
+
+
+class TestWeakDetections:
+    def test_they_continue_a_track(self):
+        lumas = [picture((100, 100))] * 16
+        found = [boxes((100, 100)), *([boxes((100, 100), score=-0.3)] * 15)]
+        faces = follow(FaceTracker(Tracking(lost_after=1.0), begin_threshold=0.0), lumas, found)
+        assert [f.track.tolist() for f in faces] == [[0]] * 16
+        assert faces[-1].confidence[0] == np.float32(-0.3)
+
+    def test_they_begin_none(self):
+        lumas = [picture((100, 100))] * 4
+        faces = follow(FaceTracker(Tracking(), begin_threshold=0.0), lumas, [boxes((100, 100), score=-0.1)] * 4)
+        assert [len(f.track) for f in faces] == [0] * 4
+
+    def test_a_strong_one_comes_first(self):
+        lumas = [picture((100, 100))] * 2
+        near = boxes((104, 100))
+        both = Boxes(np.concatenate([boxes((100, 100)).xywh, near.xywh]), np.array([-0.2, 1.0], np.float32))
+        faces = follow(FaceTracker(Tracking(), begin_threshold=0.0), lumas, [boxes((100, 100)), both])
+        assert faces[1].track.tolist() == [0]
+        assert faces[1].confidence[0] == 1.0
+
+
+class TestClips:
+    def test_a_moving_face_is_one_track_where_it_is(self, moving_portrait):
+        self.check(moving_portrait, 1)
+
+    def test_two_faces_are_two_tracks(self, two_faces):
+        self.check(two_faces, 2)
+
+    def check(self, clip: Clip, count: int) -> None:
+        for sample in tracked_file(clip.path, Config().override(min_face=60)):
+            assert sample.faces is not None
+            truth = clip.boxes[np.argmin(np.abs(clip.times - sample.timestamp))]
+            order = np.argsort(sample.faces.track)
+            found = sample.faces.xywh[order]
+            assert sorted(sample.faces.track) == list(range(count)), sample.timestamp
+            if sample.timestamp == 0:  # dlib says which is the first
+                to_face = overlap(found, truth).argmax(axis=1)
+            assert np.diag(overlap(found, truth[to_face])).min() > 0.4, sample.timestamp
+
+    def test_a_cut_ends_a_track(self, cut_clip):
+        ended = {s.timestamp: s.faces.ended for s in tracked_file(cut_clip.path, Config()) if s.faces and s.faces.ended}
+        assert ended == {2.0: {0: "cut"}}
+
+    def test_a_face_that_leaves_and_comes_back(self, face_leaves):
+        samples = tracked_file(face_leaves.path, Config())
+        ended = {s.timestamp: s.faces.ended for s in samples if s.faces and s.faces.ended}
+        assert len(ended) == 1
+        ((when, reasons),) = ended.items()
+        assert 1.0 <= when <= 3.0 and set(reasons.values()) <= {"lost", "cut"}
+        assert {int(t) for s in samples if s.faces and s.timestamp >= 4 for t in s.faces.track} == {1}
+
+    def test_nothing_in_an_empty_picture(self, no_face):
+        assert all(s.faces is not None and len(s.faces.track) == 0 for s in tracked_file(no_face.path, Config()))
+
+    def test_a_sideways_clip_has_the_boxes_of_the_upright_one(self, sideways):
+        upright, turned = (tracked_file(clip.path, Config()) for clip in sideways)
+        assert len(upright) == len(turned) == 8
+        for a, b in zip(upright, turned, strict=True):
+            assert a.faces is not None and b.faces is not None
+            assert a.faces.track.tolist() == b.faces.track.tolist() == [0]
+            np.testing.assert_allclose(a.faces.xywh, b.faces.xywh, atol=2)
+
+    @pytest.mark.slow
+    def test_two_people_stay_two(self, shared_videos):
+        samples = tracked_file(shared_videos / "faces/mother_daughter.mp4", Config().override(min_face=60))
+        tracks = np.concatenate([s.faces.track for s in samples if s.faces])
+        lengths = np.bincount(tracks)
+        assert sorted(lengths)[-2:] == pytest.approx([len(samples)] * 2, abs=4)
