@@ -76,6 +76,7 @@ class Archive:
       run: configuration, layout and name of the run.
       summary: of the run so far.
       todo: files that this run has to look at, sorted by uri.
+      computed: by video_id, a row of an earlier run with this configuration whose tables are in place.
     """
 
     def __init__(self, run: Run, files: Iterable[FileInfo], missing: dict[str, str], *, retry_failed: bool = False):
@@ -93,16 +94,17 @@ class Archive:
         self.run = run
         self.summary = Summary(run.layout.out)
         self._rows = read_ledger(run.layout.out)
-        self._by_content = {
-            row["video_id"]: row
-            for row in self._rows.values()
-            if row["config_hash"] == run.config.hash and row["status"] in HAS_TABLES
-        }
         self._inputs = {file.uri for file in files} | set(missing)
         self._first: dict[str, Plan] = {}
         self._copies: dict[str, list[FileInfo]] = {}
         self._finished: set[str] = set()
         self.todo = [file for file in files if not self._is_done(file, retry_failed)]
+        stored = videos_with_tables(run) if self.todo else set()
+        self.computed = {
+            row["video_id"]: row
+            for row in self._rows.values()
+            if row["config_hash"] == run.config.hash and row["status"] in HAS_TABLES and row["video_id"] in stored
+        }
         for uri, reason in missing.items():
             known = self._rows.get(uri)
             if known and known["status"] != "failed":
@@ -135,8 +137,8 @@ class Archive:
             self.finish(self._row(plan), write=True)
             return False
         video_id = plan.video_id or ""
-        if earlier := self._computed_before(plan):
-            self._copy(earlier, plan.file)
+        if video_id in self.computed:
+            self._copy(self.computed[video_id], plan.file)
             return False
         if video_id in self._first:
             if video_id in self._finished:
@@ -147,19 +149,12 @@ class Archive:
         self._first[video_id] = plan
         return True
 
-    def _computed_before(self, plan: Plan) -> Row | None:
-        """A row of an earlier run with this content and configuration whose tables are in place."""
-        if plan.video_id in self._first:
-            return None
-        row = self._by_content.get(plan.video_id or "")
-        return row if row and storage.exists(self.run.layout.table("timeline", row["video_id"])) else None
-
-    def fail(self, plan: Plan, error_type: str, message: str) -> None:
+    def fail(self, plan: Plan, error_type: str, message: str) -> Row:
         """A file could not be done: its row says why."""
         failed = dataclasses.replace(plan, status="failed", error_type=error_type, error_message=message)
-        self.finish(self._row(failed), write=True)
+        return self.finish(self._row(failed), write=True)
 
-    def finish(self, row: Row, *, write: bool = False) -> None:
+    def finish(self, row: Row, *, write: bool = False) -> Row:
         """A video's row stands (or is to be written); its copies get theirs."""
         if write:
             write_row(row, self.run)
@@ -174,6 +169,7 @@ class Archive:
             self._finished.add(video_id)
             for file in self._copies.pop(video_id, ()):
                 self._copy(row, file)
+        return row
 
     def _copy(self, row: Row, file: FileInfo) -> None:
         copy = copied_row(row, file, self.run)

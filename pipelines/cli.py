@@ -1,4 +1,4 @@
-"""The command line: `facelog`. What it does is in the functions that it calls; what they need is imported when called."""
+"""The command line: `facelog`. What it does is in the functions that it calls, which are imported when they are."""
 
 import contextlib
 import enum

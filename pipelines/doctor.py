@@ -19,9 +19,9 @@ def examine(console: Console) -> bool:
     table.add_row("system", platform.platform())
     table.add_row("cores", f"{len(os.sched_getaffinity(0))} for this process; {', '.join(_cpu_flags()) or 'unknown'}")
     for package in _PACKAGES:
-        version, problem = _version(package)
+        version, missing = _version(package)
         table.add_row(package, version)
-        problems += problem
+        problems += missing
     problems += _models(table)
     from runners.devices import free_gpu_mb
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.table import Table
 
 from pipelines.progress import clock
 from schemas.video import Plan
@@ -12,7 +11,7 @@ from transforms.match_inputs import Matched
 from transforms.write_plan import first_of_copies
 
 CPU_SECONDS_PER_MEGAPIXEL_SECOND = 0.5
-"""CPU seconds for a second of video of a megapixel at the default settings, with a face or two; see docs/performance.md."""
+"""CPU seconds for a second of video of a megapixel at the defaults, with a face or two; see docs/performance.md."""
 
 BYTES_PER_HOUR = 3_000_000
 """Bytes of tables for an hour of video with a face or two; see docs/performance.md."""
@@ -22,19 +21,19 @@ def print_plans(
     plans: Sequence[Plan], matched: Matched, unchanged: int, ledger: Sequence[Row], workers: int, console: Console
 ) -> None:
     """A line for each file that would be analyzed, and the sums."""
-    table = Table("length", "size", "file", box=None, pad_edge=False)
-    for plan in plans:
+    for plan in plans:  # no Rich table: it breaks names that are wider than the terminal
         length = clock(_seconds(plan)) if plan.segments else plan.status
-        table.add_row(length, _size(plan.file.size_bytes or 0), plan.file.uri)
-    console.print(table)
+        line = f"{length:>9} {_size(plan.file.size_bytes or 0):>9}  {plan.file.uri}"
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     work = first_of_copies(plan for plan in plans if plan.segments)
     seconds = sum(_seconds(plan) for plan in work)
     total = sum(plan.file.size_bytes or 0 for plan in plans)
     wall, basis = _wall_seconds(work, ledger, workers)
+    tables = _size(int(seconds / 3600 * BYTES_PER_HOUR))
     console.print(
         f"{len(plans)} files, {_size(total)}, {seconds / 3600:.2f} hours of video; {unchanged} more are done already, "
         f"{sum(matched.passed_over.values())} passed over.\n"
-        f"About {clock(wall)} with {workers} workers ({basis}) and {_size(int(seconds / 3600 * BYTES_PER_HOUR))} of tables.",
+        f"About {clock(wall)} with {workers} workers ({basis}) and {tables} of tables.",
         highlight=False,
         soft_wrap=True,
     )

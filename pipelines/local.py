@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from models.runtime import Device
-from pipelines.analyze import WorkerSteps
 from pipelines.archive import Archive
 from pipelines.progress import Progress
+from pipelines.stages import WorkerSteps
 from runners.local import Outcome, Task, run_local
 from schemas.storage import FileInfo
 from schemas.video import Plan, Segment
@@ -135,10 +135,10 @@ class _Flow:
     def _assembled(self, outcome: Outcome, plan: Plan) -> Iterable[Task]:
         del self._open[plan.video_id or ""]
         if outcome.failure:
-            self._archive.fail(plan, outcome.failure.error_type, _say(outcome, plan.file.uri))
+            row = self._archive.fail(plan, outcome.failure.error_type, _say(outcome, plan.file.uri))
         else:
-            self._archive.finish(outcome.results[0].row)
-        self._progress.video_done(plan, self._archive.summary)
+            row = self._archive.finish(outcome.results[0].row)
+        self._progress.video_done(row)
         return ()
 
 

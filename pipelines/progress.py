@@ -6,12 +6,14 @@ from typing import Protocol
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, Progress as Bars, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
 from pipelines.archive import Archive, Summary
 from schemas.video import Plan, Segment
+from transforms.ledger import Row
 
 _LOG = logging.getLogger(__name__)
 
@@ -25,7 +27,7 @@ class Progress(Protocol):
     def segment_done(self, segment: Segment, resumed: bool = False) -> None:
         """A segment is durable or was given up; `resumed`: it was there already."""
 
-    def video_done(self, plan: Plan, summary: Summary) -> None:
+    def video_done(self, row: Row) -> None:
         """A video's row stands."""
 
 
@@ -41,9 +43,12 @@ class LogProgress:
         """A debug line."""
         _LOG.debug("%s segment %d %s", segment.file.uri, segment.index, "was done before" if resumed else "done")
 
-    def video_done(self, plan: Plan, summary: Summary) -> None:
+    def video_done(self, row: Row) -> None:
         """A line for each video."""
-        _LOG.info("%s: tables written", plan.file.uri)
+        if row["status"] == "ok":
+            _LOG.info("%s: tables written", row["uri"])
+        else:
+            _LOG.warning("%s: %s", row["status"], row["error_message"])
 
 
 class LiveProgress(LogProgress):
@@ -118,7 +123,9 @@ _SHOWN = 20
 
 def print_summary(summary: Summary, console: Console) -> None:
     """The table at the end, and each bad file with its reason."""
-    table = Table(title=f"{summary.out}", title_justify="left", show_header=False, box=None, pad_edge=False)
+    # Names of files in one piece, however narrow the terminal: they are there to be copied.
+    console.print(Text(summary.out, "bold"), soft_wrap=True)
+    table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(justify="right")
     table.add_column()
     for status, style in _STYLE.items():
@@ -139,6 +146,7 @@ def print_summary(summary: Summary, console: Console) -> None:
         table.add_row(str(summary.other_configs), "videos here were made with another configuration")
     console.print(table)
     for row in summary.bad[:_SHOWN]:
-        console.print(Text.assemble((row["status"], _STYLE[row["status"]]), "  ", row["error_message"] or row["uri"]))
+        message = row["error_message"] or row["uri"]
+        console.print(Text.assemble((row["status"], _STYLE[row["status"]]), "  ", message), soft_wrap=True)
     if len(summary.bad) > _SHOWN:
         console.print(f"… and {len(summary.bad) - _SHOWN} more: see the videos table.")

@@ -144,18 +144,21 @@ def analyze(
 
 
 def _run_direct(archive: Archive, device: Device, keep_observations: bool, progress: Progress) -> None:
-    from pipelines.analyze import analyze_pipeline, assemble_pipeline
+    from pipelines.stages import analyze_pipeline, assemble_pipeline
     from runners.direct import run_direct
     from transforms.write_plan import read_plans
 
     run = archive.run
-    run_direct(lambda pipeline: analyze_pipeline(pipeline, archive.todo, run, device))
-    plans = [plan for plan in read_plans(archive.todo, run.layout) if archive.take(plan)]
+    run_direct(lambda pipeline: analyze_pipeline(pipeline, archive.todo, run, device, archive.computed))
+    plans = []
+    for plan in read_plans(archive.todo, run.layout):
+        needs_work = archive.take(plan)
+        progress.probed(plan, needs_work)
+        plans += [plan] if needs_work else []
     run_direct(lambda pipeline: assemble_pipeline(pipeline, plans, run, keep_observations))
     rows = read_ledger(run.layout.out)
     for plan in plans:
-        archive.finish(rows[plan.file.uri])
-        progress.video_done(plan, archive.summary)
+        progress.video_done(archive.finish(rows[plan.file.uri]))
 
 
 @contextlib.contextmanager
@@ -164,13 +167,14 @@ def _plain_errors() -> Iterator[None]:
     try:
         yield
     except FacelogError as error:
-        while isinstance(error.__cause__, FacelogError) and "[while running" in str(error):
-            error = error.__cause__
-        raise error from None
+        cause: BaseException | None = error
+        while isinstance(cause, FacelogError) and "[while running" in str(cause):
+            cause = cause.__cause__ or cause.__context__
+        raise cause if isinstance(cause, FacelogError) else error from None
 
 
 @contextlib.contextmanager
-def _progress(archive: Archive, console: Console | None):
+def _progress(archive: Archive, console: Console | None) -> Iterator[Progress]:
     if console is None or not console.is_terminal:
         yield LogProgress()
     else:

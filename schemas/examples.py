@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from schemas.faces import FaceBatch
 from schemas.storage import FileInfo
@@ -88,20 +89,19 @@ def example_samples(seconds: float = 10.0) -> np.ndarray:
 
 
 def example_track(
-    track: int, timestamps: Sequence[float] | np.ndarray, *, x: float = 10.0, y: float = 20.0, **features: Any
+    track: int, timestamps: Sequence[float] | np.ndarray, *, x: npt.ArrayLike = 10.0, **features: npt.ArrayLike
 ) -> dict[str, np.ndarray]:
     """Observation columns of a face of 40 pixels at rest, one row for each time.
 
     Args:
       track: its number.
       timestamps: [n] seconds.
-      x: of its box.
-      y: of its box.
-      **features: other observation columns, one value for all or [n]; NaN for unknown.
+      x: of its box; one value for all or [n].
+      **features: other observation columns, the same way; NaN for unknown.
     """
     times = np.asarray(timestamps, np.float64)
     n = len(times)
-    values = {**_FEATURES, "x": x, "y": y, "width": 40.0, "height": 40.0, "face_px": 40.0} | features
+    values = {**_FEATURES, "x": x, "y": 20.0, "width": 40.0, "height": 40.0, "face_px": 40.0} | features
     columns = {name: np.broadcast_to(np.asarray(value, np.float32), (n,)).copy() for name, value in values.items()}
     return columns | {
         "track": np.full(n, track, np.int32),

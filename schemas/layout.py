@@ -3,6 +3,7 @@
 DIR/{faces,tracks,timeline}/bucket=3f/<video_id>.parquet     tables, one file per video
 DIR/videos/bucket=3f/<sha256 of the uri, 32 digits>.parquet  the ledger, one file per uri, written last
 DIR/observations/bucket=3f/<video_id>/<segment>.parquet      every sample, when asked for
+DIR/_work/ledger.parquet                                     copy of all rows of videos, so that they are read quickly
 DIR/_work/<config_hash>/plans/<as in videos>.json            what the probe found out of a uri
 DIR/_work/<config_hash>/<video_id>/<segment>.parquet         fragments, until the video's row is written
 """

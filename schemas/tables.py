@@ -2,6 +2,10 @@
 
 Probabilities lie in [0, 1], times are seconds, boxes are pixels of the decoded frame after display rotation with the
 top left corner in `x, y`. Null means unknown. Emotions stand in the order of FER2013's csv.
+
+Of a sample: `confidence` is dlib's margin and `track_confidence` its tracker's peak-to-sidelobe ratio, both unbounded;
+`sharpness` the variance of the Laplacian of the grey chip, `brightness` its mean (0-255), `face_px` the square root of
+the box's area in square pixels, `quality` the weight of the sample in (0, 1] (see `transforms.crop_faces`).
 """
 
 import io

@@ -57,7 +57,9 @@ def cut_into_fragments(
                 table=table,
                 timestamps=seen,
                 is_cut=is_cut,
-                ended={numbers[t]: (ended or {})[t] for t in tracks if t in (ended or {}) and last_seen[t] + 0.5 < stop},
+                ended={
+                    numbers[t]: (ended or {})[t] for t in tracks if t in (ended or {}) and last_seen[t] + 0.5 < stop
+                },
                 stats={
                     "frames_decoded": len(own),
                     "frames_corrupt": 0,

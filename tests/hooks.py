@@ -33,7 +33,7 @@ class Hook:
 
     def __call__(self) -> None:
         """Takes the place of `decode_segment`."""
-        decode_frames.decode_segment = Decode(self)  # type: ignore[assignment]
+        decode_frames.decode_segment = Decode(self)
 
     def use(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The same in this process, until the test is over."""

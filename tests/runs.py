@@ -5,7 +5,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,10 +19,9 @@ def command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "pipelines.cli", *map(str, arguments)]
 
 
-def run_facelog(*arguments: object, **options: Any) -> "subprocess.CompletedProcess[str]":
+def run_facelog(*arguments: object) -> "subprocess.CompletedProcess[str]":
     """Runs it to its end, whatever its exit status."""
-    options = {"cwd": ROOT, "capture_output": True, "text": True, "timeout": 500} | options
-    return subprocess.run(command(*arguments), **options)
+    return subprocess.run(command(*arguments), cwd=ROOT, capture_output=True, text=True, timeout=500)
 
 
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:

@@ -22,7 +22,11 @@ _BUCKET = ds.partitioning(pa.schema([("bucket", pa.string())]), flavor="hive")
 def read_table(out: Path, name: str) -> pa.Table:
     """One table, sorted by its key; without columns where it has no files."""
     table = ds.dataset(out / name, format="parquet", partitioning=_BUCKET).to_table() if _files(out, name) else None
-    return pa.table({}) if table is None else table.drop_columns("bucket").sort_by([(key, "ascending") for key in KEYS[name]])
+    return (
+        pa.table({})
+        if table is None
+        else table.drop_columns("bucket").sort_by([(key, "ascending") for key in KEYS[name]])
+    )
 
 
 def rows(out: Path, name: str, **where: Any) -> list[dict[str, Any]]:

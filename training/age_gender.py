@@ -165,7 +165,7 @@ def train(
         geometry=AGE_GENDER,
         training_data=(
             f"UTKFace, {len(utk.chips)} pictures with exact ages, and FairFace (train, a part), {len(fair.chips)} with "
-            "age ranges; near-duplicates kept on one side of every split."
+            "age ranges; UTKFace's near-duplicates kept on one side of every split."
         ),
         recipe=recipe,
         calibration=Calibration(

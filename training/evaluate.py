@@ -94,6 +94,10 @@ def age_gender(bundle: Bundle, chips: np.ndarray, ages: np.ndarray, female: np.n
         "gender_recall_male": float(right[female < 0.5].mean()) if (female < 0.5).any() else 0.0,
         "gender_ece": calibration_error(both, female.astype(int)),
     }
+    if bundle.card.unknown_below is not None:
+        sure = both.max(axis=1) >= bundle.card.unknown_below
+        figures["gender_unknown_share"] = float(1 - sure.mean())
+        figures["gender_accuracy_known"] = float(right[sure].mean()) if sure.any() else 0.0
     if known.any():
         error, std = output["age"][known] - ages[known, 0], output["age_std"][known]
         figures |= {

@@ -1,7 +1,8 @@
 """Find shot cuts, cheaply enough for every sample.
 
 Two samples belong to different shots when their thumbnails do not correlate. Measured at 4 samples a second on the
-clips of `docs/detection.md`: true cuts 0.82 to 1.33, motion up to 0.41, a fast camera flight 0.68.
+clips of `docs/detection.md`: cuts 0.82 to 1.33, motion up to 0.68, and 0.99 where a head that fills half of the picture
+leaves it.
 """
 
 import dataclasses
@@ -29,10 +30,19 @@ def detect_cuts(samples: Iterable[Sample], *, threshold: float) -> Iterator[Samp
     previous, size = None, None
     for sample in samples:
         luma = sample.picture.luma
-        thumbnail = cv2.resize(luma, _SIZE, interpolation=cv2.INTER_AREA).astype(np.float32).ravel()
+        thumbnail = _thumbnail(luma)
         sample.is_cut = previous is not None and (luma.shape != size or _is_cut(previous, thumbnail, threshold))
         previous, size = thumbnail, luma.shape
         yield sample
+
+
+def _thumbnail(luma: np.ndarray) -> np.ndarray:
+    """The picture in small, [27 * 48] float32."""
+    # OpenCV averages 2 x 2 pixels by a fast path: 0.05 ms for 640 x 360, where one step to the end takes 0.6 ms.
+    while luma.shape[1] >= 4 * _SIZE[0] and luma.shape[0] >= 4 * _SIZE[1]:
+        height, width = luma.shape[0] // 2, luma.shape[1] // 2
+        luma = cv2.resize(luma[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA)
+    return cv2.resize(luma, _SIZE, interpolation=cv2.INTER_AREA).astype(np.float32).ravel()
 
 
 def _is_cut(before: np.ndarray, after: np.ndarray, threshold: float) -> bool:

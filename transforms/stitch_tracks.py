@@ -49,11 +49,11 @@ def stitch_tracks(fragments: Sequence[Fragment], segments: Sequence[Segment], *,
     names: list[dict[int, int]] = []  # of each segment: its tracks' numbers in the video
     reasons: list[str] = []
     for i, (fragment, piece) in enumerate(zip(fragments, pieces, strict=True)):
-        end = segments[i].end
         known = names[i - 1] if i else {}
         follows = _same(pieces[i - 1], piece, segments[i].start, min_iou) if i else {}
         numbers: dict[int, int] = {}
-        for track in np.unique(piece["track"][_own(piece["timestamp"], end)]).tolist():
+        # Tracks of the tail alone, too: where a segment is shorter than a tail, they tell what its successor saw.
+        for track in np.unique(piece["track"]).tolist():
             number = known.get(follows.get(track, -1))
             if number is None:
                 number = len(reasons)
@@ -117,13 +117,12 @@ def _same(before: dict[str, np.ndarray], after: dict[str, np.ndarray], bound: fl
 
 
 def _shots(fragments: Sequence[Fragment], segments: Sequence[Segment]) -> tuple[np.ndarray, np.ndarray]:
-    """Times and shots of all samples; whether a segment begins with a cut is known to the one before it."""
-    times, cuts = [], []
-    for i, (fragment, own) in enumerate(zip(fragments, _own_samples(fragments, segments), strict=True)):
+    """Times and shots of all samples; whether a segment begins with a cut is known to those before it."""
+    times, cuts, known = [], [], set[float]()
+    for fragment, own in zip(fragments, _own_samples(fragments, segments), strict=True):
         is_cut = fragment.is_cut[own].copy()
-        if i and len(is_cut):
-            previous = fragments[i - 1]
-            is_cut[0] = bool(previous.is_cut[previous.timestamps == fragment.timestamps[0]].any())
+        is_cut[:1] |= np.isin(fragment.timestamps[own][:1], list(known))
+        known.update(fragment.timestamps[fragment.is_cut].tolist())
         times.append(fragment.timestamps[own])
         cuts.append(is_cut)
     return np.concatenate(times), np.cumsum(np.concatenate(cuts)).astype(np.int32)

@@ -17,7 +17,7 @@ from tests.hooks import Hook
 from tests.odd_clips import audio_only
 from tests.tables import assert_same_tables, assert_whole, read_table, rows, statuses, videos
 
-Call = Callable[..., Summary]
+Call = Callable[..., tuple[Summary, list[str]]]
 
 
 @pytest.fixture
@@ -137,8 +137,7 @@ def test_tables_of_another_schema_version_are_refused(
     bare: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip, out = portrait_clip(tmp_path / "a.mp4", seconds=1), tmp_path / "out"
-    with monkeypatch.context() as patch:
-        patch.setattr("schemas.tables.SCHEMA_VERSION", 0)
-        analyze(str(clip.path), str(out), config=bare, runner="direct")
-    with pytest.raises(UsageError, match="schema version 0.*facelog upgrade"):
+    analyze(str(clip.path), str(out), config=bare, runner="direct")
+    monkeypatch.setattr("transforms.ledger.SCHEMA_VERSION", 2)
+    with pytest.raises(UsageError, match="schema version 1.*facelog upgrade"):
         analyze(str(clip.path), str(out), config=bare, runner="direct")

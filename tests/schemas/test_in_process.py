@@ -27,5 +27,8 @@ def test_a_shuffle_of_faces_fails_loudly(shuffle: bool):
         with beam.Pipeline(runner=FnApiRunner()) as pipeline:
             build(pipeline)
         return
-    with pytest.raises(Exception, match="holds pixels and stays in its stage"), beam.Pipeline(runner=FnApiRunner()) as p:
+    with (
+        pytest.raises(Exception, match="holds pixels and stays in its stage"),
+        beam.Pipeline(runner=FnApiRunner()) as p,
+    ):
         build(p)

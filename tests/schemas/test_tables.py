@@ -117,7 +117,7 @@ def test_embeddings_with_nulls_are_read_by_arrow_pandas_and_duckdb(tmp_path):
     frame = pd.read_parquet(path)
     assert frame["embedding"].isna().tolist() == [True, False, True]
     assert len(frame["embedding"][1]) == 128
-    answer = duckdb.sql(f"select len(embedding), emotion, end_reason from '{path}'").fetchall()
+    answer = duckdb.execute(f"select len(embedding), emotion, end_reason from '{path}'").fetchall()
     assert answer == [(None, "happy", "eof"), (128, "happy", "eof"), (None, "happy", "eof")]
 
 

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -21,6 +23,8 @@ def test_calibration_error() -> None:
 class _Fixed:
     """A bundle that always says the same."""
 
+    card = SimpleNamespace(unknown_below=0.7)
+
     def __init__(self, **output: list[float]) -> None:
         self.output = {name: np.array(values, np.float32) for name, values in output.items()}
 
@@ -37,4 +41,5 @@ def test_age_and_gender_figures() -> None:
     assert figures["age_coverage_80"] == pytest.approx(0.5)
     assert figures["age_group_off_years"] == pytest.approx(10)
     assert figures["gender_accuracy"] == pytest.approx(2 / 3)
+    assert figures["gender_unknown_share"] == pytest.approx(1 / 3) and figures["gender_accuracy_known"] == 1
     assert (figures["gender_recall_female"], figures["gender_recall_male"]) == (1, 0.5)

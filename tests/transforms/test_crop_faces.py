@@ -118,7 +118,8 @@ class TestWhichRowsCount:
 class TestParts:
     def random_faces(self, box: np.ndarray) -> list[TrackedFaces]:
         rng = np.random.default_rng(3)
-        seen, open_tracks, count = [], set(), 0
+        seen, count = [], 0
+        open_tracks: set[int] = set()
         for _ in range(60):
             ended = {track: "lost" for track in sorted(open_tracks) if rng.random() < 0.08}
             open_tracks -= set(ended)

@@ -47,10 +47,10 @@ def key(sample: Sample) -> tuple[float, int | None, int | None, bytes]:
     return sample.timestamp, sample.pts, sample.frame, sample.picture.luma.tobytes()
 
 
-def every_frame(path: Path) -> list[tuple[int, np.ndarray]]:
-    """(PTS, luma) of all frames by PyAV alone, in display order."""
+def frame_times(path: Path) -> list[int]:
+    """PTS of all frames by PyAV alone, in the decoder's order."""
     with av.open(path) as container:
-        return [(frame.pts, frame.to_ndarray(format="gray")) for frame in container.decode(video=0)]
+        return [frame.pts for frame in container.decode(video=0) if frame.pts is not None]
 
 
 def packet_times(path: Path) -> list[int]:
@@ -194,17 +194,18 @@ class TestGrid:
 
     def test_no_fps_takes_every_frame(self, encoded):
         samples, _ = read_whole(encoded, Config().override(sample_fps=float("inf")))
-        frames = every_frame(encoded)
+        times = frame_times(encoded)
+        assert len(times) > 75
         if encoded.name != "h264.avi":
-            assert [s.pts for s in samples] == [pts for pts, _ in frames]
-            assert [s.frame for s in samples] == list(range(len(frames)))
+            assert [s.pts for s in samples] == times
+            assert [s.frame for s in samples] == list(range(len(times)))
 
     def test_frame_is_the_rank_of_its_pts_among_the_packets(self, encoded):
         times = packet_times(encoded)
         config = Config().override(segment_seconds=2, lost_after=1)
         for segment in plan_of(encoded, config).segments:
             for sample in read(segment, config)[0]:
-                assert sample.frame == times.index(sample.pts)
+                assert sample.pts is not None and sample.frame == times.index(sample.pts)
 
     def test_points_are_taken_once(self):
         grid = SampleGrid(4)
@@ -228,12 +229,12 @@ class TestClock:
         samples, stats = read_whole(clip.path, Config())
         assert [s.frame for s in samples] == [min(99, -(-25 * k // 4)) for k in range(16)]
         assert {s.pts for s in samples} == {None}
-        np.testing.assert_allclose([s.timestamp for s in samples], [s.frame / 25 for s in samples])
+        assert [s.timestamp for s in samples] == pytest.approx([(s.frame or 0) / 25 for s in samples])
         assert stats.frames_decoded == 100
 
     def test_frames_out_of_order_are_dropped_and_counted(self, tmp_path):
         clip = portrait_clip(tmp_path / "x.avi", seconds=4, b_frames=2, **_SMALL)  # libav guesses their times
-        given = [pts for pts, _ in every_frame(clip.path)]
+        given = frame_times(clip.path)
         kept = [pts for i, pts in enumerate(given) if i == 0 or pts > max(given[:i])]
         assert 0 < len(kept) < len(given)
         samples, stats = read_whole(clip.path, Config().override(sample_fps=float("inf")))

@@ -210,7 +210,7 @@ class TestStatus:
     def test_not_one_frame(self, tmp_path):
         clip = portrait_clip(tmp_path / "x.mp4", codec="mjpeg", pix_fmt="yuvj420p", faststart=True, **_SMALL)
         with av.open(clip.path) as container:
-            start = min(p.pos for p in container.demux(video=0) if p.size)
+            start = min(p.pos or 0 for p in container.demux(video=0) if p.size)
         size = clip.path.stat().st_size
         self.check(damaged(clip.path, tmp_path / "bad.mp4", at=start / size, n_bytes=size), "corrupt", "unreadable")
 

@@ -175,7 +175,7 @@ class TestEnds:
     def test_lost_when_the_tracker_has_nothing_to_hold_on_to(self):
         noise = np.random.default_rng(5).integers(0, 256, (300, 400), np.uint8)
         lumas = [picture((100, 100)), picture((102, 100)), noise]
-        tracker = FaceTracker(Tracking())
+        tracker = FaceTracker(Tracking(tracker_threshold=8.0))  # 24 on the face, 4 on the noise
         faces = follow(tracker, lumas, [boxes((100, 100)), None, None])
         assert [f.track.tolist() for f in faces] == [[0], [0], []]
         assert faces[2].ended == {0: "lost"} and tracker.open_tracks == []

@@ -5,6 +5,7 @@ assemble: the fragments of one video → its rows in the four tables, the row in
 """
 
 import dataclasses
+from collections.abc import Collection
 
 import apache_beam as beam
 from apache_beam.ml.inference.base import RunInference
@@ -60,14 +61,18 @@ class AnalyzeSegments(beam.PTransform):
         return done, failed | WriteFailure(self.run.layout, self.run.run_id)
 
 
-def analyze_pipeline(pipeline: beam.Pipeline, files: list[FileInfo], run: Run, device: Device = "cpu") -> None:
-    """From files to fragments."""
+def analyze_pipeline(
+    pipeline: beam.Pipeline, files: list[FileInfo], run: Run, device: Device = "cpu", computed: Collection[str] = ()
+) -> None:
+    """From files to fragments, but for the contents (by video_id) that are computed already."""
+    computed = frozenset(computed)
     (
         pipeline
         | MatchInputs(files)
         | ProbeVideo(run.config)
         | WritePlan(run.layout)
         | FirstOfCopies()
+        | "OnlyNew" >> beam.Filter(lambda plan: plan.video_id not in computed)
         | SplitIntoSegments()
         | "OnlyPending" >> beam.Filter(is_pending, run.layout)
         | beam.Reshuffle()

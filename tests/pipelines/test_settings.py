@@ -1,0 +1,96 @@
+"""The configuration of a run: file, options, models."""
+
+from pathlib import Path
+
+import pytest
+
+from models.bundle import bundle_names, bundle_path
+from models.cards import read_card
+from pipelines.settings import AGE_GENDER_MODEL, EMOTION_MODEL, make_config, model_ref
+from schemas.errors import BundleError, UsageError
+
+
+def test_the_models_that_come_with_facelog_are_the_default():
+    config = make_config()
+
+    assert {EMOTION_MODEL, AGE_GENDER_MODEL} <= set(bundle_names())
+    assert config.emotion and config.age_gender
+    card = read_card(bundle_path(EMOTION_MODEL))
+    assert (config.emotion.name, config.emotion.sha256) == (EMOTION_MODEL, card.sha256)
+    assert config.emotion.figures == card.figures
+    assert len(config.landmarks_sha256) == 64
+    assert config == make_config()
+
+
+def test_models_may_be_left_out():
+    config = make_config(emotion_model=None, age_gender_model=None)
+
+    assert config.emotion is None
+    assert config.age_gender is None
+    assert config.hash != make_config().hash
+
+
+def test_a_model_in_another_place_is_the_same_model(tmp_path: Path):
+    copy = tmp_path / "mine"
+    copy.mkdir()
+    (copy / "card.json").write_bytes((bundle_path(EMOTION_MODEL) / "card.json").read_bytes())
+
+    config = make_config(emotion_model=str(copy))
+
+    assert config.emotion and config.emotion.name == str(copy)
+    assert config.hash == make_config().hash
+
+
+def test_what_a_card_says_of_results_is_in_the_hash(tmp_path: Path):
+    text = (bundle_path(EMOTION_MODEL) / "card.json").read_text()
+    card = read_card(bundle_path(EMOTION_MODEL))
+    hotter = card.model_copy(update={"calibration": card.calibration.model_copy(update={"temperature": 9.0})})
+    reworded = card.model_copy(update={"description": "the same"})
+    refs = []
+    for number, content in enumerate((text, hotter.model_dump_json(), reworded.model_dump_json())):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "card.json").write_text(content)
+        refs.append(make_config(emotion_model=str(folder)).hash)
+
+    assert refs[0] == refs[2] != refs[1]
+
+
+def test_options_win_over_the_file(tmp_path: Path):
+    path = tmp_path / "night.toml"
+    path.write_text('sample_fps = "all"\n[detection]\nmin_face = 40\n')
+
+    config = make_config(str(path), min_face=120, lost_after=None)
+
+    assert config.sampling.sample_fps is None
+    assert config.detection.min_face == 120
+    assert config.tracking.lost_after == 2.0
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"[detection]\nmin_face = -4", "min_face must be above 0"),
+        (b"min_face = \xff", "not UTF-8"),
+        (None, "cannot be read"),
+    ],
+)
+def test_a_wrong_file_is_named(tmp_path: Path, content: bytes | None, said: str):
+    path = tmp_path / "night.toml"
+    if content is not None:
+        path.write_bytes(content)
+
+    with pytest.raises(UsageError, match=said) as refused:
+        make_config(str(path))
+
+    assert str(path) in str(refused.value)
+
+
+def test_a_model_for_another_task_is_refused():
+    with pytest.raises(UsageError, match="is for age_gender, not for emotion"):
+        model_ref(AGE_GENDER_MODEL, "emotion")
+
+
+def test_a_model_that_is_not_there_is_refused():
+    with pytest.raises(BundleError, match="no model bundle 'nothing'"):
+        make_config(emotion_model="nothing")
