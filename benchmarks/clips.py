@@ -21,9 +21,11 @@ def looped(source: Path, path: Path, times: int) -> Path:
     with av.open(str(source)) as first, av.open(str(path), "w") as out:
         stream = first.streams.video[0]
         copy = out.add_stream_from_template(stream)
-        packets = [(p.pts, p.dts, p.duration, p.is_keyframe, bytes(p)) for p in first.demux(stream) if p.size]
+        packets = [
+            (p.pts or 0, p.dts or 0, p.duration or 0, p.is_keyframe, bytes(p)) for p in first.demux(stream) if p.size
+        ]
         base = stream.time_base or Fraction(1, 1000)
-        length = max(pts + (duration or 0) for pts, _, duration, _, _ in packets) - min(p[0] for p in packets)
+        length = max(pts + duration for pts, _, duration, _, _ in packets) - min(p[0] for p in packets)
         for i in range(times):
             for pts, dts, duration, is_keyframe, data in packets:
                 packet = av.Packet(data)

@@ -1,7 +1,7 @@
 """Recall and cost of the detector at several values of --min-face; the table of docs/detection.md.
 
 usage: python -m benchmarks.min_face FOLDER_WITH_MANIFEST
-The manifest states how many faces people counted in eight frames of each clip, evenly spread.
+The manifest states how many faces a stronger detector counted in eight frames of each clip, evenly spread.
 """
 
 import ast
