@@ -24,8 +24,8 @@ import numpy as np
 from benchmarks.clips import minute_720p
 from models.bundle import load_bundle
 from models.handlers import AgeGenderHandler, EmotionHandler
+from pipelines.analyze import AnalyzeSegments
 from pipelines.settings import make_config
-from pipelines.stages import AnalyzeSegments
 from runners.direct import run_direct
 from schemas import storage
 from schemas.config import Config

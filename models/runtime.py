@@ -35,7 +35,7 @@ def configure_tensorflow(device: Device = "cpu", *, threads: int = 1) -> Any:
     with _quiet_unless_asked():
         os.environ.setdefault("KERAS_BACKEND", "tensorflow")
         # TensorFlow takes oneDNN by itself only on CPUs with AVX-512: said here, all take the same code. With AVX2 it
-        # needed 0.95 in place of 1.25 ms a face (emotion-small), and a chip's place in its block changed nothing.
+        # needed 0.95 in place of 1.25 ms a face (emotion), and a chip's place in its block changed nothing.
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
         import tensorflow as tf
 

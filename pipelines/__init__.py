@@ -6,21 +6,33 @@ May import everything else of ours but tests and benchmarks. For Python users:
     summary = analyze(["archive/"], "out")
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
+from runners.options import quiet_beam
+
 if TYPE_CHECKING:
-    from pipelines.run import Inputs, analyze
+    from pipelines.analyze import analyze
+    from pipelines.estimate import plan_run
+    from pipelines.inputs import Inputs
     from pipelines.settings import make_config
 
-__all__ = ["Inputs", "analyze", "make_config"]
+__all__ = ["Inputs", "analyze", "make_config", "plan_run"]
 
-_FROM = {"Inputs": "pipelines.run", "analyze": "pipelines.run", "make_config": "pipelines.settings"}
+_FROM = {
+    "Inputs": "pipelines.inputs",
+    "analyze": "pipelines.analyze",
+    "make_config": "pipelines.settings",
+    "plan_run": "pipelines.estimate",
+}
+
+quiet_beam()  # before anything imports Beam, which remarks on packages that are not needed here
 
 
 def __getattr__(name: str) -> Any:
     """Imports what is asked for, when it is: Beam takes seconds, which `facelog --help` has no use for."""
     if name in _FROM:
-        import importlib
-
-        return getattr(importlib.import_module(_FROM[name]), name)
+        value = getattr(importlib.import_module(_FROM[name]), name)
+        globals()[name] = value  # the function `analyze`, not the module of that name
+        return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

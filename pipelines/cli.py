@@ -207,7 +207,9 @@ def analyze(
     """
     console = Console(quiet=quiet)
     with _errors(console), _logging(console, log_file):
-        from pipelines.run import Inputs, analyze, plan_run
+        from pipelines.analyze import analyze
+        from pipelines.estimate import plan_run
+        from pipelines.inputs import Inputs
         from pipelines.settings import AGE_GENDER_MODEL, EMOTION_MODEL, make_config
 
         settings = make_config(
@@ -259,9 +261,9 @@ def demo(
     """
     console = Console()
     with _errors(console), _logging(console, None):
+        from pipelines.analyze import analyze
         from pipelines.demo_clip import make_demo_clip
         from pipelines.progress import print_summary
-        from pipelines.run import analyze
         from schemas.errors import StorageError
 
         clip = Path(out) / "demo.mp4"

@@ -4,10 +4,18 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from pipelines.archive import Archive
+from pipelines.inputs import Inputs
 from pipelines.progress import clock
+from pipelines.settings import make_config
+from runners.devices import worker_count
+from schemas import storage
+from schemas.config import Config
+from schemas.layout import Layout
 from schemas.video import Plan
-from transforms.ledger import HAS_TABLES, Row
+from transforms.ledger import HAS_TABLES, Row, Run, read_ledger
 from transforms.match_inputs import Matched
+from transforms.probe_video import probe_video
 from transforms.write_plan import first_of_copies
 
 CPU_SECONDS_PER_MEGAPIXEL_SECOND = 0.5
@@ -15,6 +23,42 @@ CPU_SECONDS_PER_MEGAPIXEL_SECOND = 0.5
 
 BYTES_PER_HOUR = 3_000_000
 """Bytes of tables for an hour of video with a face or two; see docs/performance.md."""
+
+
+def plan_run(
+    inputs: Inputs | Sequence[str],
+    out: str,
+    *,
+    config: Config | None = None,
+    workers: int | None = None,
+    retry_failed: bool = False,
+    console: Console | None = None,
+) -> list[Plan]:
+    """What `analyze` would do: opens each new file, writes nothing.
+
+    Args:
+      inputs: as for `analyze`.
+      out: likewise.
+      config: likewise.
+      workers: likewise.
+      retry_failed: likewise.
+      console: where the list goes, with hours, bytes, and an estimate of time and space; None: nowhere.
+
+    Returns:
+      The plans of the files that are not done yet.
+    """
+    inputs = Inputs.of(inputs)
+    config = config or make_config()
+    out = storage.normalize(out)
+    ledger = read_ledger(out)
+    matched = inputs.match(out, list(ledger))
+    archive = Archive(Run("dry-run", config, Layout(out, config.hash)), matched.files, {}, retry_failed=retry_failed)
+    plans = [probe_video(file, config) for file in archive.todo]
+    if console is not None:
+        print_plans(
+            plans, matched, archive.summary.unchanged, list(ledger.values()), worker_count(workers, "cpu"), console
+        )
+    return plans
 
 
 def print_plans(

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from models.runtime import Device
+from pipelines.analyze import WorkerSteps
 from pipelines.archive import Archive
 from pipelines.progress import Progress
-from pipelines.stages import WorkerSteps
 from runners.local import Outcome, Task, run_local
 from schemas.storage import FileInfo
 from schemas.video import Plan, Segment

@@ -1,7 +1,9 @@
 """What a person at the terminal sees of a run: a live display, and a summary at the end."""
 
+import contextlib
 import logging
 import time
+from collections.abc import Iterator
 from typing import Protocol
 
 from rich.console import Console, Group
@@ -109,6 +111,16 @@ class LiveProgress(LogProgress):
             left,
         )
         return Group(self._bars, line)
+
+
+@contextlib.contextmanager
+def show_progress(archive: Archive, console: Console | None) -> Iterator[Progress]:
+    """A live display where the console is a terminal, else lines in the log."""
+    if console is None or not console.is_terminal:
+        yield LogProgress()
+    else:
+        with LiveProgress(archive, console) as live:
+            yield live
 
 
 def clock(seconds: float) -> str:

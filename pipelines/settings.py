@@ -11,8 +11,8 @@ from models.landmarks import landmark_sha256
 from schemas.config import Config, ModelRef, read_config
 from schemas.errors import UsageError
 
-EMOTION_MODEL = "emotion-small"
-AGE_GENDER_MODEL = "age-gender-small"
+EMOTION_MODEL = "emotion"
+AGE_GENDER_MODEL = "age-gender"
 
 
 def make_config(

@@ -14,7 +14,7 @@ from models.runtime import configure_tensorflow
 from schemas.errors import BundleError
 from schemas.tables import EMOTIONS
 
-OURS = ("age-gender-small", "emotion-small")
+OURS = ("age-gender", "emotion")
 
 
 def chips(bundle: Bundle, n: int, seed: int = 0) -> np.ndarray:
@@ -31,7 +31,7 @@ def bundle(request: pytest.FixtureRequest) -> Bundle:
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     folder = tmp_path / "copy"
-    shutil.copytree(bundle_path("emotion-small"), folder)
+    shutil.copytree(bundle_path("emotion"), folder)
     return folder
 
 
@@ -121,12 +121,12 @@ def test_a_wrong_card_is_refused(copy: Path, change: dict[str, object]) -> None:
 
 
 def test_a_name_that_is_not_there_is_answered_with_those_that_are() -> None:
-    with pytest.raises(BundleError, match="emotion-small"):
+    with pytest.raises(BundleError, match="emotion"):
         load_bundle("emotion-huge")
 
 
 def test_cards_say_what_the_models_are_and_how_good() -> None:
-    emotion, age_gender = read_card(bundle_path("emotion-small")), read_card(bundle_path("age-gender-small"))
+    emotion, age_gender = read_card(bundle_path("emotion")), read_card(bundle_path("age-gender"))
     assert emotion.classes == ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
     assert emotion.geometry.chip() == EMOTION and age_gender.geometry.chip() == AGE_GENDER
     assert emotion.figures["accuracy"] >= 0.62
@@ -141,19 +141,19 @@ def test_a_gpu_that_is_not_there_is_said() -> None:
     if configure_tensorflow("cpu").config.list_physical_devices("GPU"):
         pytest.skip("this machine has a GPU")
     with pytest.raises(BundleError, match="TensorFlow sees none"):
-        load_bundle("emotion-small", device="gpu")
+        load_bundle("emotion", device="gpu")
 
 
 def test_reading_cards_and_cutting_chips_does_not_import_tensorflow() -> None:
     code = (
         "import sys; from models import bundle, cards, geometry, landmarks, networks, runtime;"
-        "cards.read_card(bundle.bundle_path('emotion-small')); sys.exit('tensorflow' in sys.modules)"
+        "cards.read_card(bundle.bundle_path('emotion')); sys.exit('tensorflow' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
 
 
 def test_loading_says_nothing_on_the_terminal() -> None:
-    code = "from models.bundle import load_bundle; load_bundle('emotion-small')"
+    code = "from models.bundle import load_bundle; load_bundle('emotion')"
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], check=True, cwd=root, capture_output=True, text=True)
     assert done.stdout == "" and done.stderr == ""

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from pipelines import local
-from pipelines.run import Summary, analyze
+from pipelines.analyze import analyze
+from pipelines.archive import Summary
 from schemas.config import Config
 from schemas.errors import StorageFullError
 from schemas.video import Segment

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.run import Summary, analyze
+from pipelines.analyze import analyze
+from pipelines.archive import Summary
 from schemas import storage
 from schemas.config import Config
 from tests.clips import Clip

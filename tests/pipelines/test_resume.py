@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from pipelines.run import Inputs, Summary, analyze
+from pipelines.analyze import analyze
+from pipelines.archive import Summary
+from pipelines.inputs import Inputs
 from runners.lock import hold
 from schemas.config import Config
 from schemas.errors import FacelogError, UsageError

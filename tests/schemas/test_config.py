@@ -13,7 +13,7 @@ from schemas import config as config_module
 from schemas.config import GROUPS, Config, ModelRef, read_config, setting_names
 from schemas.errors import UsageError
 
-REF = ModelRef("emotion-small", "a" * 64, "b" * 64, {"accuracy": 0.6})
+REF = ModelRef("emotion", "a" * 64, "b" * 64, {"accuracy": 0.6})
 
 
 def other(value: Any) -> Any:

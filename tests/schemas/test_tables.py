@@ -122,7 +122,7 @@ def test_embeddings_with_nulls_are_read_by_arrow_pandas_and_duckdb(tmp_path):
 
 
 def test_a_file_is_zstd_with_dictionaries_and_a_full_footer(tmp_path):
-    emotion = ModelRef("emotion-small", "e" * 64, "c" * 64, {"accuracy": 0.65})
+    emotion = ModelRef("emotion", "e" * 64, "c" * 64, {"accuracy": 0.65})
     config = Config(emotion=emotion)
     row = example_row()
     table = make_table(VIDEOS, {name: [row[name]] for name in VIDEOS.names})
@@ -145,5 +145,5 @@ def test_a_file_is_zstd_with_dictionaries_and_a_full_footer(tmp_path):
     assert "top left" in said["box_convention"]
     assert "first displayed frame" in said["time_convention"]
     assert json.loads(said["models"]) == {
-        "emotion": {"name": "emotion-small", "sha256": "e" * 64, "figures": {"accuracy": 0.65}}
+        "emotion": {"name": "emotion", "sha256": "e" * 64, "figures": {"accuracy": 0.65}}
     }

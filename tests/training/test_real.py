@@ -33,7 +33,7 @@ def public_test() -> EmotionSet:
 
 
 def test_the_pipelines_chips_are_read_as_well_as_the_data_sets_own(public_test: EmotionSet) -> None:
-    data, bundle = public_test, load_bundle("emotion-small")
+    data, bundle = public_test, load_bundle("emotion")
     data = data.take(np.random.default_rng(0).permutation(len(data.labels))[:200])
     detector = dlib.get_frontal_face_detector()
     chips = [recut(picture, detector) for picture in data.images]
@@ -47,6 +47,6 @@ def test_the_pipelines_chips_are_read_as_well_as_the_data_sets_own(public_test: 
 
 
 def test_the_cards_accuracy_is_what_is_measured(public_test: EmotionSet) -> None:
-    bundle = load_bundle("emotion-small")
+    bundle = load_bundle("emotion")
     predicted = bundle.predict(public_test.images)["emotion"].argmax(axis=1)
     assert (predicted == public_test.labels).mean() == pytest.approx(bundle.card.figures["accuracy"], abs=1e-3)

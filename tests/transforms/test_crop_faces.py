@@ -15,7 +15,7 @@ from tests.transforms.streams import segments_of, tracked
 from transforms.crop_faces import NO_STAMP, crop_faces, quality_score, sharpness
 from transforms.decode_frames import DecodeStats, Sample, SegmentStream
 
-_MODELS = Config(emotion=ModelRef("emotion-small", ""), age_gender=ModelRef("age-gender-small", ""))
+_MODELS = Config(emotion=ModelRef("emotion", ""), age_gender=ModelRef("age-gender", ""))
 
 
 class GreyPicture:

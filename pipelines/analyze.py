@@ -1,67 +1,141 @@
-"""The function behind `facelog analyze`: match inputs, hold DIR, run, sum up."""
+"""The way of the data, as two Beam pipelines.
+
+analyze: files → plans → segments → fragments. Parallel by segment, resumable at each, and done twice it does nothing.
+assemble: the fragments of one video → its rows in the four tables, the row in `videos` last of all.
+
+The function `analyze`, at the end, is what Python users and the command line call: it runs both.
+"""
 
 import contextlib
 import dataclasses
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import TextIO
 
+import apache_beam as beam
+from apache_beam.ml.inference.base import RunInference
 from rich.console import Console
 
+from models.handlers import AgeGenderHandler, EmotionHandler, alone
 from models.runtime import Device
 from pipelines.archive import Archive, Summary
-from pipelines.progress import LiveProgress, LogProgress, Progress
+from pipelines.inputs import Inputs
+from pipelines.progress import Progress, show_progress
 from pipelines.settings import make_config
+from runners.devices import worker_count
+from runners.direct import run_direct
 from runners.lock import hold
 from runners.options import parse_runner
 from schemas import storage
 from schemas.config import Config
 from schemas.errors import FacelogError
 from schemas.layout import Layout
+from schemas.storage import FileInfo
 from schemas.video import Plan
+from transforms.crop_faces import CropFaces
+from transforms.decode_frames import DecodeFrames
+from transforms.detect_cuts import DetectCuts
+from transforms.detect_faces import DetectFaces
+from transforms.failures import WriteFailure
 from transforms.ledger import Run, read_ledger
-from transforms.match_inputs import Matched, match_inputs
+from transforms.match_inputs import MatchInputs
+from transforms.probe_video import ProbeVideo
+from transforms.split_into_segments import SplitIntoSegments
+from transforms.track_faces import TrackFaces
+from transforms.write_fragment import WriteFragment, is_pending
+from transforms.write_plan import FirstOfCopies, WritePlan, read_plans
+from transforms.write_tables import AssembleVideo
 
 _LOG = logging.getLogger(__name__)
 _LITTLE_DISK = 1_000_000_000
 
 
-@dataclasses.dataclass(frozen=True)
-class Inputs:
-    """Which files a run looks at; see `transforms.match_inputs`.
+@dataclasses.dataclass(eq=False)
+class AnalyzeSegments(beam.PTransform):
+    """Segment → (SegmentDone, SegmentFailed), each once it is durable. All of it is one fused stage.
 
     Attributes:
-      inputs: files, folders, globs, URLs, or `-`.
-      exclude: patterns of names or paths to leave out.
-      limit: files at most.
-      newer_than: only files modified after this.
-      settle: seconds for which a file found in a folder must not have been modified.
-      stdin: where `-` is read from.
+      run: configuration, layout and name of the run.
+      device: where the models run.
     """
 
-    inputs: Sequence[str]
-    exclude: Sequence[str] = ()
-    limit: int | None = None
-    newer_than: datetime | None = None
-    settle: float = 0.0
-    stdin: TextIO | None = None
+    run: Run
+    device: Device = "cpu"
 
-    def match(self, out: str, known: Sequence[str] = ()) -> Matched:
-        """The files, as they are now."""
-        return match_inputs(
-            self.inputs,
-            out=out,
-            exclude=self.exclude,
-            newer_than=self.newer_than,
-            settle=self.settle,
-            limit=self.limit,
-            stdin=self.stdin,
-            now=datetime.now(UTC),
-            known=known,
+    def expand(self, segments):
+        config = self.run.config
+        faces, failed = (
+            segments
+            | DecodeFrames(config)
+            | DetectCuts(config)
+            | DetectFaces(config)
+            | TrackFaces(config)
+            | CropFaces(config)
         )
+        if config.emotion:
+            emotion = EmotionHandler(config.emotion.name, device=self.device)
+            faces = faces | "ForEmotion" >> beam.Map(alone) | "InferEmotion" >> RunInference(emotion)
+        if config.age_gender:
+            age_gender = AgeGenderHandler(config.age_gender.name, device=self.device)
+            faces = faces | "ForAgeGender" >> beam.Map(alone) | "InferAgeGender" >> RunInference(age_gender)
+        done = faces | WriteFragment(config, self.run.layout, self.run.run_id)
+        return done, failed | WriteFailure(self.run.layout, self.run.run_id)
+
+
+def analyze_pipeline(
+    pipeline: beam.Pipeline, files: list[FileInfo], run: Run, device: Device = "cpu", computed: Collection[str] = ()
+) -> None:
+    """From files to fragments, but for the contents (by video_id) that are computed already."""
+    computed = frozenset(computed)
+    (
+        pipeline
+        | MatchInputs(files)
+        | ProbeVideo(run.config)
+        | WritePlan(run.layout)
+        | FirstOfCopies()
+        | "OnlyNew" >> beam.Filter(lambda plan: plan.video_id not in computed)
+        | SplitIntoSegments()
+        | "OnlyPending" >> beam.Filter(is_pending, run.layout)
+        | beam.Reshuffle()
+        | AnalyzeSegments(run, device)
+    )
+
+
+def assemble_pipeline(pipeline: beam.Pipeline, plans: list[Plan], run: Run, keep_observations: bool = False) -> None:
+    """From fragments to tables."""
+    pipeline | "Plans" >> beam.Create(plans) | beam.Reshuffle() | AssembleVideo(run, keep_observations)
+
+
+@dataclasses.dataclass(eq=False)
+class WorkerSteps(beam.PTransform):
+    """FileInfo, Segment or Plan → Plan, (SegmentDone or SegmentFailed), VideoDone: the same steps, one task at a time.
+
+    What a worker of the local runner does. Which step an element takes follows from its type, and nothing is shuffled
+    in between: the supervisor decides what comes next.
+
+    Attributes:
+      run: configuration, layout and name of the run.
+      device: where the models run.
+      keep_observations: whether fragments move to `observations/`.
+    """
+
+    run: Run
+    device: Device = "cpu"
+    keep_observations: bool = False
+
+    def expand(self, tasks):
+        kinds = tasks | "ByType" >> beam.ParDo(_ByType()).with_outputs("FileInfo", "Segment", "Plan")
+        plans = kinds["FileInfo"] | ProbeVideo(self.run.config)
+        done, failed = kinds["Segment"] | AnalyzeSegments(self.run, self.device)
+        videos = kinds["Plan"] | AssembleVideo(self.run, self.keep_observations)
+        return plans, done, failed, videos
+
+
+class _ByType(beam.DoFn):
+    def process(self, element):
+        yield beam.pvalue.TaggedOutput(type(element).__name__, element)
 
 
 def analyze(
@@ -103,10 +177,7 @@ def analyze(
       FacelogError: the run itself failed; what was done stays and the same call goes on.
     """
     runner = parse_runner(runner)
-    if isinstance(inputs, str):
-        inputs = [inputs]
-    if not isinstance(inputs, Inputs):
-        inputs = Inputs(inputs)
+    inputs = Inputs.of(inputs)
     started = time.monotonic()
     config = config or make_config()
     out = storage.normalize(out)
@@ -120,13 +191,12 @@ def analyze(
     with hold(out):
         archive = Archive(run, matched.files, dict(matched.missing), retry_failed=retry_failed)
         if archive.todo:
-            with _progress(archive, console) as progress:
+            with show_progress(archive, console) as progress:
                 if runner == "direct":
                     with _plain_errors():
                         _run_direct(archive, device, keep_observations, progress)
                 else:
                     from pipelines.local import run_on_workers
-                    from runners.devices import worker_count
 
                     run_on_workers(
                         archive,
@@ -144,10 +214,6 @@ def analyze(
 
 
 def _run_direct(archive: Archive, device: Device, keep_observations: bool, progress: Progress) -> None:
-    from pipelines.stages import analyze_pipeline, assemble_pipeline
-    from runners.direct import run_direct
-    from transforms.write_plan import read_plans
-
     run = archive.run
     run_direct(lambda pipeline: analyze_pipeline(pipeline, archive.todo, run, device, archive.computed))
     plans = []
@@ -173,56 +239,7 @@ def _plain_errors() -> Iterator[None]:
         raise cause if isinstance(cause, FacelogError) else error from None
 
 
-@contextlib.contextmanager
-def _progress(archive: Archive, console: Console | None) -> Iterator[Progress]:
-    if console is None or not console.is_terminal:
-        yield LogProgress()
-    else:
-        with LiveProgress(archive, console) as live:
-            yield live
-
-
 def _say_if_disk_is_short(out: str) -> None:
     free = storage.free_bytes(out)
     if free is not None and free < _LITTLE_DISK:
         _LOG.warning("Only %.1f GB are free at %s; an hour of video takes up to about 10 MB.", free / 1e9, out)
-
-
-def plan_run(
-    inputs: Inputs | Sequence[str],
-    out: str,
-    *,
-    config: Config | None = None,
-    workers: int | None = None,
-    retry_failed: bool = False,
-    console: Console | None = None,
-) -> list[Plan]:
-    """What `analyze` would do: opens each new file, writes nothing.
-
-    Args:
-      inputs: as for `analyze`.
-      out: likewise.
-      config: likewise.
-      workers: likewise.
-      retry_failed: likewise.
-      console: where the list goes, with hours, bytes, and an estimate of time and space; None: nowhere.
-
-    Returns:
-      The plans of the files that are not done yet.
-    """
-    from pipelines.estimate import print_plans
-    from runners.devices import worker_count
-    from transforms.probe_video import probe_video
-
-    inputs = inputs if isinstance(inputs, Inputs) else Inputs(inputs)
-    config = config or make_config()
-    out = storage.normalize(out)
-    ledger = read_ledger(out)
-    matched = inputs.match(out, list(ledger))
-    archive = Archive(Run("dry-run", config, Layout(out, config.hash)), matched.files, {}, retry_failed=retry_failed)
-    plans = [probe_video(file, config) for file in archive.todo]
-    if console is not None:
-        print_plans(
-            plans, matched, archive.summary.unchanged, list(ledger.values()), worker_count(workers, "cpu"), console
-        )
-    return plans
