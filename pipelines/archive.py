@@ -98,6 +98,10 @@ class Archive:
         self._first: dict[str, Plan] = {}
         self._copies: dict[str, list[FileInfo]] = {}
         self._finished: set[str] = set()
+        self._twins: dict[str, list[Row]] = {}
+        for row in self._rows.values():
+            if row["config_hash"] != run.config.hash and row["uri"] not in self._inputs and row["status"] in HAS_TABLES:
+                self._twins.setdefault(row["video_id"], []).append(row)
         self.todo = [file for file in files if not self._is_done(file, retry_failed)]
         stored = videos_with_tables(run) if self.todo else set()
         self.computed = {
@@ -169,7 +173,16 @@ class Archive:
             self._finished.add(video_id)
             for file in self._copies.pop(video_id, ()):
                 self._copy(row, file)
+            self._renew_twins(row)
         return row
+
+    def _renew_twins(self, row: Row) -> None:
+        """Copies that this run was not asked about, done with another configuration: their tables are these now."""
+        for twin in self._twins.pop(row["video_id"], ()):
+            if row["status"] in HAS_TABLES:
+                file = FileInfo(twin["uri"], twin["size_bytes"], twin["modified_at"], twin["etag"])
+                self._rows[file.uri] = copied_row(row, file, self.run)
+                write_row(self._rows[file.uri], self.run)
 
     def _copy(self, row: Row, file: FileInfo) -> None:
         copy = copied_row(row, file, self.run)

@@ -93,11 +93,16 @@ def make_tables(
         **_verdict(plan, sum(s["errors"] for s in stats), truncated, missing),
         "frames_sampled": len(observations.timestamps),
         "n_tracks": len(tracks),
-        "max_faces": int(np.max(timeline["n_faces"].fill_null(0).to_numpy(), initial=0)),
+        "max_faces": _most_at_once(observations.columns["timestamp"]),
         "face_seconds": len(faces),
     }
     row = new_row(plan, run, started_at=started_at, **figures)
     return row, {"faces": faces, "tracks": tracks, "timeline": timeline}
+
+
+def _most_at_once(timestamps: np.ndarray) -> int:
+    """Most faces in one sample, given the time of each face."""
+    return int(np.unique(timestamps, return_counts=True)[1].max(initial=0))
 
 
 def _verdict(plan: Plan, errors: int, truncated: float | None, missing: Sequence[tuple[float, float]]) -> Row:

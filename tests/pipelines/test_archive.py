@@ -379,3 +379,17 @@ def test_the_example_row_is_complete(world: World):
     write_row(example_row(), run)
 
     assert world.rows() == {"/videos/clip.mp4": example_row()}
+
+
+def test_a_copy_that_was_not_asked_about_follows_its_tables(world: World):
+    world.put("/v/0-copy.mp4", A)
+    world.go()
+    twin = world.files.pop("/v/0-copy.mp4")
+    world.config = world.config.override(min_face=40)
+    world.go()
+
+    rows = world.rows()
+    assert rows["/v/0-copy.mp4"]["config_hash"] == rows["/v/1.mp4"]["config_hash"] == world.config.hash
+    assert rows["/v/0-copy.mp4"]["modified_at"] == twin.modified_at
+    world.files["/v/0-copy.mp4"] = twin
+    assert world.start().todo == []

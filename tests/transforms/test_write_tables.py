@@ -70,6 +70,14 @@ def test_figures_of_a_row(run: Run):
     assert {name: len(table) for name, table in tables.items()} == {"faces": 13, "tracks": 2, "timeline": 10}
 
 
+def test_max_faces_counts_faces_at_once_and_not_in_one_second(run: Run):
+    before_and_after_a_cut = (example_track(0, SAMPLES[8:10]), example_track(1, SAMPLES[10:12], x=300.0))
+    row, tables = tables_of(example_plan(5.0), *before_and_after_a_cut, run=run)
+
+    assert tables["timeline"]["n_faces"].to_pylist()[2] == 2
+    assert row["max_faces"] == 1
+
+
 def test_a_video_without_faces_is_ok_and_has_empty_tables(run: Run):
     row, tables = tables_of(example_plan(5.0), run=run)
 
