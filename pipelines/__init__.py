@@ -7,6 +7,8 @@ May import everything else of ours but tests and benchmarks. For Python users:
 """
 
 import importlib
+import sys
+import types
 from typing import TYPE_CHECKING, Any
 
 from runners.options import quiet_beam
@@ -32,7 +34,17 @@ quiet_beam()  # before anything imports Beam, which remarks on packages that are
 def __getattr__(name: str) -> Any:
     """Imports what is asked for, when it is: Beam takes seconds, which `facelog --help` has no use for."""
     if name in _FROM:
-        value = getattr(importlib.import_module(_FROM[name]), name)
-        globals()[name] = value  # the function `analyze`, not the module of that name
-        return value
+        return getattr(importlib.import_module(_FROM[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+class _Package(types.ModuleType):
+    """`pipelines.analyze` is the function, also once Python has imported the module of that name and would set that."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _FROM and isinstance(value, types.ModuleType):
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
