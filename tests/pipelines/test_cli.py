@@ -237,7 +237,8 @@ def test_demo(tmp_path: Path) -> None:
     suggested = done.stdout.splitlines()[-1].strip()
     shown = subprocess.run(suggested, shell=True, env=_venv(), capture_output=True, text=True, check=True)
     assert "emotion" in shown.stdout
-    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    examples = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (example,) = (text for text in examples if "out/faces" in text)
     example = example.replace("out/faces", f"{tmp_path}/demo/faces")
     shown = subprocess.run(["python", "-c", example], env=_venv(), capture_output=True, text=True, check=True)
     assert "emotion" in shown.stdout
