@@ -10,8 +10,8 @@ import pytest
 from tests.clips import Clip, portrait_clip
 from tests.odd_clips import sideways_pair
 
-# Shells start background jobs with SIGINT ignored, and programs that tests start would inherit that: Ctrl-C could not end
-# them. What is handled here is not inherited.
+# Shells start background jobs with SIGINT ignored, and programs that tests start would inherit that:
+# Ctrl-C could not end them. What is handled here is not inherited.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
