@@ -23,7 +23,7 @@ import numpy as np
 
 from benchmarks.clips import minute_720p
 from models.bundle import load_bundle
-from models.handlers import AgeGenderHandler, EmotionHandler
+from models.handlers import FaceModelHandler
 from pipelines.analyze import AnalyzeSegments
 from pipelines.settings import make_config
 from runners.direct import run_direct
@@ -70,7 +70,7 @@ class Meter:
 def by_step(plan: Plan, config: Config, run: Run) -> dict[str, float]:
     """CPU seconds of each step, without Beam."""
     meter = Meter()
-    emotion, age_gender = (load_bundle(ref.name) for ref in (config.emotion, config.age_gender) if ref)
+    handlers = [(FaceModelHandler(model), load_bundle(model.name)) for model in config.models]
     for segment in plan.segments:
         stream = decode_segment(segment, config)
         samples = meter.steps("decode", stream.samples)
@@ -80,9 +80,8 @@ def by_step(plan: Plan, config: Config, run: Run) -> dict[str, float]:
         samples = meter.steps("track", track_faces(samples, config.tracking))
         tracked = SegmentStream(segment, samples, stream.stats)
         for batch in meter.steps("crop", crop_faces(tracked, config)):
-            for handler, bundle in ((EmotionHandler, emotion), (AgeGenderHandler, age_gender)):
-                infer = handler("").run_inference
-                (batch,) = meter.call("infer", infer, [batch], bundle)
+            for handler, bundle in handlers:
+                (batch,) = meter.call("infer", handler.run_inference, [batch], bundle)
             meter.call("write", list, write_fragment(batch, config, run.layout, run.run_id))
     return meter.seconds
 

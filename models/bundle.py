@@ -1,6 +1,7 @@
 """Bundles: a trained model as a folder (`model.keras`, `card.json`), loaded once per process and called in blocks.
 
-Chips are uint8; scaling, softmax and calibration are part of the graph, so that nothing outside has to know of them.
+Chips are uint8; scaling, softmax, the order of classes and calibration are part of the graph (`models.outputs`), so
+that nothing outside has to know of them.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from models.cards import Card, read_card
+from models.cards import Card, read_card, write_card
+from models.outputs import attributes
 from models.runtime import Device, configure_tensorflow
 from schemas.errors import BundleError
 
@@ -52,12 +54,13 @@ class Bundle:
     Attributes:
       card: its model card.
       path: its folder.
-      call: uint8 chips [BLOCK, size, size, channels] → named outputs, each with BLOCK rows.
+      call: uint8 chips [BLOCK, size, size, channels] and, if the card says so, its second input [BLOCK, k] float32 →
+        named outputs, each with BLOCK rows.
     """
 
     card: Card
     path: Path
-    call: Callable[[Any], dict[str, Any]] = dataclasses.field(repr=False)
+    call: Callable[..., dict[str, Any]] = dataclasses.field(repr=False)
 
     @property
     def sha256(self) -> str:
@@ -71,9 +74,10 @@ class Bundle:
           chips: [n, size, size] for grey models, [n, size, size, 3] for RGB; uint8. n may be 0.
 
         Returns:
-          All float32. Emotion: {"emotion": [n, 7]}, calibrated probabilities in the order of
-          `schemas.tables.EMOTIONS`. Age and gender: {"age": [n], "age_std": [n]} in years, age ± 1.2816·age_std being
-          an interval that holds 80 %, and {"gender_female": [n]}, a calibrated probability.
+          What the card's outputs say, all float32: {"emotion": [n, 7]}, calibrated probabilities in the order of
+          `schemas.tables.EMOTIONS`, NaN for emotions that the model does not know; {"age": [n], "age_std": [n]} in
+          years, age ± 1.2816·age_std being an interval that holds 80 %; {"gender_female": [n]}, a calibrated
+          probability.
 
         Raises:
           BundleError: the chips are not of the model's size, channels or type.
@@ -90,7 +94,12 @@ class Bundle:
             part = images[start : start + BLOCK]
             padded = np.zeros((BLOCK, *shape), np.uint8)
             padded[: len(part)] = part
-            blocks.append({name: value.numpy()[: len(part)] for name, value in self.call(padded).items()})
+            inputs = [padded]
+            if self.card.second_input == "hog_landmarks":
+                from models.features import hog_landmarks
+
+                inputs.append(hog_landmarks(padded[..., 0]))
+            blocks.append({name: value.numpy()[: len(part)] for name, value in self.call(*inputs).items()})
         return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
 
@@ -132,36 +141,50 @@ def read_bundle(folder: Path, device: Device = "cpu") -> Bundle:
     except (ValueError, TypeError, OSError) as error:
         raise BundleError(f"Bundle {card.name} does not load: {weights}: {error}") from error
     bundle = Bundle(card, folder, _compile(tf, model, card))
-    bundle.predict(np.zeros((1, *model.input_shape[1:3], *((3,) if card.geometry.channels == "rgb" else ())), np.uint8))
+    size = card.geometry.size
+    bundle.predict(np.zeros((1, size, size, *(() if card.geometry.channels == "grey" else (3,))), np.uint8))
     return bundle
 
 
 _load_once = functools.lru_cache(maxsize=8)(read_bundle)
 
 
-def _compile(tf: Any, model: Any, card: Card) -> Callable[[Any], dict[str, Any]]:
-    """The model with its calibration as one compiled function over a block."""
-    calibration = card.calibration
+def write_bundle(folder: Path, model: Any, **fields: Any) -> Card:
+    """Write a network and its card as a bundle; what was in the folder under these names is replaced.
 
-    @tf.function(input_signature=[tf.TensorSpec((BLOCK, *model.input_shape[1:]), tf.uint8)], autograph=False)
-    def call(chips: Any) -> dict[str, Any]:
-        outputs = model(tf.cast(chips, tf.float32), training=False)
-        if card.task == "emotion":
-            return {"emotion": tf.nn.softmax(outputs / calibration.temperature)}
-        age, age_std = age_moments(tf, outputs["age"])
-        return {
-            "age": age,
-            "age_std": age_std * calibration.age_std_scale,
-            "gender_female": tf.sigmoid(outputs["gender"][:, 0] / calibration.temperature),
-        }
+    Args:
+      folder: made if it is not there; its name becomes the model's.
+      model: keras.Model; optimizer state is left out.
+      **fields: the fields of `models.cards.Card` but for name, parameters and sha256.
+
+    Returns:
+      The card.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    model.save(folder / "model.keras", include_optimizer=False)
+    card = Card(name=folder.name, parameters=model.count_params(), sha256=checksum(folder), **fields)
+    write_card(folder, card)
+    return card
+
+
+def _compile(tf: Any, model: Any, card: Card) -> Callable[..., dict[str, Any]]:
+    """The model with its calibration as one compiled function over a block."""
+    size, channels = card.geometry.size, 1 if card.geometry.channels == "grey" else 3
+    signature = [tf.TensorSpec((BLOCK, size, size, channels), tf.uint8)]
+    if card.second_input:
+        signature.append(tf.TensorSpec((BLOCK, *model.input_shape[1][1:]), tf.float32))
+
+    def network(chips: Any, *others: Any) -> dict[str | None, Any]:
+        outputs = model([chips, *others] if others else chips, training=False)
+        return outputs if isinstance(outputs, dict) else {None: outputs}
+
+    @tf.function(input_signature=signature, autograph=False)
+    def call(chips: Any, *others: Any) -> dict[str, Any]:
+        scaled = tf.cast(chips, tf.float32) * card.scale + card.offset
+        raw = network(scaled, *others)
+        if card.mirror:
+            mirrored = network(scaled[:, :, ::-1], *others)
+            raw = {name: (value + mirrored[name]) / 2 for name, value in raw.items()}
+        return attributes(tf, raw, card)
 
     return call
-
-
-def age_moments(tf: Any, logits: Any) -> tuple[Any, Any]:
-    """Mean and standard deviation in years, [n] each, of the distributions over 0, 1, 2 … years of logits [n, a]."""
-    years = tf.range(logits.shape[-1], dtype=tf.float32)
-    probabilities = tf.nn.softmax(logits)
-    mean = tf.reduce_sum(probabilities * years, axis=1)
-    variance = tf.reduce_sum(probabilities * (years - mean[:, None]) ** 2, axis=1)
-    return mean, tf.sqrt(variance)

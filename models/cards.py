@@ -1,48 +1,109 @@
-"""Model cards: what a bundle is, what it was trained on and how well it does, checked when it is read."""
+"""Model cards: what a bundle is, what it needs to see, and how well it does, checked when it is read.
+
+A card fixes everything between a face in a picture and a column of the tables: how the chip is cut, its channels and
+scaling, and which output means what. So networks of any origin can stand in the same pipeline.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated, Literal
 
 import pydantic
 
-from models.geometry import ChipGeometry
+from models import geometry
 from schemas.errors import BundleError
 from schemas.tables import EMOTIONS
 
 _Point = tuple[float, float]
 _Positive = Annotated[float, pydantic.Field(gt=0)]
 
+Attribute = Literal["emotion", "age", "gender"]
+GENDERS = ("male", "female")
+
 
 class _Part(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
 
-class Geometry(_Part):
+class Aligned(_Part):
     """`models.geometry.ChipGeometry` as it stands in a card."""
 
+    kind: Literal["aligned"] = "aligned"
     size: int
     points: tuple[_Point, _Point, _Point, _Point, _Point]
-    channels: Literal["grey", "rgb"]
+    channels: geometry.Channels
 
-    def chip(self) -> ChipGeometry:
+    def chip(self) -> geometry.Geometry:
         """As the pipeline uses it."""
-        return ChipGeometry(self.size, self.points, self.channels)
+        return geometry.ChipGeometry(self.size, self.points, self.channels)
 
 
-class Calibration(_Part):
-    """What turns a network's raw outputs into probabilities and intervals, and on which data that was fit.
+class Box(_Part):
+    """`models.geometry.BoxGeometry` as it stands in a card."""
+
+    kind: Literal["box"] = "box"
+    size: int
+    enlarge: Annotated[float, pydantic.Field(ge=0, le=2)]
+    channels: geometry.Channels
+
+    def chip(self) -> geometry.Geometry:
+        """As the pipeline uses it."""
+        return geometry.BoxGeometry(self.size, self.enlarge, self.channels)
+
+
+def geometry_part(of: geometry.Geometry) -> Aligned | Box:
+    """A geometry as a card states it."""
+    values = dataclasses.asdict(of)
+    return Aligned(**values) if isinstance(of, geometry.ChipGeometry) else Box(**values)
+
+
+class Output(_Part):
+    """What one output of the network means, and how it becomes a probability or an interval.
 
     Attributes:
-      data: the pictures it was fit on: neither trained on nor tested on.
-      temperature: the class (or gender) logits are divided by it.
-      age_std_scale: the predicted age's standard deviation is multiplied by it, so that mean ± 1.2816·std covers 80 %.
+      attribute: "emotion", "age" or "gender".
+      source: key of the network's output; None: it has only this one.
+      kind: "logits", "probabilities" (the network ends in softmax or sigmoid), or "years" (age as one number).
+      classes: emotion: some or all of EMOTIONS; gender: male and female, or female alone for one sigmoid; in the
+        network's own order.
+      ranges: age: first and last year of each class, both included; none: the classes are 0, 1, 2 … years.
+      temperature: logits are divided by it.
+      bias: added to the logits then, one for each class; none: nothing is.
+      std_scale: age from classes: factor on the distribution's standard deviation, so that mean ± 1.2816·std holds
+        80 %.
+      std_years: age as one number: its standard deviation.
     """
 
-    data: str
-    temperature: _Positive
-    age_std_scale: _Positive | None = None
+    attribute: Attribute
+    source: str | None = None
+    kind: Literal["logits", "probabilities", "years"]
+    classes: tuple[str, ...] = ()
+    ranges: tuple[tuple[float, float], ...] = ()
+    temperature: _Positive = 1.0
+    bias: tuple[float, ...] = ()
+    std_scale: _Positive = 1.0
+    std_years: _Positive | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _fits_its_attribute(self) -> Output:
+        known = {"emotion": EMOTIONS, "gender": GENDERS, "age": ()}[self.attribute]
+        if len(set(self.classes)) != len(self.classes) or not set(self.classes) <= set(known):
+            raise ValueError(f"classes of {self.attribute} must be different ones of {', '.join(known) or 'none'}")
+        if self.attribute == "emotion" and len(self.classes) < 2:
+            raise ValueError("an emotion output needs two classes or more")
+        if self.attribute == "gender" and self.classes != ("female",) and len(self.classes) != 2:
+            raise ValueError("a gender output's classes are male and female in its order, or female alone")
+        if (self.kind == "years") != (self.std_years is not None):
+            raise ValueError("std_years belongs to kind years, and to no other")
+        if self.attribute != "age" and (self.kind == "years" or self.ranges):
+            raise ValueError("only age has kind years, or ranges")
+        if any(low > high for low, high in self.ranges):
+            raise ValueError("a range's first year is not above its last")
+        if self.bias and self.attribute != "age" and len(self.bias) != len(self.classes):
+            raise ValueError("bias has one number for each class")
+        return self
 
 
 class Card(_Part):
@@ -50,19 +111,20 @@ class Card(_Part):
 
     Attributes:
       name: the bundle's name, that of its folder.
-      task: "emotion" or "age_gender".
       description: what it is, in a sentence or two.
-      classes: names of the outputs' classes in their order; for age_gender the two genders, male first.
       geometry: how chips are cut.
-      channel_order: of the chips' last axis.
-      scaling: what the network itself does with bytes first; callers pass uint8.
-      architecture: the builder in `models.networks` and its arguments.
+      scale: the network sees bytes times this …
+      offset: … plus this.
+      second_input: what it needs beside the chip; "hog_landmarks": `models.features.hog_landmarks` of it.
+      mirror: whether the outputs for the chip and for its mirror image are averaged.
+      outputs: what the network's outputs mean.
+      architecture: name in `models.zoo`, or of the builder.
       parameters: number of weights.
       training_data: data sets, splits and what was left out.
       recipe: the training recipe's fields as they were.
-      calibration: see `Calibration`.
+      calibration_data: what temperatures and scales were fit on: neither trained on nor tested on.
       test_data: what `figures` were measured on.
-      figures: measured by `python -m training evaluate`; shares and errors, units in the names.
+      figures: measured by `facelog evaluate`; shares and errors, units in the names.
       unknown_below: a gender whose probability is below this is reported as unknown.
       limits: what the model cannot know; for people.
       licence_notes: terms of the training data.
@@ -70,33 +132,54 @@ class Card(_Part):
     """
 
     name: str
-    task: Literal["emotion", "age_gender"]
     description: str
-    classes: tuple[str, ...]
-    geometry: Geometry
-    channel_order: Literal["grey", "RGB"]
-    scaling: str
+    geometry: Annotated[Aligned | Box, pydantic.Field(discriminator="kind")]
+    scale: float = 1.0
+    offset: float = 0.0
+    second_input: Literal["hog_landmarks"] | None = None
+    mirror: bool = False
+    outputs: Annotated[tuple[Output, ...], pydantic.Field(min_length=1)]
     architecture: str
     parameters: int
     training_data: str
-    recipe: dict[str, str | int | float | bool | None]
-    calibration: Calibration
+    recipe: dict[str, str | int | float | bool | None] = {}
+    calibration_data: str
     test_data: str
-    figures: dict[str, float]
+    figures: dict[str, float] = {}
     unknown_below: Annotated[float, pydantic.Field(ge=0.5, le=1)] | None = None
     limits: str
     licence_notes: str
     sha256: Annotated[str, pydantic.Field(pattern="^[0-9a-f]{64}$")]
 
     @pydantic.model_validator(mode="after")
-    def _fits_its_task(self) -> Card:
-        if self.task == "emotion" and self.classes != EMOTIONS:
-            raise ValueError(f"an emotion model's classes are {', '.join(EMOTIONS)} in this order")
-        if self.task == "age_gender" and self.classes != ("male", "female"):
-            raise ValueError("an age_gender model's classes are male, female in this order")
-        if self.task == "age_gender" and (self.calibration.age_std_scale is None or self.unknown_below is None):
-            raise ValueError("an age_gender model needs calibration.age_std_scale and unknown_below")
+    def _is_whole(self) -> Card:
+        attributes = [output.attribute for output in self.outputs]
+        if len(set(attributes)) != len(attributes):
+            raise ValueError("each attribute has one output")
+        if "emotion" in attributes and len(attributes) > 1:
+            raise ValueError("a model of emotions gives nothing else: it sees every sample, the others a few")
+        if "gender" in attributes and self.unknown_below is None:
+            raise ValueError("a model of gender needs unknown_below")
         return self
+
+    @property
+    def attributes(self) -> tuple[Attribute, ...]:
+        """What it gives, in the order emotion, age, gender."""
+        given = [output.attribute for output in self.outputs]
+        order: tuple[Attribute, ...] = ("emotion", "age", "gender")
+        return tuple(name for name in order if name in given)
+
+    @property
+    def task(self) -> str:
+        """Its attributes as one word: emotion, age_gender, age or gender."""
+        return "_".join(self.attributes)
+
+    def output(self, attribute: str) -> Output:
+        """The output that gives an attribute; KeyError if none does."""
+        for output in self.outputs:
+            if output.attribute == attribute:
+                return output
+        raise KeyError(attribute)
 
 
 def read_card(folder: Path) -> Card:
@@ -112,3 +195,8 @@ def read_card(folder: Path) -> Card:
         raise BundleError(f"{folder} is no model bundle: {path.name} cannot be read ({error.strerror}).") from error
     except pydantic.ValidationError as error:
         raise BundleError(f"{path} is not a valid model card: {error}") from error
+
+
+def write_card(folder: Path, card: Card) -> None:
+    """Write a bundle's card."""
+    (folder / "card.json").write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")

@@ -1,5 +1,8 @@
 """Crop geometry: the one definition of how a face in a picture becomes a network's input, for training and pipeline.
 
+Two ways lead there: `ChipGeometry` turns, scales and shifts the face so that its landmarks come to lie where the
+training pictures have them; `BoxGeometry` takes the detector's box, as older systems do.
+
 Coordinates are (x, y) in pixels with pixel centres at whole numbers, as in dlib and OpenCV; only a geometry's own
 points are fractions of the chip, whose edges are 0 and 1.
 """
@@ -14,6 +17,7 @@ import cv2
 import numpy as np
 
 Point = tuple[float, float]
+Channels = Literal["grey", "rgb", "bgr"]
 
 # Beyond this a chip pixel is the mean of 64 × 64 picture pixels, a face of 2,000 pixels; only degenerate landmarks ask
 # for more, and the memory for the oversampled chip stays bounded.
@@ -27,12 +31,16 @@ class ChipGeometry:
     Attributes:
       size: width and height in pixels.
       points: the five landmarks in the order of `models.landmarks`, as fractions of the chip's width and height.
-      channels: "grey" (cut from the luma plane as it is) or "rgb".
+      channels: "grey" (cut from the luma plane as it is), "rgb" or "bgr".
     """
 
     size: int
     points: tuple[Point, Point, Point, Point, Point]
-    channels: Literal["grey", "rgb"]
+    channels: Channels
+
+    def transforms(self, landmarks: np.ndarray, boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        """From picture to chip, [n, 2, 3] float32, by the landmarks [n, 5, 2] alone."""
+        return align(landmarks, self)
 
     def targets(self) -> np.ndarray:
         """The points in chip pixels, [5, 2] float64."""
@@ -45,6 +53,44 @@ class ChipGeometry:
         points = tuple(((x * self.size + border) / size, (y * self.size + border) / size) for x, y in self.points)
         return ChipGeometry(size, points, self.channels)  # type: ignore[arg-type]
 
+
+@dataclasses.dataclass(frozen=True)
+class BoxGeometry:
+    """The detector's box, enlarged, cut off at the picture's edges, and stretched to a square.
+
+    Attributes:
+      size: width and height of the chip in pixels.
+      enlarge: share of the box's width and height that is added on each side.
+      channels: "grey", "rgb" or "bgr".
+    """
+
+    size: int
+    enlarge: float
+    channels: Channels
+
+    def transforms(self, landmarks: np.ndarray, boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        """From picture to chip.
+
+        Args:
+          landmarks: not used.
+          boxes: [n, 4], x, y, width, height in pixels of the picture.
+          size: width and height of the picture.
+
+        Returns:
+          [n, 2, 3] float32, as OpenCV's warpAffine takes them.
+        """
+        corner, extent = np.asarray(boxes, np.float64)[:, :2], np.asarray(boxes, np.float64)[:, 2:]
+        low = np.clip(corner - self.enlarge * extent, 0, np.array(size) - 1)
+        high = np.clip(corner + (1 + self.enlarge) * extent, low + 1, np.maximum(np.array(size), low + 1))
+        scale = self.size / (high - low)
+        # Pixel centres: the box's edge at low - 1/2 becomes the chip's at -1/2.
+        shift = (0.5 - low) * scale - 0.5
+        zeros = np.zeros(len(scale))
+        rows = np.stack([scale[:, 0], zeros, shift[:, 0], zeros, scale[:, 1], shift[:, 1]], axis=1)
+        return rows.reshape(-1, 2, 3).astype(np.float32)
+
+
+Geometry = ChipGeometry | BoxGeometry
 
 # Medians of dlib's landmarks over 600 pictures each, made symmetric (`python -m training geometry` measures them).
 # FER2013 (48 × 48): the faces of its pictures scatter around these points by 0.07 of the width.
@@ -85,13 +131,8 @@ def align(landmarks: np.ndarray, geometry: ChipGeometry) -> np.ndarray:
     return rows.reshape(-1, 2, 3).astype(np.float32)
 
 
-def scale_of(transforms: np.ndarray) -> np.ndarray:
-    """Chip pixels per picture pixel of each similarity transform [n, 2, 3]; [n] float32."""
-    return np.hypot(transforms[:, 0, 0], transforms[:, 1, 0])
-
-
 def cut_chip(image: np.ndarray, transform: np.ndarray, size: int) -> np.ndarray:
-    """Cut one aligned chip.
+    """Cut one chip.
 
     A face larger than the chip is first warped to a chip 2, 4, 8 … times as large, at no less than its own resolution,
     and then averaged down: bilinear sampling alone would skip pixels and alias. What lies outside the picture repeats
@@ -99,13 +140,13 @@ def cut_chip(image: np.ndarray, transform: np.ndarray, size: int) -> np.ndarray:
 
     Args:
       image: [H, W] or [H, W, 3] uint8.
-      transform: [2, 3], from `align`.
+      transform: [2, 3], from a geometry's `transforms`.
       size: width and height of the chip in pixels.
 
     Returns:
       [size, size] or [size, size, 3] uint8.
     """
-    scale = math.hypot(transform[0, 0], transform[1, 0])
+    scale = min(math.hypot(*transform[:, 0]), math.hypot(*transform[:, 1]))
     wanted = math.ceil(math.log2(1 / scale)) if 0 < scale < 1 else 0
     oversampling = min(2**wanted, _MAX_OVERSAMPLING)
     matrix = np.asarray(transform, np.float64) * oversampling

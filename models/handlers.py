@@ -8,10 +8,14 @@ from apache_beam.ml.inference.base import ModelHandler
 
 from models.bundle import Bundle, load_bundle
 from models.runtime import Device
+from schemas.config import ModelRef
 from schemas.faces import FaceBatch
 from schemas.tables import EMOTION_COLUMNS
 
 Load = Callable[..., Any]
+
+ATTRIBUTE_COLUMNS = {"emotion": EMOTION_COLUMNS, "age": ("age", "age_std"), "gender": ("gender_female",)}
+"""Observation columns of each attribute."""
 
 
 def alone(faces: FaceBatch) -> list[FaceBatch]:
@@ -26,35 +30,46 @@ class FaceModelHandler(ModelHandler[FaceBatch, FaceBatch, Bundle]):
     clock, and results may not depend on that.
     """
 
-    task: str
-    """Name of the chips that it takes."""
-
-    def __init__(self, name: str, *, device: Device = "cpu", load: Load = load_bundle):
+    def __init__(self, model: ModelRef, *, device: Device = "cpu", load: Load = load_bundle):
         """Names the bundle; nothing is loaded yet.
 
         Args:
-          name: of one of our bundles, or a path.
+          model: which bundle, and which of its attributes are wanted.
           device: "auto", "cpu" or "gpu".
           load: how a bundle is loaded; tests pass their own.
         """
         super().__init__()
-        self._name = name
+        self._model = model
         self._device: Device = device
         self._load = load
 
     def load_model(self) -> Bundle:
         """The bundle, warmed."""
-        return self._load(self._name, device=self._device)
+        return self._load(self._model.name, device=self._device)
 
     def run_inference(
         self, batch: Sequence[FaceBatch], model: Bundle, inference_args: dict[str, Any] | None = None
     ) -> Iterable[FaceBatch]:
         """Each batch of faces with its new columns."""
-        return [faces.with_columns(self.columns(faces, model), done=self.task) for faces in batch]
+        return [faces.with_columns(self.columns(faces, model), done=self._model.task) for faces in batch]
 
     def columns(self, faces: FaceBatch, model: Bundle) -> dict[str, np.ndarray]:
-        """The columns that the model gives for a batch, [n] float32 each; NaN where it was not asked."""
-        raise NotImplementedError
+        """The columns that the model gives for a batch, [n] float32 each; NaN where it was not asked, or does not know.
+
+        Emotions are asked of every face, age and gender of the best few of each track and second.
+        """
+        wanted = self._model.attributes
+        rows = np.arange(len(faces)) if "emotion" in wanted else faces.best
+        outputs = model.predict(faces.chips[self._model.task]) if len(rows) else {}
+        columns = {}
+        for name in (name for attribute in wanted for name in ATTRIBUTE_COLUMNS[attribute]):
+            columns[name] = np.full(len(faces), np.nan, np.float32)
+        for name, values in outputs.items():
+            named = zip(EMOTION_COLUMNS, values.T, strict=True) if name == "emotion" else [(name, values)]
+            for column, of in named:
+                if column in columns:
+                    columns[column][rows] = of
+        return columns
 
     def should_skip_batching(self) -> bool:
         """True: elements come as lists of one (`alone`); Beam's batching would hold each back until the next comes."""
@@ -66,35 +81,9 @@ class FaceModelHandler(ModelHandler[FaceBatch, FaceBatch, Bundle]):
 
     def get_metrics_namespace(self) -> str:
         """Where Beam's metrics of this model stand."""
-        return f"facelog_{type(self).__name__}"
+        return f"facelog_{self._model.task}"
 
     def get_resource_hints(self) -> dict[str, Any]:
         """An accelerator, for runners that can give one, where the user asked for it."""
         return {"accelerator": "type:nvidia-tesla-t4;count:1;install-nvidia-driver"} if self._device == "gpu" else {}
 
-
-class EmotionHandler(FaceModelHandler):
-    """Adds the seven emotions, for every face."""
-
-    task = "emotion"
-
-    def columns(self, faces: FaceBatch, model: Bundle) -> dict[str, np.ndarray]:
-        """Calibrated probabilities."""
-        if not len(faces):
-            return {name: np.zeros(0, np.float32) for name in EMOTION_COLUMNS}
-        probabilities = model.predict(faces.chips[self.task])["emotion"]
-        return dict(zip(EMOTION_COLUMNS, probabilities.T, strict=True))
-
-
-class AgeGenderHandler(FaceModelHandler):
-    """Adds age and gender, for the best few faces of each track and second."""
-
-    task = "age_gender"
-
-    def columns(self, faces: FaceBatch, model: Bundle) -> dict[str, np.ndarray]:
-        """Years, their standard deviation, and the probability of female."""
-        columns = {name: np.full(len(faces), np.nan, np.float32) for name in ("age", "age_std", "gender_female")}
-        if len(faces):
-            for name, values in model.predict(faces.chips[self.task]).items():
-                columns[name][faces.age_gender_rows] = values
-        return columns

@@ -18,7 +18,7 @@ import apache_beam as beam
 from apache_beam.ml.inference.base import RunInference
 from rich.console import Console
 
-from models.handlers import AgeGenderHandler, EmotionHandler, alone
+from models.handlers import FaceModelHandler, alone
 from models.runtime import Device
 from pipelines.archive import Archive, Summary
 from pipelines.inputs import Inputs
@@ -74,12 +74,9 @@ class AnalyzeSegments(beam.PTransform):
             | TrackFaces(config)
             | CropFaces(config)
         )
-        if config.emotion:
-            emotion = EmotionHandler(config.emotion.name, device=self.device)
-            faces = faces | "ForEmotion" >> beam.Map(alone) | "InferEmotion" >> RunInference(emotion)
-        if config.age_gender:
-            age_gender = AgeGenderHandler(config.age_gender.name, device=self.device)
-            faces = faces | "ForAgeGender" >> beam.Map(alone) | "InferAgeGender" >> RunInference(age_gender)
+        for model in config.models:
+            handler = FaceModelHandler(model, device=self.device)
+            faces = faces | f"For_{model.task}" >> beam.Map(alone) | f"Infer_{model.task}" >> RunInference(handler)
         done = faces | WriteFragment(config, self.run.layout, self.run.run_id)
         return done, failed | WriteFailure(self.run.layout, self.run.run_id)
 

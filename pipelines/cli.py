@@ -1,20 +1,19 @@
 """The command line: `facelog`. What it does is in the functions that it calls, which are imported when they are."""
 
-import contextlib
 import enum
-import logging
 import re
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.logging import RichHandler
 
-from schemas.errors import FacelogError, UsageError
+from pipelines.cli_data import data_app
+from pipelines.cli_models import models_app
+from pipelines.terminal import log_to, plain_errors
+from schemas.errors import UsageError
 
 app = typer.Typer(
     name="facelog",
@@ -23,10 +22,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-models_app = typer.Typer(help="The models that facelog knows.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
+app.add_typer(data_app, name="data")
 
-_LOG = logging.getLogger(__name__)
 _FILES, _LOOK, _RUN = "Which files", "What to look for", "How to run"
 
 
@@ -154,6 +152,19 @@ def analyze(
             metavar="NAME|PATH|none", help="Bundle for age and gender.", rich_help_panel=_LOOK, show_default=False
         ),
     ] = None,
+    age_model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|PATH",
+            rich_help_panel=_LOOK,
+            show_default=False,
+            help="Bundle for age alone; with it or the next, --age-gender-model is not used.",
+        ),
+    ] = None,
+    gender_model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|PATH", help="Bundle for gender alone.", rich_help_panel=_LOOK, show_default=False),
+    ] = None,
     config: Annotated[
         str | None,
         typer.Option(
@@ -206,7 +217,7 @@ def analyze(
         facelog analyze archive/ --out results --min-face 40 --dry-run
     """
     console = Console(quiet=quiet)
-    with _errors(console), _logging(console, log_file):
+    with plain_errors(console), log_to(console, log_file):
         from pipelines.analyze import analyze
         from pipelines.estimate import plan_run
         from pipelines.inputs import Inputs
@@ -216,6 +227,8 @@ def analyze(
             config,
             emotion_model=_model(emotion_model or EMOTION_MODEL),
             age_gender_model=_model(age_gender_model or AGE_GENDER_MODEL),
+            age_model=age_model,
+            gender_model=gender_model,
             sample_fps=parse_fps(sample_fps) if sample_fps else None,
             min_face=min_face,
             detect_every=detect_every,
@@ -260,7 +273,7 @@ def demo(
     The head moves, comes nearer, leaves, comes back, and there is one cut.
     """
     console = Console()
-    with _errors(console), _logging(console, None):
+    with plain_errors(console), log_to(console, None):
         from pipelines.analyze import analyze
         from pipelines.demo_clip import make_demo_clip
         from pipelines.progress import print_summary
@@ -281,40 +294,11 @@ def demo(
     raise typer.Exit(summary.exit_status)
 
 
-@models_app.command("list")
-def list_models() -> None:
-    """Names, tasks and test figures of the models that come with facelog."""
-    console = Console()
-    with _errors(console):
-        from rich.table import Table
-
-        from models.bundle import bundle_names, bundle_path
-        from models.cards import read_card
-
-        table = Table("name", "task", "parameters", "tested on", "figures", box=None)
-        for name in bundle_names():
-            card = read_card(bundle_path(name))
-            figures = ", ".join(f"{key} {value:.4g}" for key, value in list(card.figures.items())[:4])
-            table.add_row(card.name, card.task, f"{card.parameters:,}", card.test_data, figures)
-        console.print(table)
-
-
-@models_app.command("show")
-def show_model(name: Annotated[str, typer.Argument(help="Name of a bundle, or its folder.")]) -> None:
-    """A model's card: what it was trained on, how good it is, what it cannot know."""
-    console = Console()
-    with _errors(console):
-        from models.bundle import bundle_path
-        from models.cards import read_card
-
-        console.print_json(read_card(bundle_path(name)).model_dump_json())
-
-
 @app.command()
 def doctor() -> None:
     """Say what this installation has, what is missing, and how to get it."""
     console = Console()
-    with _errors(console):
+    with plain_errors(console):
         from pipelines.doctor import examine
 
         healthy = examine(console)
@@ -336,55 +320,6 @@ def _options(
     ] = False,
 ) -> None:
     pass
-
-
-@contextlib.contextmanager
-def _errors(console: Console) -> Iterator[None]:
-    """Turns our exceptions into one sentence and an exit status; anything else is a bug and keeps its traceback."""
-    stderr = Console(stderr=True, soft_wrap=True)
-    try:
-        yield
-    except UsageError as error:
-        stderr.print(f"facelog: {error}", markup=False, highlight=False)
-        raise typer.Exit(2) from None
-    except FacelogError as error:
-        stderr.print(f"facelog: {error}", markup=False, highlight=False)
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        stderr.print("\nfacelog: stopped; the same command goes on where it was.", markup=False, highlight=False)
-        raise typer.Exit(130) from None
-
-
-@contextlib.contextmanager
-def _logging(console: Console, file: Path | None) -> Iterator[None]:
-    """Warnings to the terminal, beside the live display; everything to the log file."""
-    from runners.options import quiet_beam
-
-    root = logging.getLogger()
-    handlers: list[logging.Handler] = []
-    if not console.quiet:
-        # The summary names each bad file; while a display is live, lines for them would only scroll by.
-        level = logging.ERROR if console.is_terminal else logging.WARNING
-        shown = RichHandler(level, console=Console(stderr=True), show_time=False, show_path=False, markup=False)
-        handlers.append(shown)
-    if file is not None:
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            writer = logging.FileHandler(file, encoding="utf-8")
-        except OSError as error:
-            raise UsageError(f"The log file {file} cannot be written: {error.strerror}.") from error
-        writer.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-        handlers.append(writer)
-    for handler in handlers:
-        root.addHandler(handler)
-    root.setLevel(logging.INFO if file else logging.WARNING)
-    quiet_beam()
-    try:
-        yield
-    finally:
-        for handler in handlers:
-            root.removeHandler(handler)
-            handler.close()
 
 
 def main(*args: Any) -> None:

@@ -20,6 +20,8 @@ def make_config(
     *,
     emotion_model: str | None = EMOTION_MODEL,
     age_gender_model: str | None = AGE_GENDER_MODEL,
+    age_model: str | None = None,
+    gender_model: str | None = None,
     **settings: Any,
 ) -> Config:
     """The configuration of a run.
@@ -27,13 +29,18 @@ def make_config(
     Args:
       file: TOML file with settings; see `schemas.config`.
       emotion_model: bundle by name or path; None leaves the emotion columns null.
-      age_gender_model: the same for age and gender.
+      age_gender_model: the same for age and gender; left out when one of the next two is given.
+      age_model: bundle that age alone is taken from.
+      gender_model: bundle that gender alone is taken from.
       **settings: settings by their plain names (`min_face=40`), which win over the file; None leaves one as it is.
 
     Raises:
       UsageError: the file or a setting is wrong.
       BundleError: a model is missing or damaged, or the landmark file is.
     """
+    apart = age_model is not None or gender_model is not None
+    if apart and age_gender_model not in (None, AGE_GENDER_MODEL):
+        raise UsageError("Give --age-gender-model, or --age-model and --gender-model, not both.")
     config = Config()
     if file is not None:
         try:
@@ -43,32 +50,36 @@ def make_config(
         except UnicodeDecodeError as error:
             raise UsageError(f"The configuration {file} is not UTF-8 text.") from error
     config = config.override(**settings)
+    wanted = [
+        (emotion_model, "emotion"),
+        (None if apart else age_gender_model, "age", "gender"),
+        (age_model, "age"),
+        (gender_model, "gender"),
+    ]
     return Config(
         sampling=config.sampling,
         detection=config.detection,
         tracking=config.tracking,
         quality=config.quality,
         aggregation=config.aggregation,
-        emotion=model_ref(emotion_model, "emotion"),
-        age_gender=model_ref(age_gender_model, "age_gender"),
+        models=tuple(model_ref(name, *attributes) for name, *attributes in wanted if name is not None),
         landmarks_sha256=landmark_sha256(),
     )
 
 
-def model_ref(name: str | None, task: str) -> ModelRef | None:
-    """A model as the configuration names it.
+def model_ref(name: str, *attributes: str) -> ModelRef:
+    """A model as the configuration names it, for some of the attributes that it gives.
 
     Raises:
-      UsageError: the bundle is for another task.
+      UsageError: the bundle does not give them.
       BundleError: there is no such bundle.
     """
-    if name is None:
-        return None
     path = bundle_path(name)
     card = read_card(path)
-    if card.task != task:
-        raise UsageError(f"The model {name} is for {card.task}, not for {task}.")
-    matters = card.model_dump(mode="json", include={"geometry", "calibration", "unknown_below", "classes"})
+    if missing := [attribute for attribute in attributes if attribute not in card.attributes]:
+        raise UsageError(f"The model {name} gives {' and '.join(card.attributes)}, not {' and '.join(missing)}.")
+    changes_results = {"geometry", "scale", "offset", "second_input", "mirror", "outputs", "unknown_below"}
+    matters = card.model_dump(mode="json", include=changes_results)
     digest = hashlib.sha256(json.dumps(matters, sort_keys=True).encode()).hexdigest()
     own = name == card.name
-    return ModelRef(name if own else str(path), card.sha256, digest, dict(card.figures))
+    return ModelRef(name if own else str(path), tuple(attributes), card.sha256, digest, dict(card.figures))

@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any
 from runners.direct import run_direct
 from runners.options import quiet_beam
 from schemas.errors import FacelogError, StorageFullError
+from schemas.memory import memory_mb
 
 if TYPE_CHECKING:  # 2–3 s to import: done in `main`, when what goes wrong there can be told
     import apache_beam as beam
@@ -107,7 +108,7 @@ class _Link:
     def tasks(self) -> Iterator[Any]:
         """The supervisor's tasks as they come; behind each `yield` the task is through the whole chain."""
         while True:
-            self.send("ready", _memory_mb("VmRSS"))
+            self.send("ready", memory_mb("VmRSS"))
             try:
                 payload = self._connection.recv()
             except EOFError:
@@ -119,12 +120,12 @@ class _Link:
             if not self.results:
                 # Held back by a shuffle or a batch, results would be lost or be taken for the next task's.
                 raise FacelogError("no result came out before the next task: the transform emits none or holds it back")
-            self.send("done", self.results, _memory_mb("VmHWM"))
+            self.send("done", self.results, memory_mb("VmHWM"))
             self.in_task = False
 
     def fail(self, error: Exception) -> None:
         fatal = next((cause for cause in _causes(error) if isinstance(cause, StorageFullError)), None)
-        self.send("failed", *_name_and_text(fatal or error), fatal is not None, _memory_mb("VmHWM"))
+        self.send("failed", *_name_and_text(fatal or error), fatal is not None, memory_mb("VmHWM"))
         self.in_task, self.results = False, []
 
 
@@ -189,13 +190,3 @@ def _reset_peak() -> None:
             file.write("5")
     except OSError:
         return  # not Linux, or not allowed: the peak is then that of the process so far
-
-
-def _memory_mb(field: str) -> float:
-    """VmHWM (peak) or VmRSS (now) of this process in MB (10⁶ bytes); 0 where the system has no /proc."""
-    try:
-        with open("/proc/self/status") as file:
-            fields = dict(line.split(":", 1) for line in file)
-    except OSError:
-        return 0.0
-    return int(fields[field].split()[0]) * 1024 / 1e6

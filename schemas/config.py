@@ -104,19 +104,26 @@ class Aggregation:
 
 @dataclasses.dataclass(frozen=True)
 class ModelRef:
-    """A model as a run uses it; only the checksum decides about results.
+    """A model as a run uses it; checksums and attributes decide about results, names do not.
 
     Attributes:
       name: bundle name, or the path that the user gave.
+      attributes: which of the model's attributes the run takes from it: emotion, or age, gender or both.
       sha256: hex digest of the bundle's weights.
       card_sha256: hex digest of what else in its card changes results: crop geometry, calibration, thresholds.
       figures: test figures of the card, for the footers.
     """
 
     name: str
+    attributes: tuple[str, ...]
     sha256: str
     card_sha256: str = ""
     figures: dict[str, Any] = dataclasses.field(default_factory=dict, hash=False)
+
+    @property
+    def task(self) -> str:
+        """The attributes as one word: emotion, age_gender, age or gender."""
+        return "_".join(self.attributes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,8 +136,7 @@ class Config:
       tracking: how detections become tracks.
       quality: from where on a crop is flagged.
       aggregation: how samples become rows.
-      emotion: the emotion model; None leaves the emotion columns null.
-      age_gender: the age and gender model; None leaves these columns null.
+      models: what attributes are read with; each attribute at most once, one without a model is null everywhere.
       landmarks_sha256: checksum of the 5-point landmark file.
     """
 
@@ -139,16 +145,14 @@ class Config:
     tracking: Tracking = Tracking()
     quality: Quality = Quality()
     aggregation: Aggregation = Aggregation()
-    emotion: ModelRef | None = None
-    age_gender: ModelRef | None = None
+    models: tuple[ModelRef, ...] = ()
     landmarks_sha256: str = ""
 
     @property
     def canonical_json(self) -> str:
         """The configuration as JSON with sorted keys: what is hashed and written into every footer."""
         values = dataclasses.asdict(self)
-        for name in ("emotion", "age_gender"):
-            values[name] = values[name] and [values[name]["sha256"], values[name]["card_sha256"]]
+        values["models"] = {model.task: [model.sha256, model.card_sha256] for model in self.models}
         values |= {"schema_version": SCHEMA_VERSION, "algorithm_version": ALGORITHM_VERSION}
         return json.dumps(values, sort_keys=True, separators=(",", ":"))
 
@@ -156,6 +160,10 @@ class Config:
     def hash(self) -> str:
         """Sha256 of the canonical JSON, 64 hex digits."""
         return hashlib.sha256(self.canonical_json.encode()).hexdigest()
+
+    def model(self, attribute: str) -> ModelRef | None:
+        """The model that gives an attribute."""
+        return next((model for model in self.models if attribute in model.attributes), None)
 
     def override(self, **values: Any) -> Self:
         """A copy with some settings changed, by their plain names (`min_face=40`); None leaves one as it is.

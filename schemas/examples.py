@@ -137,7 +137,7 @@ def example_batch(
             "emotion": random.integers(0, 256, (n, 48, 48), np.uint8),
             "age_gender": random.integers(0, 256, (len(rows), 64, 64, 3), np.uint8),
         },
-        age_gender_rows=rows,
+        best=rows,
         log={"timestamp": np.unique(columns["timestamp"]).tolist(), "is_cut": [False] * len(set(columns["timestamp"]))},
     )
     return dataclasses.replace(batch, **changes)

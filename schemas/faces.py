@@ -51,8 +51,9 @@ class FaceBatch:
       part: number of the part; a segment has one unless it is very long.
       is_last: whether it is the segment's last.
       columns: observation columns by name, [n] each; the models add theirs.
-      chips: uint8 chips by task: "emotion" [n, s, s], "age_gender" [m, s, s, 3].
-      age_gender_rows: [m] rows that the "age_gender" chips belong to.
+      chips: uint8 chips by the task of a model (`schemas.config.ModelRef.task`), each of its own size and channels: of
+        emotion [n, s, s] or [n, s, s, 3], of age and gender [m, s, s] or [m, s, s, 3].
+      best: [m] rows of the best few samples of each track and second, which age and gender are read from.
       log: what else the fragment says: samples, and with the last part the ends of tracks and the decoder's figures.
     """
 
@@ -61,7 +62,7 @@ class FaceBatch:
     is_last: bool
     columns: dict[str, np.ndarray]
     chips: dict[str, np.ndarray]
-    age_gender_rows: np.ndarray
+    best: np.ndarray
     log: dict[str, Any]
 
     def __len__(self) -> int:

@@ -200,9 +200,7 @@ def code_version() -> str:
 def footer(config: Config, run_id: str) -> dict[str, str]:
     """What the footer of every file carries, as key and text."""
     models = {
-        task: {"name": ref.name, "sha256": ref.sha256, "figures": ref.figures}
-        for task, ref in (("emotion", config.emotion), ("age_gender", config.age_gender))
-        if ref
+        model.task: {"name": model.name, "sha256": model.sha256, "figures": model.figures} for model in config.models
     }
     return {
         "schema_version": str(SCHEMA_VERSION),

@@ -1,4 +1,4 @@
-"""Cut aligned chips of tracked faces, with the quality of each, and gather them by segment.
+"""Cut the chips that each model needs of tracked faces, with the quality of each face, and gather them by segment.
 
 What the tracker alone carried counts only once a later detection confirms the track: until then its rows wait, and
 when the track ends first they are dropped, for a tracker drifts onto the background before it is lost.
@@ -16,9 +16,9 @@ import numpy as np
 
 from models.bundle import bundle_path
 from models.cards import read_card
-from models.geometry import EMOTION, ChipGeometry, align
+from models.geometry import EMOTION, Geometry
 from models.landmarks import predict_landmarks
-from schemas.config import Config, ModelRef, Quality
+from schemas.config import Config, Quality
 from schemas.faces import FaceBatch
 from schemas.tables import AT_BORDER, BLURRED, DARK, PROFILE, SMALL, TRACKER_ONLY
 from transforms.decode_frames import Sample, SegmentStream
@@ -71,8 +71,7 @@ class _Cropper:
     """Geometry and limits of one run."""
 
     quality: Quality
-    emotion: ChipGeometry | None
-    age_gender: ChipGeometry | None
+    geometries: dict[str, Geometry]
 
     def crop(self, sample: Sample) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Observation columns and chips of one sample's faces."""
@@ -80,13 +79,13 @@ class _Cropper:
         assert faces is not None
         luma = picture.luma
         landmarks = predict_landmarks(luma, faces.xywh)
-        grey_geometry = self.emotion or EMOTION
-        grey_transforms = align(landmarks, grey_geometry)
-        grey = np.stack([picture.grey_chip(m, grey_geometry.size) for m in grey_transforms])
-        chips = {"emotion": grey} if self.emotion else {}
-        if self.age_gender:
-            cut = picture.rgb_chip if self.age_gender.channels == "rgb" else picture.grey_chip
-            chips["age_gender"] = np.stack([cut(m, self.age_gender.size) for m in align(landmarks, self.age_gender)])
+
+        def cut(geometry: Geometry) -> np.ndarray:
+            transforms = geometry.transforms(landmarks, faces.xywh, (luma.shape[1], luma.shape[0]))
+            return np.stack([picture.chip(m, geometry.size, geometry.channels) for m in transforms])
+
+        grey = cut(EMOTION)  # what sharpness and brightness are measured on, whichever models there are
+        chips = {task: grey if geometry == EMOTION else cut(geometry) for task, geometry in self.geometries.items()}
         pose = head_pose(landmarks)
         columns: dict[str, np.ndarray] = {
             "track": faces.track,
@@ -124,9 +123,9 @@ class _Cropper:
         return np.sum([np.where(is_set, bit, 0) for bit, is_set in bits], axis=0).astype(np.uint16)
 
 
-def chip_geometry(model: ModelRef | None) -> ChipGeometry | None:
-    """How chips for a model are cut; None without a model."""
-    return read_card(bundle_path(model.name)).geometry.chip() if model else None
+def chip_geometries(config: Config) -> dict[str, Geometry]:
+    """How chips for each model are cut, by the model's task."""
+    return {model.task: read_card(bundle_path(model.name)).geometry.chip() for model in config.models}
 
 
 def crop_faces(stream: SegmentStream, config: Config, *, part_rows: int = PART_ROWS) -> Iterator[FaceBatch]:
@@ -137,7 +136,7 @@ def crop_faces(stream: SegmentStream, config: Config, *, part_rows: int = PART_R
       config: the run's configuration.
       part_rows: faces after which a part is passed on, at the next whole second.
     """
-    cropper = _Cropper(config.quality, chip_geometry(config.emotion), chip_geometry(config.age_gender))
+    cropper = _Cropper(config.quality, chip_geometries(config))
     gather = _Gather(stream, config.aggregation.age_gender_samples)
     for sample in stream.samples:
         yield from gather.part(part_rows, int(sample.timestamp))
@@ -227,8 +226,7 @@ class _Gather:
         if len(columns["track"]):
             chips = {name: np.concatenate([c.chips[name][c.counts] for c in done]) for name in done[0].chips}
         best = _best(columns, self._keep)
-        if "age_gender" in chips:
-            chips["age_gender"] = chips["age_gender"][best]
+        chips = {task: of if task == "emotion" else of[best] for task, of in chips.items()}
         batch = FaceBatch(self._stream.segment, self._part, is_last, columns, chips, best, self._log | log)
         self._part += 1
         self._new_log()

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from av.sidedata.sidedata import Type
 
-from models.geometry import cut_chip
+from models.geometry import Channels, cut_chip
 
 _LIMITED, _FULL = 1, 2
 _NATIVE = re.compile(r"yuv(a|j)?4\d\dp(\d+le)?|gray(\d+le)?")
@@ -117,12 +117,20 @@ class Picture:
             luma = cv2.resize(luma, self._working_size, interpolation=cv2.INTER_LINEAR)
         return luma
 
-    def grey_chip(self, transform: np.ndarray, size: int) -> np.ndarray:
-        """Grey chip [size, size] uint8 in full range; `transform` [2, 3] leads from working pixels to the chip."""
-        return self._full_range(cut_chip(self.luma, transform, size))
+    def chip(self, transform: np.ndarray, size: int, channels: Channels) -> np.ndarray:
+        """One chip, uint8 in full range.
 
-    def rgb_chip(self, transform: np.ndarray, size: int) -> np.ndarray:
-        """RGB chip [size, size, 3] uint8; `transform` [2, 3] leads from working pixels to the chip."""
+        Args:
+          transform: [2, 3], from working pixels to the chip.
+          size: width and height of the chip.
+          channels: "grey" gives [size, size], cut from the luma plane alone; "rgb" and "bgr" [size, size, 3].
+        """
+        if channels == "grey":
+            return self._full_range(cut_chip(self.luma, transform, size))
+        rgb = self._rgb_chip(transform, size)
+        return rgb if channels == "rgb" else rgb[:, :, ::-1]
+
+    def _rgb_chip(self, transform: np.ndarray, size: int) -> np.ndarray:
         planes = [cut_chip(plane, self._for_plane(transform, plane), size) for plane in self._planes]
         if planes[0].ndim == 3:
             return planes[0]

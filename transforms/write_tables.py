@@ -143,9 +143,8 @@ def _truncated(plan: Plan, stats: Sequence[Row]) -> float | None:
 
 
 def _unknown_below(config: Config) -> float:
-    if config.age_gender is None:
-        return 0.5
-    return read_card(bundle_path(config.age_gender.name)).unknown_below or 0.5
+    model = config.model("gender")
+    return (model and read_card(bundle_path(model.name)).unknown_below) or 0.5
 
 
 def _keep_observations(video_id: str, run: Run) -> None:

@@ -12,7 +12,6 @@ from models.cards import read_card
 from models.geometry import AGE_GENDER, EMOTION
 from models.runtime import configure_tensorflow
 from schemas.errors import BundleError
-from schemas.tables import EMOTIONS
 
 OURS = ("age-gender", "emotion")
 
@@ -111,7 +110,7 @@ def test_a_weight_file_that_is_none_does_not_load(copy: Path) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"classes": [*EMOTIONS[1:], EMOTIONS[0]]}, {"sha256": "abc"}, {"surprise": 1}, {"task": "age_gender"}],
+    [{"outputs": []}, {"outputs": [{"attribute": "emotion", "kind": "logits"}]}, {"sha256": "abc"}, {"surprise": 1}],
     ids=str,
 )
 def test_a_wrong_card_is_refused(copy: Path, change: dict[str, object]) -> None:
@@ -127,7 +126,7 @@ def test_a_name_that_is_not_there_is_answered_with_those_that_are() -> None:
 
 def test_cards_say_what_the_models_are_and_how_good() -> None:
     emotion, age_gender = read_card(bundle_path("emotion")), read_card(bundle_path("age-gender"))
-    assert emotion.classes == ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+    assert emotion.outputs[0].classes == ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
     assert emotion.geometry.chip() == EMOTION and age_gender.geometry.chip() == AGE_GENDER
     assert emotion.figures["accuracy"] >= 0.62
     assert age_gender.figures["age_mae_years"] <= 6.5

@@ -1,11 +1,12 @@
 import math
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.geometry import AGE_GENDER, EMOTION, ChipGeometry, align, cut_chip, scale_of
+from models.geometry import AGE_GENDER, EMOTION, BoxGeometry, ChipGeometry, align, cut_chip
 
 similarities = st.tuples(
     st.floats(-math.pi, math.pi), st.floats(0.1, 8), st.floats(-3000, 3000), st.floats(-3000, 3000)
@@ -72,7 +73,7 @@ def test_mirrored_landmarks_are_not_mirrored_back() -> None:
 def test_no_faces_and_degenerate_faces() -> None:
     assert align(np.zeros((0, 5, 2), np.float32), EMOTION).shape == (0, 2, 3)
     point = align(np.full((1, 5, 2), 7, np.float32), EMOTION)
-    assert np.isfinite(point).all() and scale_of(point)[0] == 0
+    assert np.isfinite(point).all() and not point[0, :, :2].any()
     assert cut_chip(gradient(64), point[0], 48).std() == 0
 
 
@@ -107,3 +108,25 @@ def test_a_margin_leaves_the_middle_as_it_was(geometry: ChipGeometry) -> None:
     plain = cut_chip(picture, align(face(1)[None], geometry)[0], geometry.size)
     wide = cut_chip(picture, align(face(1)[None], padded)[0], padded.size)
     assert np.abs(wide[border:-border, border:-border].astype(int) - plain).max() <= 1
+
+
+def box_chip(image: np.ndarray, box: tuple[float, float, float, float], size: int, enlarge: float) -> np.ndarray:
+    geometry = BoxGeometry(size, enlarge, "grey")
+    picture = (image.shape[1], image.shape[0])
+    (transform,) = geometry.transforms(np.zeros((1, 5, 2)), np.array([box], np.float32), picture)
+    return cut_chip(image, transform, size)
+
+
+def test_a_box_is_cut_as_slicing_would() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (80, 90), np.uint8)
+    np.testing.assert_array_equal(box_chip(image, (10, 20, 32, 32), 32, 0.0), image[20:52, 10:42])
+    np.testing.assert_array_equal(box_chip(image, (20, 30, 20, 20), 40, 0.5), image[20:60, 10:50])
+
+
+def test_a_box_is_cut_off_at_the_edges_and_stretched() -> None:
+    image = gradient(100)
+    whole = cv2.resize(image[:60, :50], (32, 32), interpolation=cv2.INTER_AREA).astype(float)
+    cut = box_chip(image, (-20, -10, 70, 70), 32, 0.0).astype(float)
+    assert np.abs(cut - whole).mean() < 2
+    assert box_chip(image, (-500, -500, 20, 20), 32, 0.1).shape == (32, 32)  # wholly outside: the corner's pixel
+    assert box_chip(image, (500, 500, 20, 20), 32, 0.1).std() < 1

@@ -12,7 +12,8 @@ from apache_beam.ml.inference.base import RunInference
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 
-from models.handlers import AgeGenderHandler, EmotionHandler, FaceModelHandler, alone
+from models.handlers import FaceModelHandler, alone
+from schemas.config import ModelRef
 from schemas.examples import example_batch, example_samples, example_track, join_tracks
 from schemas.faces import FaceBatch
 from schemas.tables import EMOTION_COLUMNS
@@ -37,6 +38,14 @@ def fake(name: str, *, device: str) -> Any:
     return FakeBundle(name, device)
 
 
+EMOTION = FaceModelHandler(ModelRef("e", ("emotion",), ""), load=fake)
+AGE_GENDER = FaceModelHandler(ModelRef("a", ("age", "gender"), ""), load=fake)
+
+
+def on(device: Any) -> FaceModelHandler:
+    return FaceModelHandler(ModelRef("e", ("emotion",), ""), device=device, load=fake)
+
+
 def unseen(rows: int = 8) -> FaceBatch:
     """Faces that no model has seen."""
     columns = example_track(0, example_samples(rows / 4))
@@ -52,7 +61,7 @@ def infer(handler: FaceModelHandler, batch: FaceBatch) -> FaceBatch:
 
 def test_every_face_gets_its_emotions():
     batch = unseen()
-    out = infer(EmotionHandler("e", load=fake), batch)
+    out = infer(EMOTION, batch)
 
     np.testing.assert_array_equal(out.columns["emotion_angry"], (batch.chips["emotion"][:, 0, 0] / np.float32(255)))
     np.testing.assert_allclose(np.sum([out.columns[name] for name in EMOTION_COLUMNS], axis=0), 1, rtol=1e-6)
@@ -62,7 +71,7 @@ def test_every_face_gets_its_emotions():
 
 def test_only_the_faces_that_were_chosen_get_an_age():
     batch = unseen()
-    out = infer(AgeGenderHandler("a", load=fake), batch)
+    out = infer(AGE_GENDER, batch)
 
     assert np.isnan(out.columns["age"][1::2]).all()
     np.testing.assert_array_equal(out.columns["age"][::2], batch.chips["age_gender"][:, 0, 0, 0].astype(np.float32))
@@ -72,32 +81,41 @@ def test_only_the_faces_that_were_chosen_get_an_age():
     assert set(out.chips) == {"emotion"}
 
 
-@pytest.mark.parametrize("handler", [EmotionHandler, AgeGenderHandler])
-def test_a_batch_without_faces_passes_through(handler: type[FaceModelHandler]):
+def test_of_a_model_that_gives_more_only_what_is_wanted_is_taken():
+    batch = unseen()
+    batch = dataclasses.replace(batch, chips={"gender": batch.chips["age_gender"]})
+    out = infer(FaceModelHandler(ModelRef("a", ("gender",), ""), load=fake), batch)
+
+    assert "age" not in out.columns and out.chips == {}
+    assert np.isnan(out.columns["gender_female"]).tolist() == [False, True] * 4
+
+
+@pytest.mark.parametrize("handler", [EMOTION, AGE_GENDER])
+def test_a_batch_without_faces_passes_through(handler: FaceModelHandler):
     empty = dataclasses.replace(example_batch(columns=join_tracks()), chips={})
 
-    out = infer(handler("m", load=fake), empty)
+    out = infer(handler, empty)
 
     assert len(out) == 0
     assert all(len(column) == 0 for column in out.columns.values())
 
 
 def test_the_bundle_is_loaded_by_name_on_the_device():
-    bundle: object = EmotionHandler("e", device="gpu", load=fake).load_model()
+    bundle: object = on("gpu").load_model()
 
     assert bundle == FakeBundle("e", "gpu")
 
 
 def test_an_accelerator_is_asked_for_with_gpu_alone():
-    assert EmotionHandler("e", device="cpu", load=fake).get_resource_hints() == {}
-    assert EmotionHandler("e", device="auto", load=fake).get_resource_hints() == {}
-    assert "nvidia" in EmotionHandler("e", device="gpu", load=fake).get_resource_hints()["accelerator"]
+    assert on("cpu").get_resource_hints() == {}
+    assert on("auto").get_resource_hints() == {}
+    assert "nvidia" in on("gpu").get_resource_hints()["accelerator"]
 
 
 def test_bytes_are_those_of_the_chips():
     batch = unseen()
 
-    assert EmotionHandler("e", load=fake).get_num_bytes([batch, batch]) == 2 * (8 * 48 * 48 + 4 * 64 * 64 * 3)
+    assert EMOTION.get_num_bytes([batch, batch]) == 2 * (8 * 48 * 48 + 4 * 64 * 64 * 3)
 
 
 def test_in_a_pipeline_one_after_the_other():
@@ -107,8 +125,8 @@ def test_in_a_pipeline_one_after_the_other():
     sizes = [8, 4, 12]
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
         faces = pipeline | beam.Create(sizes) | "Make" >> beam.Map(unseen).with_output_types(FaceBatch)
-        faces = faces | "1" >> beam.Map(alone) | "Emotion" >> RunInference(EmotionHandler("e", load=fake))
-        faces = faces | "2" >> beam.Map(alone) | "Age" >> RunInference(AgeGenderHandler("a", load=fake))
+        faces = faces | "1" >> beam.Map(alone) | "Emotion" >> RunInference(EMOTION)
+        faces = faces | "2" >> beam.Map(alone) | "Age" >> RunInference(AGE_GENDER)
         expected: list[tuple[int, float, list[str]]] = [
             (n, float(unseen(n).chips["age_gender"][:, 0, 0, 0].sum()), []) for n in sizes
         ]

@@ -282,4 +282,4 @@ def test_attributes_of_the_shipped_models(tmp_path: Path) -> None:
         "age_gender": AGE_GENDER_MODEL,
     }
     config = make_config()
-    assert config.emotion is not None and models["emotion"]["sha256"] == config.emotion.sha256
+    assert {task: model["sha256"] for task, model in models.items()} == {m.task: m.sha256 for m in config.models}

@@ -14,10 +14,11 @@ def test_the_models_that_come_with_facelog_are_the_default():
     config = make_config()
 
     assert {EMOTION_MODEL, AGE_GENDER_MODEL} <= set(bundle_names())
-    assert config.emotion and config.age_gender
     card = read_card(bundle_path(EMOTION_MODEL))
-    assert (config.emotion.name, config.emotion.sha256) == (EMOTION_MODEL, card.sha256)
-    assert config.emotion.figures == card.figures
+    emotion = config.model("emotion")
+    assert emotion and (emotion.name, emotion.sha256) == (EMOTION_MODEL, card.sha256)
+    assert emotion.figures == card.figures
+    assert config.model("age") == config.model("gender") == config.models[1]
     assert len(config.landmarks_sha256) == 64
     assert config == make_config()
 
@@ -25,8 +26,7 @@ def test_the_models_that_come_with_facelog_are_the_default():
 def test_models_may_be_left_out():
     config = make_config(emotion_model=None, age_gender_model=None)
 
-    assert config.emotion is None
-    assert config.age_gender is None
+    assert config.models == ()
     assert config.hash != make_config().hash
 
 
@@ -37,14 +37,14 @@ def test_a_model_in_another_place_is_the_same_model(tmp_path: Path):
 
     config = make_config(emotion_model=str(copy))
 
-    assert config.emotion and config.emotion.name == str(copy)
+    assert [model.name for model in config.models] == [str(copy), AGE_GENDER_MODEL]
     assert config.hash == make_config().hash
 
 
 def test_what_a_card_says_of_results_is_in_the_hash(tmp_path: Path):
     text = (bundle_path(EMOTION_MODEL) / "card.json").read_text()
     card = read_card(bundle_path(EMOTION_MODEL))
-    hotter = card.model_copy(update={"calibration": card.calibration.model_copy(update={"temperature": 9.0})})
+    hotter = card.model_copy(update={"outputs": (card.outputs[0].model_copy(update={"temperature": 9.0}),)})
     reworded = card.model_copy(update={"description": "the same"})
     refs = []
     for number, content in enumerate((text, hotter.model_dump_json(), reworded.model_dump_json())):
@@ -87,7 +87,7 @@ def test_a_wrong_file_is_named(tmp_path: Path, content: bytes | None, said: str)
 
 
 def test_a_model_for_another_task_is_refused():
-    with pytest.raises(UsageError, match="is for age_gender, not for emotion"):
+    with pytest.raises(UsageError, match="gives age and gender, not emotion"):
         model_ref(AGE_GENDER_MODEL, "emotion")
 
 

@@ -13,7 +13,7 @@ from schemas import config as config_module
 from schemas.config import GROUPS, Config, ModelRef, read_config, setting_names
 from schemas.errors import UsageError
 
-REF = ModelRef("emotion", "a" * 64, "b" * 64, {"accuracy": 0.6})
+REF = ModelRef("emotion", ("emotion",), "a" * 64, "b" * 64, {"accuracy": 0.6})
 
 
 def other(value: Any) -> Any:
@@ -31,15 +31,16 @@ def test_every_setting_changes_the_hash(name: str):
 @pytest.mark.parametrize(
     "change",
     [
-        {"emotion": None},
-        {"emotion": dataclasses.replace(REF, sha256="c" * 64)},
-        {"emotion": dataclasses.replace(REF, card_sha256="c" * 64)},
-        {"age_gender": REF},
+        {"models": ()},
+        {"models": (dataclasses.replace(REF, sha256="c" * 64),)},
+        {"models": (dataclasses.replace(REF, card_sha256="c" * 64),)},
+        {"models": (dataclasses.replace(REF, attributes=("age", "gender")),)},
+        {"models": (REF, dataclasses.replace(REF, attributes=("age",)))},
         {"landmarks_sha256": "d" * 64},
     ],
 )
 def test_models_and_landmarks_change_the_hash(change: dict[str, Any]):
-    config = Config(emotion=REF)
+    config = Config(models=(REF,))
 
     assert dataclasses.replace(config, **change).hash != config.hash
 
@@ -55,7 +56,7 @@ def test_versions_change_the_hash(version: str, monkeypatch: pytest.MonkeyPatch)
 def test_names_and_figures_of_models_do_not_change_the_hash():
     moved = dataclasses.replace(REF, name="/elsewhere/emotion", figures={"accuracy": 0.7})
 
-    assert Config(emotion=moved).hash == Config(emotion=REF).hash
+    assert Config(models=(moved,)).hash == Config(models=(REF,)).hash
 
 
 def test_the_hash_is_the_same_in_another_process():

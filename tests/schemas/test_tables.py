@@ -122,8 +122,8 @@ def test_embeddings_with_nulls_are_read_by_arrow_pandas_and_duckdb(tmp_path):
 
 
 def test_a_file_is_zstd_with_dictionaries_and_a_full_footer(tmp_path):
-    emotion = ModelRef("emotion", "e" * 64, "c" * 64, {"accuracy": 0.65})
-    config = Config(emotion=emotion)
+    emotion = ModelRef("emotion", ("emotion",), "e" * 64, "c" * 64, {"accuracy": 0.65})
+    config = Config(models=(emotion,))
     row = example_row()
     table = make_table(VIDEOS, {name: [row[name]] for name in VIDEOS.names})
     path = tmp_path / "videos.parquet"

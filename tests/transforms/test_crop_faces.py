@@ -15,7 +15,7 @@ from tests.transforms.streams import segments_of, tracked
 from transforms.crop_faces import NO_STAMP, crop_faces, quality_score, sharpness
 from transforms.decode_frames import DecodeStats, Sample, SegmentStream
 
-_MODELS = Config(emotion=ModelRef("emotion", ""), age_gender=ModelRef("age-gender", ""))
+_MODELS = Config(models=(ModelRef("emotion", ("emotion",), ""), ModelRef("age-gender", ("age", "gender"), "")))
 
 
 class GreyPicture:
@@ -24,11 +24,9 @@ class GreyPicture:
     def __init__(self, luma: np.ndarray):
         self.luma, self.size, self.box_scale = luma, luma.shape[::-1], (1.0, 1.0)
 
-    def grey_chip(self, transform: np.ndarray, size: int) -> np.ndarray:
-        return cv2.warpAffine(self.luma, transform, (size, size), borderMode=cv2.BORDER_REPLICATE)
-
-    def rgb_chip(self, transform: np.ndarray, size: int) -> np.ndarray:
-        return np.repeat(self.grey_chip(transform, size)[:, :, None], 3, axis=2)
+    def chip(self, transform: np.ndarray, size: int, channels: str) -> np.ndarray:
+        grey = cv2.warpAffine(self.luma, transform, (size, size), borderMode=cv2.BORDER_REPLICATE)
+        return grey if channels == "grey" else np.repeat(grey[:, :, None], 3, axis=2)
 
 
 def portrait_luma() -> tuple[np.ndarray, np.ndarray]:
@@ -103,7 +101,7 @@ class TestWhichRowsCount:
     def test_nothing_at_all(self, portrait):
         luma, box = portrait_luma()
         batch = one_batch(stream(portrait, [faces({}, box)] * 3, luma))
-        assert len(batch) == 0 and batch.chips == {} and len(batch.age_gender_rows) == 0
+        assert len(batch) == 0 and batch.chips == {} and len(batch.best) == 0
         assert batch.log["timestamp"] == [0, 0.25, 0.5]
         assert {name: values.dtype for name, values in batch.columns.items()}["quality_flags"] == np.uint16
 
@@ -146,8 +144,8 @@ class TestParts:
         for name, chips in whole.chips.items():
             np.testing.assert_array_equal(chips, np.concatenate([p.chips[name] for p in parts if len(p)]), name)
         starts = np.cumsum([0, *(len(part) for part in parts[:-1])])
-        rows = np.concatenate([part.age_gender_rows + start for part, start in zip(parts, starts, strict=True)])
-        np.testing.assert_array_equal(whole.age_gender_rows, rows)
+        rows = np.concatenate([part.best + start for part, start in zip(parts, starts, strict=True)])
+        np.testing.assert_array_equal(whole.best, rows)
         for name in ("timestamp", "is_cut"):
             assert whole.log[name] == [value for part in parts for value in part.log[name]]
         assert parts[-1].log["ended"] == whole.log["ended"]
@@ -164,7 +162,7 @@ class TestBest:
         luma, box = portrait_luma()
         seen = [faces({0: True, 1: True}, box + np.array((0, 0, i % 4, i % 4))) for i in range(10)]
         batch = one_batch(stream(portrait, seen, luma), dataclasses.replace(_MODELS))
-        columns, best = batch.columns, set(batch.age_gender_rows.tolist())
+        columns, best = batch.columns, set(batch.best.tolist())
         assert len(batch.chips["age_gender"]) == len(best)
         for track in (0, 1):
             for second in (0, 1, 2):
@@ -244,7 +242,7 @@ class TestClips:
         assert len(batch) == 15  # the last of 16 samples is behind the last detection
         emotion, age = batch.chips["emotion"], batch.chips["age_gender"]
         assert emotion.dtype == age.dtype == np.uint8 and emotion.shape[0] == 15 and emotion.ndim == 3
-        assert age.shape[0] == len(batch.age_gender_rows) == 8 and age.shape[-1] == 3
+        assert age.shape[0] == len(batch.best) == 8 and age.shape[-1] == 3
         chips = emotion.reshape(15, -1).astype(float)
         assert np.corrcoef(chips)[0].min() > 0.8  # the same face at the same place, wherever it is in the picture
 

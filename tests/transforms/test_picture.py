@@ -80,9 +80,9 @@ class TestFormats:
     def check(self, frame: av.VideoFrame) -> None:
         picture = Picture(frame)
         expected = reference_chip(frame)
-        grey = picture.grey_chip(transform(picture), _CHIP)
+        grey = picture.chip(transform(picture), _CHIP, "grey")
         assert_close(grey, shown(expected), mean=2.5)
-        assert_close(picture.rgb_chip(transform(picture), _CHIP), expected, mean=4)
+        assert_close(picture.chip(transform(picture), _CHIP, "rgb"), expected, mean=4)
         assert expected.std() > 30  # there is something to be seen
         assert picture.luma.flags.c_contiguous and picture.luma.dtype == np.uint8
 
@@ -97,14 +97,14 @@ class TestFormats:
         self.check(frame)
         limited = first_frame(portrait_clip(tmp_path / "y.mkv", size=_SIZE).path)
         assert int(Picture(frame).luma.min()) < int(Picture(limited).luma.min())  # as stored
-        chips = [Picture(f).grey_chip(transform(Picture(f)), _CHIP) for f in (frame, limited)]
+        chips = [Picture(f).chip(transform(Picture(f)), _CHIP, "grey") for f in (frame, limited)]
         assert_close(chips[0], chips[1], mean=2)  # but chips agree
 
     def test_grey_of_limited_range_is_stretched(self):
         grey = av.VideoFrame.from_ndarray(np.full((120, 160), 16, np.uint8), format="gray")
-        assert Picture(grey).grey_chip(transform(Picture(grey)), _CHIP).max() == 16
+        assert Picture(grey).chip(transform(Picture(grey)), _CHIP, "grey").max() == 16
         grey.color_range = ColorRange.MPEG
-        assert Picture(grey).grey_chip(transform(Picture(grey)), _CHIP).max() == 0
+        assert Picture(grey).chip(transform(Picture(grey)), _CHIP, "grey").max() == 0
 
     def test_interlaced(self, tmp_path):
         frame = first_frame(portrait_clip(tmp_path / "x.mkv", interlaced=True, size=_SIZE).path)
@@ -129,7 +129,7 @@ class TestFormats:
         plain = av.VideoFrame(960, height, "yuv420p")  # without a label
         for old, new in zip(frame.planes, plain.planes, strict=True):
             new.update(bytes(old))
-        chip = Picture(plain).rgb_chip(transform(Picture(plain)), _CHIP)
+        chip = Picture(plain).chip(transform(Picture(plain)), _CHIP, "rgb")
         np.testing.assert_allclose(chip.reshape(-1, 3).mean(axis=0), (200, 60, 40), atol=3)
 
     def test_bit_depths_agree(self, tmp_path):
@@ -147,7 +147,7 @@ class TestFormats:
         assert wrapped.luma.shape == (121, 161)
         matrix = np.array([[1, 0, -48], [0, 1, -28]], np.float32)
         expected = frame.reformat(format="rgb24", interpolation="BICUBIC").to_ndarray()[28:92, 48:112]
-        assert_close(wrapped.rgb_chip(matrix, _CHIP), expected, mean=4)
+        assert_close(wrapped.chip(matrix, _CHIP, "rgb"), expected, mean=4)
 
     def test_one_pixel(self):
         frame = av.VideoFrame.from_ndarray(np.full((1, 1, 3), 99, np.uint8), format="rgb24").reformat(format="yuv444p")
@@ -165,10 +165,10 @@ class TestPlanes:
         monkeypatch.setattr(Picture, "_plane", spy)
         picture = Picture(first_frame(portrait.path))
         assert picture.luma is picture.luma
-        picture.grey_chip(transform(picture), _CHIP)
+        picture.chip(transform(picture), _CHIP, "grey")
         assert asked == [0]
-        picture.rgb_chip(transform(picture), _CHIP)
-        picture.rgb_chip(transform(picture), _CHIP)
+        picture.chip(transform(picture), _CHIP, "rgb")
+        picture.chip(transform(picture), _CHIP, "rgb")
         assert asked == [0, 1, 2]
 
     def test_nothing_is_converted_where_planes_are_native(self, portrait):
@@ -190,7 +190,7 @@ class TestOrientation:
         expected, picture = Picture(first_frame(upright.path)), Picture(first_frame(sideways.path))
         assert picture.size == (160, 96) and picture.luma.flags.c_contiguous
         assert np.array_equal(picture.luma, expected.luma)
-        chips = [p.rgb_chip(transform(p), _CHIP) for p in (picture, expected)]
+        chips = [p.chip(transform(p), _CHIP, "rgb") for p in (picture, expected)]
         assert_close(chips[0], chips[1], mean=2)  # chroma was averaged over other neighbours
         if not mirrored:
             assert picture.orientation.degrees == -rotation % 360
@@ -227,8 +227,14 @@ class TestSquarePixels:
         clip = portrait_clip(tmp_path / "y.mp4", sar=Fraction(16, 11), size=(320, 240))
         wide = Picture(first_frame(clip.path), 16 / 11)
         matrix = transform(square, scale=0.5)
-        for cut in ("grey_chip", "rgb_chip"):
-            assert_close(getattr(wide, cut)(matrix, _CHIP), getattr(square, cut)(matrix, _CHIP), mean=4)
+        for channels in ("grey", "rgb"):
+            assert_close(wide.chip(matrix, _CHIP, channels), square.chip(matrix, _CHIP, channels), mean=4)
+
+    def test_bgr_is_rgb_backwards(self, portrait):
+        picture = Picture(first_frame(portrait.path))
+        rgb, bgr = (picture.chip(transform(picture), _CHIP, channels) for channels in ("rgb", "bgr"))
+        np.testing.assert_array_equal(bgr, rgb[:, :, ::-1])
+        assert not np.array_equal(bgr, rgb)
 
     @pytest.mark.parametrize("sar", [1e-4, 0.2, 5.0, 1e4])
     def test_an_aspect_beyond_reason_is_none(self, portrait, sar):

@@ -282,7 +282,7 @@ def test_bounds_of_segments_do_not_change_tables(run: Run):
 def test_the_gender_threshold_is_the_models_own(run: Run):
     sure_from = read_card(bundle_path("age-gender")).unknown_below
     assert sure_from is not None
-    config = dataclasses.replace(run.config, age_gender=ModelRef("age-gender", "0" * 64))
+    config = dataclasses.replace(run.config, models=(ModelRef("age-gender", ("gender",), "0" * 64),))
 
     for female, gender in ((sure_from + 0.01, "female"), (sure_from - 0.01, "unknown"), (0.99 - sure_from, "male")):
         track = example_track(0, SAMPLES, gender_female=female)
