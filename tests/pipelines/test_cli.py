@@ -56,7 +56,7 @@ def test_models(facelog: Facelog) -> None:
     listed = facelog("models", "list").stdout
     assert all(name in listed for name in bundle_names())
     for name in (EMOTION_MODEL, AGE_GENDER_MODEL):
-        assert f'"name": "{name}"' in facelog("models", "show", name).stdout
+        assert f'"name": "{name}"' in facelog("models", "show", name, "--json").stdout
     unknown = facelog("models", "show", "nonsense")
     assert unknown.exit_code != 0 and "nonsense" in unknown.stderr and "Traceback" not in unknown.stderr
 

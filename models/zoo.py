@@ -1,0 +1,281 @@
+"""The zoo: every network that can be trained by name, with all that its card will say but the results of training.
+
+The numbers of parameters are stated, not counted, so that looking a network up neither builds nor downloads anything;
+tests hold them to the built networks.
+
+What the older systems say of their crop is taken from them. Where they say nothing, the face is aligned as for our own
+networks: FER2013's pictures look like that, and UTKFace's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, Literal
+
+from models.cards import Output, geometry_part
+from models.geometry import AGE_GENDER, EMOTION, BoxGeometry, Channels, ChipGeometry, Geometry
+from models.networks import cnns, ours, trunks, wide_resnet, xception
+from schemas.errors import UsageError
+from schemas.tables import EMOTIONS
+
+Ranges = tuple[tuple[float, float], ...]
+
+# First and last year of each class, both included.
+AGE_CNN7: Ranges = ((1, 2), (3, 9), (10, 20), (21, 27), (28, 45), (46, 65), (66, 116))
+# "46 and over" ends at 100, the oldest age of all our networks.
+AGE_VGG16: Ranges = ((1, 15), (16, 25), (26, 35), (36, 45), (46, 100))
+
+_THREE = ("happy", "sad", "neutral")
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """How the network was trained where it comes from, or, where that is not known, how we would; a recipe's defaults.
+
+    Attributes:
+      epochs: at most.
+      optimizer: "sgd" has Nesterov momentum .9.
+      learning_rate: at the start.
+      schedule: "constant"; "plateau": lowered when the validation loss stays; "steps": × .2 at a quarter, half and
+        three quarters of the epochs; "cosine": to 0.
+      batch: pictures in a step.
+      patience: epochs without a better validation loss before it stops early; None: it does not.
+    """
+
+    epochs: int
+    optimizer: Literal["adam", "sgd"] = "adam"
+    learning_rate: float = 1e-3
+    schedule: Literal["constant", "plateau", "steps", "cosine"] = "constant"
+    batch: int = 64
+    patience: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Zoo:
+    """A network of the zoo.
+
+    Attributes:
+      name: what it is trained, listed and shown by.
+      description: what it is, in a sentence.
+      source: paper or project.
+      build: its builder; keyword arguments are the network's options.
+      parameters: number of weights, trained or not, of `build()`.
+      geometry: how chips are cut for it.
+      outputs: what its outputs mean, uncalibrated.
+      training: see `Training`.
+      scale: the network sees bytes times this …
+      offset: … plus this.
+      second_input: what it needs beside the chip, and how many numbers that is.
+    """
+
+    name: str
+    description: str
+    source: str
+    build: Callable[..., Any]
+    parameters: int
+    geometry: Geometry
+    outputs: tuple[Output, ...]
+    training: Training
+    scale: float = 1.0
+    offset: float = 0.0
+    second_input: tuple[Literal["hog_landmarks"], int] | None = None
+
+    @property
+    def inputs(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of its inputs by name, without the batch."""
+        chip = (self.geometry.size, self.geometry.size, 1 if self.geometry.channels == "grey" else 3)
+        return {"chip": chip} | ({self.second_input[0]: self.second_input[1:]} if self.second_input else {})
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """What it gives: emotion, age, gender."""
+        return tuple(output.attribute for output in self.outputs)
+
+    def card_fields(self) -> dict[str, Any]:
+        """The fields of `models.cards.Card` that do not depend on training, for `models.bundle.write_bundle`."""
+        return {
+            "description": self.description,
+            "geometry": geometry_part(self.geometry),
+            "scale": self.scale,
+            "offset": self.offset,
+            "second_input": self.second_input and self.second_input[0],
+            "outputs": self.outputs,
+            "architecture": self.name,
+        }
+
+
+def find_network(name: str) -> Zoo:
+    """A network of the zoo by its name.
+
+    Raises:
+      UsageError: there is none of this name.
+    """
+    if name not in ZOO:
+        raise UsageError(f"There is no network {name!r} in the zoo; it has {', '.join(ZOO)}.")
+    return ZOO[name]
+
+
+def _emotion(classes: tuple[str, ...], kind: Literal["logits", "probabilities"] = "probabilities") -> tuple[Output]:
+    return (Output(attribute="emotion", kind=kind, classes=classes),)
+
+
+def _face(size: int, channels: Channels) -> ChipGeometry:
+    return ChipGeometry(size, AGE_GENDER.points, channels)
+
+
+_ALL = (
+    Zoo(
+        name="emotion-resnet",
+        description="Seven emotions from a grey chip, by a small residual network: the bundles that come with facelog.",
+        source="ours; K. He et al., Deep residual learning for image recognition, CVPR 2016",
+        build=ours.emotion_resnet,
+        parameters=1_526_047,
+        geometry=EMOTION,
+        outputs=_emotion(EMOTIONS, "logits"),
+        training=Training(epochs=45, optimizer="sgd", learning_rate=0.08, schedule="cosine", batch=96),
+    ),
+    Zoo(
+        name="age-gender-resnet",
+        description="Age over years and gender from an RGB chip, by a small residual network: the bundle that comes "
+        "with facelog.",
+        source="ours; K. He et al., Deep residual learning for image recognition, CVPR 2016",
+        build=ours.age_gender_resnet,
+        parameters=1_557_510,
+        geometry=AGE_GENDER,
+        outputs=(
+            Output(attribute="age", source="age", kind="logits"),
+            Output(attribute="gender", source="gender", kind="logits", classes=("female",)),
+        ),
+        training=Training(epochs=30, optimizer="sgd", learning_rate=0.06, schedule="cosine", batch=128),
+    ),
+    Zoo(
+        name="emotion-cnn",
+        description="Seven emotions by four convolutions and a dense layer of 512.",
+        source="tutorials on FER2013; no paper",
+        build=cnns.emotion_cnn,
+        parameters=2_489_095,
+        geometry=EMOTION,
+        outputs=_emotion(EMOTIONS),
+        training=Training(epochs=50, schedule="plateau", patience=8),
+        scale=1 / 255,
+    ),
+    Zoo(
+        name="emotion-cnn3",
+        description="Happy, sad or neutral by four convolutions, one of three single networks of an older system.",
+        source="student projects; no paper; dropout rates and classes ours",
+        build=cnns.emotion_cnn3,
+        parameters=683_267,
+        geometry=EMOTION,
+        outputs=_emotion(_THREE),
+        training=Training(epochs=60, schedule="plateau", patience=10),
+        scale=1 / 255,
+    ),
+    Zoo(
+        name="gender-cnn",
+        description="Gender by four convolutions, one of three single networks of an older system.",
+        source="student projects; no paper; dropout rates and the classes' order ours",
+        build=cnns.gender_cnn,
+        parameters=1_567_874,
+        geometry=_face(100, "grey"),
+        outputs=(Output(attribute="gender", kind="probabilities", classes=("male", "female")),),
+        training=Training(epochs=30, schedule="plateau", patience=6),
+        scale=1 / 255,
+    ),
+    Zoo(
+        name="age-cnn7",
+        description="Seven ranges of age by four convolutions, one of three single networks of an older system.",
+        source="projects on UTKFace and facial-age; no paper; the ranges' edges and the scaling ours",
+        build=cnns.age_cnn7,
+        parameters=422_695,
+        geometry=_face(200, "grey"),
+        outputs=(Output(attribute="age", kind="probabilities", ranges=AGE_CNN7),),
+        training=Training(epochs=60, batch=128, schedule="plateau", patience=10),
+        scale=1 / 255,
+    ),
+    Zoo(
+        name="emotion-3block",
+        description="Happy, sad or neutral by three blocks of two convolutions with ELU and batch normalisation.",
+        source="github.com/greatsharma/Facial_Emotion_Recognition",
+        build=cnns.emotion_3block,
+        parameters=2_395_075,
+        geometry=EMOTION,
+        outputs=_emotion(_THREE),
+        training=Training(epochs=100, schedule="plateau", batch=32, patience=11),
+        scale=1 / 255,
+    ),
+    Zoo(
+        name="emotion-hog-landmarks",
+        description="Seven emotions from the chip, its oriented gradients and its 68 landmarks.",
+        source="github.com/amineHorseman/facial-expression-recognition-using-cnn; sizes ours",
+        build=cnns.emotion_hog_landmarks,
+        parameters=2_907_911,
+        geometry=EMOTION,
+        outputs=_emotion(EMOTIONS),
+        training=Training(epochs=21, batch=128),
+        scale=1 / 255,
+        second_input=("hog_landmarks", cnns.FEATURES),
+    ),
+    Zoo(
+        name="mini-xception",
+        description="Seven emotions by separable convolutions with shortcuts, for real time.",
+        source="O. Arriaga et al., Real-time convolutional neural networks for emotion and gender classification, "
+        "2017; github.com/oarriaga/face_classification",
+        build=xception.mini_xception,
+        parameters=58_423,
+        geometry=BoxGeometry(64, 0.0, "grey"),
+        outputs=_emotion(EMOTIONS),
+        training=Training(epochs=110, schedule="plateau", batch=32, patience=50),
+        scale=2 / 255,
+        offset=-1.0,
+    ),
+    Zoo(
+        name="age-gender-wrn",
+        description="Age as the expected value over 0 to 100 years, and gender, by a Wide ResNet 16-8.",
+        source="S. Zagoruyko and N. Komodakis, Wide residual networks, BMVC 2016; R. Rothe et al., DEX, ICCV workshops "
+        "2015; github.com/yu4u/age-gender-estimation",
+        build=wide_resnet.age_gender_wrn,
+        parameters=24_463_856,
+        geometry=BoxGeometry(64, 0.4, "bgr"),
+        outputs=(
+            Output(attribute="age", source="age", kind="probabilities"),
+            Output(attribute="gender", source="gender", kind="probabilities", classes=("female", "male")),
+        ),
+        training=Training(epochs=30, optimizer="sgd", learning_rate=0.1, schedule="steps", batch=32),
+    ),
+    Zoo(
+        name="age-resnet50",
+        description="Age by one linear output on a frozen ResNet50.",
+        source="K. He et al., Deep residual learning for image recognition, CVPR 2016; keras.applications",
+        build=trunks.age_resnet50,
+        parameters=23_589_761,
+        geometry=_face(224, "bgr"),
+        # The published MAE of about 7 years is that of a normal distribution with this deviation; training measures it.
+        outputs=(Output(attribute="age", kind="years", std_years=8.8),),
+        training=Training(epochs=30, batch=32, patience=5),
+    ),
+    Zoo(
+        name="age-vgg16",
+        description="Five ranges of age on VGG16.",
+        source="K. Simonyan and A. Zisserman, Very deep convolutional networks for large-scale image recognition, ICLR "
+        "2015; keras.applications; head and input size ours",
+        build=trunks.age_vgg16,
+        parameters=14_847_301,
+        geometry=_face(128, "bgr"),
+        outputs=(Output(attribute="age", kind="probabilities", ranges=AGE_VGG16),),
+        training=Training(epochs=20, batch=32, patience=5),
+    ),
+    Zoo(
+        name="gender-inception",
+        description="Gender on InceptionV3.",
+        source="C. Szegedy et al., Rethinking the Inception architecture for computer vision, CVPR 2016; "
+        "keras.applications; head and input size ours",
+        build=trunks.gender_inception,
+        parameters=22_327_842,
+        geometry=_face(139, "rgb"),
+        outputs=(Output(attribute="gender", kind="probabilities", classes=("male", "female")),),
+        training=Training(epochs=20, batch=32, patience=5),
+    ),
+)
+
+ZOO = {network.name: network for network in _ALL}
