@@ -1,0 +1,101 @@
+"""Readers of the public data sets, each by the form that people have on disk: folder, zip, csv or Matlab file."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from training.datasets import (
+    age_folder,
+    all_age_faces,
+    appa_real,
+    fairface,
+    fer2013,
+    folder,
+    imdb,
+    imdb_db,
+    utkface,
+)
+from training.datasets.base import DataError, DataSet, Sample, open_root
+from training.datasets.files import Files
+
+__all__ = ["KINDS", "DataError", "DataSet", "Sample", "detect_kind", "read_dataset"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Reader:
+    """How a kind of data set is recognized, and how it is read."""
+
+    matches: Callable[[Files], bool]
+    read: Callable[..., DataSet]
+
+
+# In the order in which they are tried.
+KINDS = {
+    "fer2013": Reader(fer2013.matches, fer2013.read),
+    "imdb": Reader(partial(imdb.matches, "imdb"), partial(imdb.read, "imdb")),
+    "wiki": Reader(partial(imdb.matches, "wiki"), partial(imdb.read, "wiki")),
+    "imdb_db": Reader(imdb_db.matches, imdb_db.read),
+    "appa_real": Reader(appa_real.matches, appa_real.read),
+    "fairface": Reader(fairface.matches, fairface.read),
+    "all_age_faces": Reader(all_age_faces.matches, all_age_faces.read),
+    "utkface": Reader(utkface.matches, utkface.read),
+    "folder": Reader(folder.matches, folder.read),
+    "age_folder": Reader(age_folder.matches, age_folder.read),
+}
+
+
+def read_dataset(
+    path: str | Path, kind: str | None = None, *, faces: str = "original", min_score: float = imdb.MIN_SCORE
+) -> DataSet:
+    """A data set, ready to go through.
+
+    Args:
+      path: its folder, its zip, or its table (`fer2013.csv`, `imdb.mat`, a `labels.csv`).
+      kind: one of KINDS, any case, `-` for `_` too; None: what it looks like.
+      faces: All-Age-Faces' "original" images or "aligned" faces.
+      min_score: IMDB's and WIKI's lowest `face_score`.
+
+    Raises:
+      DataError: there is no such file, it is no such data set, or it looks like none.
+    """
+    files = _open(Path(path))
+    name = _detect(files, Path(path)) if kind is None else kind.strip().lower().replace("-", "_")
+    if name not in KINDS:
+        raise DataError(f"There is no kind of data set '{kind}': choose one of {', '.join(KINDS)}.")
+    options: dict[str, dict[str, Any]] = {
+        "all_age_faces": {"faces": faces},
+        "imdb": {"min_score": min_score},
+        "wiki": {"min_score": min_score},
+    }
+    return KINDS[name].read(files, **options.get(name, {}))
+
+
+def detect_kind(path: str | Path) -> str:
+    """The kind that a data set looks like.
+
+    Raises:
+      DataError: there is no such file, or it looks like none.
+    """
+    return _detect(_open(Path(path)), Path(path))
+
+
+def _open(path: Path) -> Files:
+    if path.is_file() and path.suffix.lower() in (".csv", ".mat"):
+        return Files(path.parent, path.name)
+    return Files(open_root(path))
+
+
+def _detect(files: Files, path: Path) -> str:
+    for kind, reader in KINDS.items():
+        if reader.matches(files):
+            if kind == "imdb" and KINDS["wiki"].matches(files):
+                raise DataError(f"{path} has both imdb.mat and wiki.mat: give one of the files, or the kind.")
+            return kind
+    raise DataError(
+        f"{path} looks like no data set that is known ({', '.join(KINDS)}): say which it is, or add a {folder.TABLE} "
+        "with the columns file, and emotion, age or gender."
+    )

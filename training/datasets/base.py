@@ -1,0 +1,165 @@
+"""What every data set becomes: samples, each a picture with the labels that the set has for it."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from schemas.errors import UsageError
+from training.datasets.labels import is_label
+
+# A folder, or a place inside a zip that is read where it lies.
+AnyPath = Path | zipfile.Path
+
+# What reading a file raises when it is missing, damaged, or packed in a way that Python cannot unpack.
+READ_ERRORS = (OSError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
+
+
+class DataError(UsageError):
+    """A data set is not what its form promises; says the file, and the row where there is one."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False, slots=True)
+class Sample:
+    """One labelled picture; labels that the set does not have are None.
+
+    Attributes:
+      name: path below the root with `/`, or `file.csv:row`; unique in the set, and the same on every machine.
+      source: the picture's file, or its pixels, [H, W] or [H, W, 3] uint8 RGB.
+      splits: names of the splits that it is in: the first folder level or the csv's Usage first; for FER2013's folders
+        also the official one that the file name tells (`Training`, `PublicTest`, `PrivateTest`).
+      group: what must stay on one side of a split (subject, photograph); None: the sample alone.
+      emotion: one of `schemas.tables.EMOTIONS`.
+      votes: shares [7] of all votes that went to each of EMOTIONS, float32; below 1 in sum where people saw others.
+      age: lowest and highest age in years, the same twice where it is exact.
+      female: apparent gender.
+      race: as the set names it.
+    """
+
+    name: str
+    source: AnyPath | np.ndarray
+    splits: tuple[str, ...] = ()
+    group: str | None = None
+    emotion: str | None = None
+    votes: np.ndarray | None = None
+    age: tuple[float, float] | None = None
+    female: bool | None = None
+    race: str | None = None
+
+    def picture(self, *, grey: bool = False) -> np.ndarray:
+        """The pixels, uint8: [H, W] in grey, else [H, W, 3] RGB.
+
+        Raises:
+          DataError: the file is missing or does not decode.
+        """
+        if isinstance(self.source, np.ndarray):
+            return _as_channels(self.source, grey=grey)
+        try:
+            data = self.source.read_bytes()
+        except READ_ERRORS as error:
+            raise DataError(f"{self.name}: the picture cannot be read ({error}).") from error
+        return decode(data, self.name, grey=grey)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class DataSet:
+    """A data set that is being read: its kind, and a way to go through its samples as often as wanted.
+
+    Attributes:
+      kind: name of the reader: `fer2013`, `imdb`, `utkface` …
+      root: where it lies.
+      read: goes through the samples, lazily, in an order that is always the same; counts what it leaves out.
+      size: number of samples before anything is left out, if that is known without reading them all.
+    """
+
+    kind: str
+    root: AnyPath
+    read: Callable[[collections.Counter[str]], Iterator[Sample]]
+    size: int | None = None
+
+    def samples(self, dropped: collections.Counter[str] | None = None, split: str | None = None) -> Iterator[Sample]:
+        """The samples, of one split or all.
+
+        Args:
+          dropped: counts what was left out, by reason.
+          split: name of a split, any case; None and "all" take everything.
+
+        Raises:
+          DataError: a file or row is wrong, or no sample is in the split (raised at the end).
+        """
+        counter = collections.Counter() if dropped is None else dropped
+        if split is None or split.lower() == "all":
+            yield from self.read(counter)
+            return
+        others: set[str] = set()
+        found = False
+        for sample in self.read(counter):
+            if split.lower() in (name.lower() for name in sample.splits):
+                found = True
+                yield sample
+            else:
+                others.update(sample.splits)
+        if not found:
+            known = f"it has {', '.join(sorted(others))}" if others else "it has no splits"
+            raise DataError(f"{self.root} has no split {split}: {known}.")
+
+
+def open_root(path: Path) -> AnyPath:
+    """A data set's folder, or the inside of its zip, past folders that hold nothing but one other folder.
+
+    A folder whose name says something (a split, an emotion, an age) is not passed.
+
+    Raises:
+      DataError: there is no such folder or zip, or it does not open.
+    """
+    if not path.is_dir() and not (path.is_file() and zipfile.is_zipfile(path)):
+        raise DataError(f"{path} is neither a folder nor a zip: give the data set's folder or zip.")
+    try:
+        root: AnyPath = path if path.is_dir() else zipfile.Path(path)
+        while (inner := _only_folder(root)) is not None:
+            root = inner
+    except READ_ERRORS as error:
+        raise DataError(f"{path} cannot be read: {error}.") from error
+    return root
+
+
+def decode(data: bytes, name: str, *, grey: bool = False) -> np.ndarray:
+    """A picture file's pixels, uint8: [H, W] in grey, else [H, W, 3] RGB.
+
+    Raises:
+      DataError: they do not decode; `name` says of which file.
+    """
+    flags = cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR_RGB
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+    except cv2.error:  # for instance more pixels than OpenCV takes
+        image = None
+    if image is None:
+        raise DataError(f"{name}: the picture does not decode; unpack the data set again, or remove the file.")
+    return image
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a name is the operating system's and none of the data set's."""
+    return name.startswith(".") or name in ("__MACOSX", "Thumbs.db", "desktop.ini")
+
+
+def _only_folder(root: AnyPath) -> AnyPath | None:
+    entries: Iterator[AnyPath] = (entry for entry in root.iterdir() if not is_hidden(entry.name))
+    first, second = next(entries, None), next(entries, None)
+    return None if first is None or second is not None or is_label(first.name) or not first.is_dir() else first
+
+
+def _as_channels(pixels: np.ndarray, *, grey: bool) -> np.ndarray:
+    if grey and pixels.ndim == 3:
+        return cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    if not grey and pixels.ndim == 2:
+        return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
+    return pixels
