@@ -24,7 +24,7 @@ BUNDLES = Path(__file__).parent / "bundles"
 
 # Every call has this many rows, the last one padded: one shape is compiled once, and a chip's result cannot depend on
 # how many others came with it.
-BLOCK = 64
+BLOCK = 32
 
 
 def bundle_names() -> list[str]:
@@ -181,10 +181,9 @@ def _compile(tf: Any, model: Any, card: Card) -> Callable[..., dict[str, Any]]:
     @tf.function(input_signature=signature, autograph=False)
     def call(chips: Any, *others: Any) -> dict[str, Any]:
         scaled = tf.cast(chips, tf.float32) * card.scale + card.offset
-        raw = network(scaled, *others)
-        if card.mirror:
-            mirrored = network(scaled[:, :, ::-1], *others)
-            raw = {name: (value + mirrored[name]) / 2 for name, value in raw.items()}
-        return attributes(tf, raw, card)
+        if not card.mirror:
+            return attributes(tf, network(scaled, *others), card)
+        both = network(tf.concat([scaled, scaled[:, :, ::-1]], axis=0))
+        return attributes(tf, {name: (value[:BLOCK] + value[BLOCK:]) / 2 for name, value in both.items()}, card)
 
     return call

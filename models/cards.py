@@ -158,6 +158,8 @@ class Card(_Part):
             raise ValueError("each attribute has one output")
         if "emotion" in attributes and len(attributes) > 1:
             raise ValueError("a model of emotions gives nothing else: it sees every sample, the others a few")
+        if self.mirror and self.second_input:
+            raise ValueError("mirror is for models of the chip alone: a second input is not mirrored with it")
         if "gender" in attributes and self.unknown_below is None:
             raise ValueError("a model of gender needs unknown_below")
         return self

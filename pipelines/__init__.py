@@ -16,14 +16,16 @@ from runners.options import quiet_beam
 if TYPE_CHECKING:
     from pipelines.analyze import analyze
     from pipelines.estimate import plan_run
+    from pipelines.evaluate import evaluate
     from pipelines.inputs import Inputs
     from pipelines.settings import make_config
 
-__all__ = ["Inputs", "analyze", "make_config", "plan_run"]
+__all__ = ["Inputs", "analyze", "evaluate", "make_config", "plan_run"]
 
 _FROM = {
     "Inputs": "pipelines.inputs",
     "analyze": "pipelines.analyze",
+    "evaluate": "pipelines.evaluate",
     "make_config": "pipelines.settings",
     "plan_run": "pipelines.estimate",
 }

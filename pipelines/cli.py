@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from pipelines.cli_data import data_app
+from pipelines.cli_evaluate import evaluate
 from pipelines.cli_models import models_app
 from pipelines.terminal import log_to, plain_errors
 from schemas.errors import UsageError
@@ -24,6 +25,7 @@ app = typer.Typer(
 )
 app.add_typer(models_app, name="models")
 app.add_typer(data_app, name="data")
+app.command()(evaluate)
 
 _FILES, _LOOK, _RUN = "Which files", "What to look for", "How to run"
 
@@ -110,7 +112,9 @@ def analyze(
     ] = False,
     sample_fps: Annotated[
         str | None,
-        typer.Option(metavar="N|all", help="Samples a second. [default: 4]", rich_help_panel=_LOOK, show_default=False),
+        typer.Option(
+            metavar="N|all", help="Samples a second. \\[default: 4]", rich_help_panel=_LOOK, show_default=False
+        ),
     ] = None,
     min_face: Annotated[
         int | None,
@@ -119,7 +123,7 @@ def analyze(
             metavar="PIXELS",
             rich_help_panel=_LOOK,
             show_default=False,
-            help="Smallest face to find; half of it costs four times as much. [default: 60]",
+            help="Smallest face to find; half of it costs four times as much. \\[default: 60]",
         ),
     ] = None,
     detect_every: Annotated[
@@ -129,7 +133,7 @@ def analyze(
             metavar="SECONDS",
             rich_help_panel=_LOOK,
             show_default=False,
-            help="Between two runs of the detector; the tracker does the rest. [default: 0.5]",
+            help="Between two runs of the detector; the tracker does the rest. \\[default: 0.5]",
         ),
     ] = None,
     lost_after: Annotated[
@@ -139,7 +143,7 @@ def analyze(
             metavar="SECONDS",
             rich_help_panel=_LOOK,
             show_default=False,
-            help="Without a detection, after which a track has ended. [default: 2]",
+            help="Without a detection, after which a track has ended. \\[default: 2]",
         ),
     ] = None,
     emotion_model: Annotated[
@@ -190,7 +194,7 @@ def analyze(
     workers: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Worker processes. [default: one for each core]", rich_help_panel=_RUN, show_default=False
+            min=1, help="Worker processes. \\[default: one for each core]", rich_help_panel=_RUN, show_default=False
         ),
     ] = None,
     max_attempts: Annotated[

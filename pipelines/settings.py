@@ -50,19 +50,19 @@ def make_config(
         except UnicodeDecodeError as error:
             raise UsageError(f"The configuration {file} is not UTF-8 text.") from error
     config = config.override(**settings)
-    wanted = [
-        (emotion_model, "emotion"),
-        (None if apart else age_gender_model, "age", "gender"),
-        (age_model, "age"),
-        (gender_model, "gender"),
-    ]
+    wanted = {
+        ("emotion",): emotion_model,
+        ("age", "gender"): None if apart else age_gender_model,
+        ("age",): age_model,
+        ("gender",): gender_model,
+    }
     return Config(
         sampling=config.sampling,
         detection=config.detection,
         tracking=config.tracking,
         quality=config.quality,
         aggregation=config.aggregation,
-        models=tuple(model_ref(name, *attributes) for name, *attributes in wanted if name is not None),
+        models=tuple(model_ref(name, *attributes) for attributes, name in wanted.items() if name is not None),
         landmarks_sha256=landmark_sha256(),
     )
 

@@ -156,3 +156,12 @@ def test_loading_says_nothing_on_the_terminal() -> None:
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], check=True, cwd=root, capture_output=True, text=True)
     assert done.stdout == "" and done.stderr == ""
+
+
+def test_a_mirrored_model_says_the_same_of_a_chip_and_its_mirror_image(copy: Path) -> None:
+    plain = load_bundle("emotion")
+    edit_card(copy, mirror=True)
+    both, seen = load_bundle(copy), chips(plain, 5)
+    turned = np.ascontiguousarray(seen[:, :, ::-1])
+    np.testing.assert_allclose(both.predict(seen)["emotion"], both.predict(turned)["emotion"], atol=1e-6)
+    assert np.abs(plain.predict(seen)["emotion"] - plain.predict(turned)["emotion"]).max() > 1e-3
