@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from pipelines.estimate import plan_run
     from pipelines.evaluate import evaluate
     from pipelines.inputs import Inputs
+    from pipelines.prepare import prepare
     from pipelines.settings import make_config
 
-__all__ = ["Inputs", "analyze", "evaluate", "make_config", "plan_run"]
+__all__ = ["Inputs", "analyze", "evaluate", "make_config", "plan_run", "prepare"]
 
 _FROM = {
     "Inputs": "pipelines.inputs",
@@ -28,6 +29,7 @@ _FROM = {
     "evaluate": "pipelines.evaluate",
     "make_config": "pipelines.settings",
     "plan_run": "pipelines.estimate",
+    "prepare": "pipelines.prepare",
 }
 
 quiet_beam()  # before anything imports Beam, which remarks on packages that are not needed here

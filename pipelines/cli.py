@@ -13,6 +13,7 @@ from rich.console import Console
 from pipelines.cli_data import data_app
 from pipelines.cli_evaluate import evaluate
 from pipelines.cli_models import models_app
+from pipelines.cli_prepare import prepare
 from pipelines.terminal import log_to, plain_errors
 from schemas.errors import UsageError
 
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 app.add_typer(models_app, name="models")
 app.add_typer(data_app, name="data")
+app.command()(prepare)
 app.command()(evaluate)
 
 _FILES, _LOOK, _RUN = "Which files", "What to look for", "How to run"
