@@ -86,4 +86,3 @@ class FaceModelHandler(ModelHandler[FaceBatch, FaceBatch, Bundle]):
     def get_resource_hints(self) -> dict[str, Any]:
         """An accelerator, for runners that can give one, where the user asked for it."""
         return {"accelerator": "type:nvidia-tesla-t4;count:1;install-nvidia-driver"} if self._device == "gpu" else {}
-

@@ -13,6 +13,9 @@ import numpy as np
 from models.cards import Card, Output
 from schemas.tables import EMOTIONS
 
+INTERVAL_80 = 1.2816
+"""Half-width of a normal distribution's middle 80 %, in standard deviations: what every age interval is made with."""
+
 
 def attributes(tf: Any, raw: Mapping[str | None, Any], card: Card) -> dict[str, Any]:
     """What a model says of each chip, as `models.bundle.Bundle.predict` returns it.

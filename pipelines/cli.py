@@ -14,6 +14,7 @@ from pipelines.cli_data import data_app
 from pipelines.cli_evaluate import evaluate
 from pipelines.cli_models import models_app
 from pipelines.cli_prepare import prepare
+from pipelines.cli_train import train
 from pipelines.terminal import log_to, plain_errors
 from schemas.errors import UsageError
 
@@ -26,8 +27,6 @@ app = typer.Typer(
 )
 app.add_typer(models_app, name="models")
 app.add_typer(data_app, name="data")
-app.command()(prepare)
-app.command()(evaluate)
 
 _FILES, _LOOK, _RUN = "Which files", "What to look for", "How to run"
 
@@ -233,8 +232,8 @@ def analyze(
             config,
             emotion_model=_model(emotion_model or EMOTION_MODEL),
             age_gender_model=_model(age_gender_model or AGE_GENDER_MODEL),
-            age_model=age_model,
-            gender_model=gender_model,
+            age_model=age_model and _model(age_model),
+            gender_model=gender_model and _model(gender_model),
             sample_fps=parse_fps(sample_fps) if sample_fps else None,
             min_face=min_face,
             detect_every=detect_every,
@@ -309,6 +308,11 @@ def doctor() -> None:
 
         healthy = examine(console)
     raise typer.Exit(0 if healthy else 1)
+
+
+app.command()(evaluate)
+app.command()(prepare)
+app.command()(train)
 
 
 def _version(wanted: bool) -> None:

@@ -218,7 +218,9 @@ def _network_lines(network: "Zoo") -> dict[str, str]:
     lines |= {
         "training": f"up to {training.epochs} epochs{stop}; {training.optimizer}, learning rate "
         f"{training.learning_rate:g}, {training.schedule}; batches of {training.batch}",
-        "trained": f"shipped as {', '.join(bundles)}" if bundles else f"not here: facelog train {network.name}",
+        "trained": f"shipped as {', '.join(bundles)}"
+        if bundles
+        else f"not here: facelog train {network.name} --data …",
     }
     return lines
 

@@ -24,6 +24,7 @@ from rich.progress import track
 from models.bundle import Bundle, load_bundle
 from models.cards import Card
 from models.geometry import Geometry
+from models.outputs import INTERVAL_80
 from pipelines.settings import AGE_GENDER_MODEL, EMOTION_MODEL, model_ref
 from schemas.config import Config
 from schemas.errors import UsageError
@@ -33,7 +34,6 @@ from schemas.video import Clock, Segment
 from training.chips import ready_chip
 from training.datasets import DataError, Sample, read_dataset
 from training.evaluate import UNREADABLE, Crop, Tally, in_blocks, predict, ready_crops, speed, true_emotion
-from transforms.aggregate_seconds import INTERVAL_80
 from transforms.crop_faces import crop_faces
 from transforms.decode_frames import DecodeStats, SegmentStream
 from transforms.decode_frames import Sample as Frame

@@ -4,6 +4,7 @@ samples → shards of 1,000 → chips → files. Parallel by shard, resumable at
 picture lacks costs that picture alone, and the report says how many were left out for which reason.
 """
 
+import dataclasses
 import functools
 import itertools
 import logging
@@ -279,9 +280,14 @@ def print_report(info: PreparedInfo, console: Console) -> None:
 
 def _geometry(name: str) -> Geometry:
     if name in ZOO:
-        return ZOO[name].geometry
+        return in_rgb(ZOO[name].geometry)
     try:
         folder = bundle_path(name)
     except BundleError as error:
         raise UsageError(f"--geometry {name}: {error} Nor is it a network of the zoo: {', '.join(ZOO)}.") from error
-    return read_card(folder).geometry.chip()
+    return in_rgb(read_card(folder).geometry.chip())
+
+
+def in_rgb(geometry: Geometry) -> Geometry:
+    """The geometry with its channels as shards hold them: RGB also for networks that take BGR, or grey."""
+    return geometry if geometry.channels == "grey" else dataclasses.replace(geometry, channels="rgb")

@@ -1,13 +1,67 @@
-"""Calibration: one number each that makes probabilities and age intervals say what happens."""
+"""Calibration: a few numbers that make probabilities and age intervals say what happens, fit on held-back pictures."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-# Half-width of a normal distribution's middle 80 %, in standard deviations.
-Z80 = 1.2816
+from models.cards import Output
+from models.outputs import INTERVAL_80
+from schemas.tables import EMOTIONS
+from training.data import Part
+from training.targets import Task
+
+
+def calibrated(task: Task, raw: np.ndarray, held: Part, *, recall_cost: float = 0.0) -> Output:
+    """An output with its calibration.
+
+    Args:
+      task: what the output learned.
+      raw: [n, k] what it says of the calibration part.
+      held: the calibration part. An emotion head that is judged by FER+ is calibrated on FER+'s majorities.
+      recall_cost: see `training.recipe.Recipe`.
+    """
+    output = task.output
+    if output.attribute == "emotion":
+        labels, columns = held.emotion, [EMOTIONS.index(name) for name in output.classes]
+        if task.head is not None and task.head.by_votes and (held.votes.max(axis=1) > 0.5).any():
+            labels = np.where(held.votes.max(axis=1) > 0.5, held.votes.argmax(axis=1), -1)
+        known = np.isin(labels, columns)
+        labels = np.array([columns.index(label) for label in labels[known]])
+        logits = as_logits(raw[known], output)
+        bias = recall_bias(logits, labels, recall_cost) if recall_cost else np.zeros(len(columns))
+        found = temperature(logits + bias, labels)
+        # The card adds the bias after the division.
+        added = {"bias": tuple(float(value) for value in bias / found)} if bias.any() else {}
+        return output.model_copy(update={"temperature": found, **added})
+    if output.attribute == "gender":
+        known = np.isfinite(held.female)
+        if not known.any():
+            return output
+        female = held.female[known].astype(int)
+        labels = female if output.classes != ("female", "male") else 1 - female
+        return output.model_copy(update={"temperature": temperature(as_logits(raw[known], output), labels)})
+    known = held.age[:, 0] == held.age[:, 1]
+    if not known.any():
+        return output
+    age, std = _ages(raw[known], output)
+    scale = age_std_scale(age - held.age[known, 0], std)
+    if output.kind == "years":
+        return output.model_copy(update={"std_years": scale})
+    return output.model_copy(update={"std_scale": scale})
+
+
+def as_logits(raw: np.ndarray, output: Output) -> np.ndarray:
+    """Raw outputs [n, k] as logits, as `models.outputs` takes them; a single sigmoid's as that of the class."""
+    if output.kind == "logits":
+        return raw.astype(np.float64)
+    raw = np.maximum(raw.astype(np.float64), 1e-7)
+    if raw.shape[1] == 1:
+        return np.log(raw) - np.log(np.maximum(1 - raw, 1e-7))
+    return np.log(raw)
 
 
 def temperature(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -30,6 +84,35 @@ def temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     return float(np.exp(minimize_scalar(loss, bounds=(-2.5, 2.5), method="bounded").x))
 
 
+def recall_bias(logits: np.ndarray, labels: np.ndarray, cost: float) -> np.ndarray:
+    """What to add to logits for the best mean recall, at little cost of accuracy: the logit adjustment after training.
+
+    One number is chosen, a multiple of the classes' negative log shares: the rarer a class, the more it gains.
+
+    Source: A. Menon et al., Long-tail learning via logit adjustment, ICLR 2021.
+
+    Args:
+      logits: [n, classes].
+      labels: [n] class indices.
+      cost: of accuracy, as a share of the pictures.
+
+    Returns:
+      [classes], of mean 0.
+    """
+    counts = np.bincount(labels, minlength=logits.shape[1])
+    rarity = -np.log((counts + 1) / (counts + 1).sum())
+    rarity -= rarity.mean()
+    chosen, best, least = 0.0, -1.0, 0.0
+    for multiple in np.linspace(0, 1.5, 31):
+        right = (logits + multiple * rarity).argmax(axis=1) == labels
+        recall = np.mean([right[labels == label].mean() for label in np.unique(labels)])
+        if multiple == 0:
+            least = right.mean() - cost
+        if right.mean() >= least and recall > best + 1e-6:
+            chosen, best = float(multiple), float(recall)
+    return chosen * rarity
+
+
 def age_std_scale(error: np.ndarray, std: np.ndarray) -> float:
     """The factor on predicted standard deviations with which mean ± 1.2816·std holds 80 % of the true ages.
 
@@ -37,4 +120,16 @@ def age_std_scale(error: np.ndarray, std: np.ndarray) -> float:
       error: [n] predicted minus true age.
       std: [n] predicted standard deviation.
     """
-    return float(np.quantile(np.abs(error) / np.maximum(std, 1e-3), 0.8) / Z80)
+    return float(np.quantile(np.abs(error) / np.maximum(std, 1e-3), 0.8) / INTERVAL_80)
+
+
+def _ages(raw: np.ndarray, output: Output) -> tuple[Any, Any]:
+    """Age and, as the network gives it, its standard deviation, in years: [n] each."""
+    import tensorflow as tf
+
+    from models.outputs import age_moments, class_probabilities
+
+    if output.kind == "years":
+        return raw[:, 0], np.ones(len(raw), np.float32)
+    mean, std = age_moments(tf, class_probabilities(tf, tf.constant(raw), output), output.ranges)
+    return mean.numpy(), std.numpy()

@@ -18,6 +18,7 @@ import numpy as np
 from models.bundle import Bundle
 from models.cards import GENDERS, Card
 from models.geometry import Geometry
+from models.outputs import INTERVAL_80
 from schemas.errors import UsageError
 from schemas.tables import EMOTIONS
 from training import metrics
@@ -315,7 +316,7 @@ def _of_gender(right: np.ndarray, confidence: np.ndarray, unknown_below: float) 
 
 def _of_age(age: np.ndarray, std: np.ndarray, low: np.ndarray, high: np.ndarray) -> _Figures:
     exact, in_range = low == high, low < high
-    error, half_width = (age - low)[exact], metrics.Z80 * std[exact]
+    error, half_width = (age - low)[exact], INTERVAL_80 * std[exact]
     outside = metrics.years_outside(age[in_range], low[in_range], high[in_range])
     return {
         "n_age": int(exact.sum()),

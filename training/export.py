@@ -1,77 +1,166 @@
-"""Write a trained model as a bundle: weights without optimizer, checksum, measured figures, card."""
+"""From a trained network to bundles: weights without regularisation, calibration, measured figures, card."""
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from models.bundle import Bundle, read_bundle
-from models.cards import Calibration, Card, Geometry
-from models.geometry import ChipGeometry
+from models.bundle import read_bundle, write_bundle
+from models.cards import Output, write_card
+from models.zoo import Zoo
+from training.evaluate import Tally, in_blocks, predict, ready_crops
+from training.faces import CALIBRATION, TEST, TRAINING, Faces
+from training.network import plain_network
+from training.recipe import Recipe
+from training.targets import Task
+
+_NAMES = {
+    "fer2013": "FER2013",
+    "utkface": "UTKFace",
+    "fairface": "FairFace",
+    "imdb": "IMDB",
+    "wiki": "WIKI",
+    "imdb_db": "IMDB",
+    "appa_real": "APPA-REAL",
+    "all_age_faces": "All-Age-Faces",
+}
+_IMDB = {"imdb", "wiki", "imdb_db"}
+_TERMS = {
+    "fer2013": "FER2013: research use. FER+ votes: MIT.",
+    "utkface": "UTKFace: research use.",
+    "fairface": "FairFace: CC BY 4.0.",
+    "imdb": "IMDB-WIKI: research use.",
+    "wiki": "IMDB-WIKI: research use.",
+    "imdb_db": "IMDB-WIKI: research use.",
+}
+_LIMITS = {
+    "emotion": (
+        "It names the expression on a face, not what a person feels. FER2013's pictures come from web searches and are "
+        "often posed; two thirds of its labels agree with what ten people say. Disgust and fear are rare there and "
+        "often missed. Posed pictures of strangers, profiles and faces under 40 pixels are harder than the figures say."
+    ),
+    "age": (
+        "Apparent age as annotators saw it, or as files tell it: partly an estimate. People over 80 are few in all of "
+        "the sets."
+    ),
+    "gender": (
+        "Apparent gender as annotators saw it, which need not be a person's; it has two values in this data and "
+        "nothing else can come out. Accuracy differs between groups."
+    ),
+}
 
 
-def flatten(recipe: Any, prefix: str = "") -> dict[str, str | int | float | bool | None]:
-    """A recipe's fields, nested ones as `outer.inner`, others than plain values as text."""
-    flat: dict[str, str | int | float | bool | None] = {}
-    for field in dataclasses.fields(recipe):
-        value = getattr(recipe, field.name)
-        if dataclasses.is_dataclass(value):
-            flat |= flatten(value, f"{prefix}{field.name}.")
-        else:
-            flat[prefix + field.name] = value if isinstance(value, str | int | float | None) else str(value)
-    return flat
-
-
-def export_bundle(
+def export(
     folder: Path,
     model: Any,
-    plain: Any,
+    network: Zoo,
+    outputs: Sequence[tuple[Task, Output]],
+    sets: Sequence[Faces],
+    recipe: Recipe,
     *,
-    geometry: ChipGeometry,
-    recipe: Any,
-    calibration: Calibration,
-    evaluate: Callable[[Bundle], Mapping[str, float]],
-    **fields: Any,
-) -> dict[str, float]:
-    """Write `model.keras` and `card.json`, load the bundle as users do, and write what is measured into the card.
+    notes: Mapping[str, str | int | float] | None = None,
+) -> tuple[dict[str, float], dict[str, Any]]:
+    """Write a bundle, load it as users do, judge it by what was held back, and write that into its card.
 
     Args:
       folder: of the bundle; its name becomes the model's.
-      model: the trained keras.Model.
-      plain: the same network built anew, without regularisation; the weights are copied into it.
-      geometry: how its chips are cut.
-      recipe: the recipe's dataclass.
-      calibration: as fit.
-      evaluate: measures the loaded bundle.
-      **fields: the other fields of `models.cards.Card`.
+      model: the trained keras.Model with the outputs of this bundle and no others.
+      network: of the zoo, what it is.
+      outputs: what each of its outputs learned, and how it is calibrated.
+      sets: the data sets, split.
+      recipe: what it was trained with.
+      notes: what else the card shall say of the recipe, such as the epochs that were done.
 
     Returns:
-      The figures.
+      The card's figures; and the whole reports of `training.evaluate`, by what their names begin with in the card.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    plain = plain_network(network, recipe)
     plain.set_weights(model.get_weights())
-    plain.save(folder / "model.keras", include_optimizer=False)
-    card = Card(
-        name=folder.name,
-        geometry=Geometry(**dataclasses.asdict(geometry)),
-        channel_order="grey" if geometry.channels == "grey" else "RGB",
-        scaling="x / 127.5 - 1, inside the network",
-        architecture=plain.name,
-        parameters=plain.count_params(),
-        recipe=flatten(recipe),
-        calibration=calibration,
-        figures={},
-        sha256=hashlib.sha256((folder / "model.keras").read_bytes()).hexdigest(),
-        **fields,
+    by_votes = any(task.head is not None and task.head.by_votes for task, _ in outputs)
+    tests = " and ".join(_counted(faces, name) for faces in sets for name in faces.tests())
+    card = write_bundle(
+        folder,
+        plain,
+        **(network.card_fields() | {"outputs": tuple(output for _, output in outputs)}),
+        mirror=recipe.mirror,
+        training_data=_training_data(sets, outputs),
+        recipe={**recipe.flat(), **(notes or {})},
+        calibration_data="held back: "
+        + " and ".join(_counted(faces, CALIBRATION) for faces in sets if (faces.part == CALIBRATION).any())
+        + (", by FER+'s majority." if by_votes else "."),
+        test_data=f"{tests}. Neither trained on, chosen by nor calibrated on." if tests else "none",
+        unknown_below=recipe.unknown_below if "gender" in network.attributes else None,
+        limits=" ".join(_LIMITS[attribute] for attribute in network.attributes),
+        licence_notes=" ".join(dict.fromkeys(_TERMS.get(of.kind, f"{_name(of)}: see its terms.") for of in sets)),
     )
-    _write(folder, card)
-    figures = {name: round(value, 4) for name, value in evaluate(read_bundle(folder)).items()}
-    _write(folder, card.model_copy(update={"figures": figures}))
-    return figures
+    reports = judge(folder, sets, ferplus_first=by_votes)
+    figures = {name: of for prefix, report in reports.items() for name, of in flat_figures(report, prefix).items()}
+    write_card(folder, card.model_copy(update={"figures": figures}))
+    return figures, reports
 
 
-def _write(folder: Path, card: Card) -> None:
-    (folder / "card.json").write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
+def judge(folder: Path, sets: Sequence[Faces], *, ferplus_first: bool) -> dict[str, dict[str, Any]]:
+    """Reports of `training.evaluate` on all that was held back to judge by.
+
+    Args:
+      folder: of the bundle.
+      sets: the data sets.
+      ferplus_first: whether the figures by FER+'s majorities come before those by the set's own labels.
+
+    Returns:
+      By what their figures' names begin with: nothing for the first, `fairface_` for another set, `privatetest_` for
+      another split of the first, and `ferplus_` behind that for the other truth.
+    """
+    bundle = read_bundle(folder)
+    reports: dict[str, dict[str, Any]] = {}
+    for i, faces in enumerate(sets):
+        for j, (name, samples) in enumerate(faces.tests().items()):
+            prefix = "" if i == j == 0 else f"{name.lower()}_" if i == 0 else f"{faces.kind}_"
+            if prefix in reports:
+                prefix = f"{faces.kind}{i + 1}_{name.lower()}_"
+            truths = {prefix: "fer2013"}
+            if "emotion" in bundle.card.attributes and (faces.votes[faces.part == name].max(axis=1) > 0.5).any():
+                truths[f"{prefix}ferplus_"] = "ferplus"
+            tallies = {
+                start: Tally(bundle.card, labels=truths[start]) for start in sorted(truths, reverse=ferplus_first)
+            }
+            for crops in in_blocks(ready_crops(samples(), bundle.card.geometry.chip())):
+                outputs = predict(bundle, crops)
+                for tally in tallies.values():
+                    tally.add(crops, outputs)
+            reports |= {start: tally.figures() for start, tally in tallies.items()}
+    return reports
+
+
+def flat_figures(report: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+    """A report's numbers for a card: recall by class, accuracy and error by race where that is known."""
+    chosen = dict(report) | {f"recall_{name}": value for name, value in (report.get("recall") or {}).items()}
+    for race, of in report["groups"].get("race", {}).items():
+        for name in ("accuracy", "gender_accuracy", "age_mae"):
+            if name != "accuracy" or "gender_accuracy" not in of:
+                chosen[f"{name}_{race.lower().replace(' ', '_')}"] = of.get(name)
+    return {f"{prefix}{name}": round(float(of), 4) for name, of in chosen.items() if isinstance(of, int | float)}
+
+
+def _training_data(sets: Sequence[Faces], outputs: Sequence[tuple[Task, Output]]) -> str:
+    parts = " and ".join(_counted(faces, TRAINING) for faces in sets if (faces.part == TRAINING).any())
+    text = f"{parts}."
+    if any(faces.blocks is None for faces in sets):
+        text = f"{parts}; without blank pictures, without copies and near-copies of those it is judged by."
+    for task, _ in outputs:
+        if task.head is not None and task.head.votes:
+            text += f" Targets: own label {1 - task.head.votes:.0%}, FER+ votes {task.head.votes:.0%}."
+    if "gender" in {task.output.attribute for task, _ in outputs} and not {of.kind for of in sets} & _IMDB:
+        text += " It has seen no picture of IMDB or WIKI."
+    return text
+
+
+def _counted(faces: Faces, part: str) -> str:
+    count = int((faces.part == part).sum())
+    of = _name(faces) if part in (TRAINING, CALIBRATION, TEST) else f"{_name(faces)} {part}"
+    return f"{of}, {count} {'held-back ' if part == TEST else ''}pictures"
+
+
+def _name(faces: Faces) -> str:
+    return _NAMES.get(faces.kind, faces.kind)

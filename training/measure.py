@@ -1,4 +1,7 @@
-"""Where the landmarks of a data set's faces lie: what the points in `models.geometry` were chosen by."""
+"""Where the landmarks of a data set's faces lie: what the points in `models.geometry` were chosen by.
+
+python -m training.measure FOLDER --count 600
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,10 @@ from pathlib import Path
 import cv2
 import dlib
 import numpy as np
+import typer
 
 from models.landmarks import predict_landmarks
-from training.datasets import decode
+from training.datasets.base import decode
 
 
 def landmark_places(pictures: Path, *, count: int = 600, side: int = 200, seed: int = 0) -> np.ndarray:
@@ -30,7 +34,7 @@ def landmark_places(pictures: Path, *, count: int = 600, side: int = 200, seed: 
     files = sorted(pictures.rglob("*.jpg"))
     detector, places = dlib.get_frontal_face_detector(), []
     for file in random.Random(seed).sample(files, min(count, len(files))):
-        grey = decode(file.read_bytes(), cv2.IMREAD_GRAYSCALE)
+        grey = decode(file.read_bytes(), file.name, grey=True)
         factor = max(1, round(side / min(grey.shape)))
         large = cv2.resize(grey, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
         border = side // 4
@@ -41,3 +45,16 @@ def landmark_places(pictures: Path, *, count: int = 600, side: int = 200, seed: 
             points = predict_landmarks(large, np.array([[box.left(), box.top(), box.width(), box.height()]]))[0]
             places.append((points - border + 0.5) / (np.array(grey.shape[::-1]) * factor))
     return np.array(places, np.float32).reshape(-1, 5, 2)
+
+
+def main(pictures: Path, count: int = 600) -> None:
+    """Print median and scatter of each of the five landmarks."""
+    places = landmark_places(pictures, count=count)
+    print(f"{len(places)} faces of {count} pictures; median and standard deviation as shares of the picture:")
+    if len(places):
+        for median, deviation in zip(np.median(places, axis=0), places.std(axis=0), strict=True):
+            print(f"  x {median[0]:.3f} ± {deviation[0]:.3f}   y {median[1]:.3f} ± {deviation[1]:.3f}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

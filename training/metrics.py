@@ -11,9 +11,6 @@ import numpy as np
 AGE_BANDS = {"0-2": 0, "3-9": 3, **{f"{low}-{low + 9}": low for low in range(10, 70, 10)}, "70+": 70}
 """First year of each age band, those of FairFace."""
 
-Z80 = 1.2816
-"""Half-width of a normal distribution's middle 80 %, in standard deviations."""
-
 
 def confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
     """Counts [classes, classes], a row for each true class and a column for each predicted one.

@@ -94,7 +94,7 @@ class PreparedInfo(pydantic.BaseModel):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of a chip: (size, size), or (size, size, 3) in the geometry's order of channels."""
+        """Of a chip: (size, size), or (size, size, 3) RGB."""
         return (self.size, self.size) if self.geometry.channels == "grey" else (self.size, self.size, 3)
 
     @property

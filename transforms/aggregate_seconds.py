@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 from scipy.ndimage import gaussian_filter1d
 
+from models.outputs import INTERVAL_80
 from schemas.config import Config
 from schemas.tables import (
     EMOTION_COLUMNS,
@@ -19,9 +20,6 @@ from schemas.tables import (
 )
 from transforms.crop_faces import NO_STAMP
 from transforms.stitch_tracks import Observations
-
-INTERVAL_80 = 1.2816
-"""Standard deviations on each side of the mean that hold 80 % of a normal distribution."""
 
 _BEST = (
     *("timestamp", "x", "y", "width", "height", "confidence", "track_confidence", "yaw", "pitch", "roll"),

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import signal
+import sys
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -35,7 +36,7 @@ from pipelines.cut_shards import (
     face_box,
     own_face,
 )
-from pipelines.prepare import _Run, prepare, print_report, shards_of
+from pipelines.prepare import _Run, in_rgb, prepare, print_report, shards_of
 from schemas.errors import FacelogError, UsageError
 from tests.clips import FACE_IN_HEAD, head, scene
 from tests.training.test_prepared import make_info
@@ -44,6 +45,9 @@ from training.datasets import DataSet, Sample
 from training.prepared import open_prepared
 
 _BLANK = np.full((90, 90, 3), 128, np.uint8)
+
+# `pipelines.prepare` is the function.
+_MODULE = sys.modules["pipelines.prepare"]
 
 
 def save(path: Path, image: np.ndarray) -> None:
@@ -152,15 +156,16 @@ def test_the_chip_is_the_pipelines_with_a_margin(geometry: Any) -> None:
     assert np.abs(chip[border:-border, border:-border].astype(int) - inner).max() <= 1
 
 
-def test_chips_of_a_box_geometry_have_its_order_of_channels() -> None:
-    geometry = ZOO["age-gender-wrn"].geometry
-    assert geometry.channels == "bgr"
+def test_chips_for_networks_of_bgr_are_kept_in_rgb() -> None:
+    geometry = in_rgb(ZOO["age-gender-wrn"].geometry)
+    assert ZOO["age-gender-wrn"].geometry.channels == "bgr" and geometry.channels == "rgb"
     image = one_head()
     chip = cut_sample(Sample("a", image), make_info(geometry))
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     box = face_box(grey, 40)
     transform = geometry.transforms(np.empty((1, 5, 2), np.float32), box, grey.shape[::-1])[0]
-    assert np.array_equal(chip, cut_chip(image, transform, geometry.size)[..., ::-1])
+    assert np.array_equal(chip, cut_chip(image, transform, geometry.size))
+    assert in_rgb(EMOTION) == EMOTION
 
 
 def test_a_whole_picture_is_a_ready_made_crop() -> None:
@@ -271,7 +276,9 @@ def test_pictures_that_end_their_process_cost_themselves_alone(tmp_path: Path, m
     def read(_: Counter[str]) -> Iterator[Sample]:
         return iter(samples)
 
-    monkeypatch.setattr("pipelines.prepare.read_dataset", lambda *_, **__: DataSet("made", tmp_path, read, 5))
+    monkeypatch.setattr(
+        sys.modules["pipelines.prepare"], "read_dataset", lambda *_, **__: DataSet("made", tmp_path, read, 5)
+    )
     info = prepare("made", tmp_path / "out", workers=1)
     assert info.dropped == {FAILED: 2}
     (batch,) = open_prepared(tmp_path / "out").batches(10, ["name"])
@@ -300,7 +307,7 @@ def test_a_shard_that_cannot_be_written_fails_the_run(
         for task in args[1]:
             on_outcome(Outcome(task, [], Failure("worker_died", "the worker process was killed", 10), 1.0, 0.0))
 
-    monkeypatch.setattr("pipelines.prepare.run_local", give_up)
+    monkeypatch.setattr(_MODULE, "run_local", give_up)
     with pytest.raises(FacelogError, match="shard 0: the worker process was killed; the same command"):
         prepare(album, tmp_path / "out")
     with pytest.raises(UsageError, match="not complete"):

@@ -1,0 +1,97 @@
+"""The documents against the code: figures, commands, names and links."""
+
+import dataclasses
+import re
+import shlex
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from benchmarks import model_table
+from models.bundle import bundle_names, bundle_path
+from models.cards import Card, Output
+from models.zoo import ZOO
+from pipelines.cli import app
+from training.augment import Jitter
+from training.datasets import KINDS
+from training.evaluate import FIGURES
+from training.recipe import SHIPPED, Recipe
+from training.targets import Head, Weights
+from training.train import Schedule
+
+_ROOT = Path(__file__).parents[1]
+_DOCUMENTS = [_ROOT / "README.md", *sorted((_ROOT / "docs").glob("*.md"))]
+
+
+def _text(name: str) -> str:
+    return (_ROOT / "docs" / name).read_text("utf-8")
+
+
+def _fields(*kinds: type) -> list[str]:
+    return [field.name for kind in kinds for field in dataclasses.fields(kind)]
+
+
+def _commands(text: str) -> Iterator[list[str]]:
+    """The arguments of each call of facelog in a document's code blocks."""
+    for _, block in re.findall(r"^```(\w*)\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+        for line in block.replace("\\\n", "").splitlines():
+            if match := re.match(r"(?:\.venv/bin/)?facelog (.*)", line):
+                yield shlex.split(match[1], comments=True)
+
+
+def test_tables_of_figures_are_those_of_the_cards() -> None:
+    document = model_table.DOCUMENT.read_text("utf-8")
+    tables = model_table.tables([bundle_path(name) for name in bundle_names()])
+    assert document == model_table.replaced(document, tables), "run python -m benchmarks.model_table --write"
+
+
+@pytest.mark.parametrize("document", _DOCUMENTS, ids=lambda path: path.name)
+def test_commands_are_understood(document: Path) -> None:
+    for arguments in _commands(document.read_text("utf-8")):
+        command, rest = typer.main.get_command(app), list(arguments)
+        while rest and rest[0] in getattr(command, "commands", {}):
+            command = command.commands[rest.pop(0)]  # type: ignore[attr-defined]
+        if rest != ["--help"]:
+            command.make_context("facelog", rest)  # raises for an option that is not there, or one that is missing
+
+
+def test_commands_are_found() -> None:
+    text = "facelog no\n```\nfacelog data show x.zip  # the page\n\nfacelog train emotion \\\n    --data x\n```\n"
+    assert list(_commands(text)) == [["data", "show", "x.zip"], ["train", "emotion", "--data", "x"]]
+    assert sum(len(list(_commands(document.read_text("utf-8")))) for document in _DOCUMENTS) > 20
+
+
+@pytest.mark.parametrize("document", _DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    for target, heading in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", document.read_text("utf-8")):
+        file = document.parent / target if target else document
+        assert file.is_file(), target
+        headings = re.findall(r"^#+ (.*)", file.read_text("utf-8"), re.MULTILINE) if heading else []
+        assert not heading or heading in [re.sub(r"[^\w -]", "", text.lower()).replace(" ", "-") for text in headings]
+
+
+@pytest.mark.parametrize(
+    ("document", "names"),
+    [
+        ("models.md", [*Card.model_fields, *Output.model_fields]),
+        ("training.md", [*KINDS, *SHIPPED, *FIGURES, "ms_per_face_b1", "ms_per_face_b32"]),
+    ],
+)
+def test_names_are_explained(document: str, names: Collection[str]) -> None:
+    text = _text(document)
+    assert not [name for name in names if f"`{name}`" not in text]
+
+
+def test_every_field_of_a_recipe_is_in_its_example() -> None:
+    text = _text("training.md")
+    nested = {"schedule", "jitter", "weights", "options", "heads", "network"}
+    assert all(f"[{name}]" in text for name in nested - {"network"})
+    fields = [name for name in _fields(Recipe, Schedule, Jitter, Weights, Head) if name not in nested]
+    assert not [name for name in fields if not re.search(rf"^{name} = ", text, re.MULTILINE)]
+
+
+def test_the_zoo_is_whole() -> None:
+    rows = {row[0]: row for row in re.findall(r"^\| `([\w-]+)` \| ([\d,]+) \|", _text("zoo.md"), re.MULTILINE)}
+    assert {name: count for name, count in rows.values()} == {name: f"{of.parameters:,}" for name, of in ZOO.items()}

@@ -1,0 +1,129 @@
+"""A model from data to bundle: read and split, build, train, calibrate, judge, export. What `facelog train` does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from models.runtime import Device
+from models.zoo import find_network
+from schemas.errors import UsageError
+from training.calibrate import calibrated
+from training.data import batches, part_of
+from training.export import export
+from training.faces import CALIBRATION, TRAINING, read_sets
+from training.network import build_network, check_options, load_weights, one_head, weights_file
+from training.plots import plot_curves, plot_report
+from training.recipe import change, find_recipe
+from training.targets import by_key, targets_of, tasks
+from training.train import FINAL, LOG, RECIPE, fit, predict, refuse_other, set_up
+
+
+def train(
+    name: str,
+    data: Sequence[str | Path],
+    out: str | Path,
+    *,
+    bundle: str | Path | None = None,
+    start: str | Path | None = None,
+    minutes: float | None = None,
+    cache: str | Path | None = None,
+    device: Device = "auto",
+    **changes: Any,
+) -> dict[str, dict[str, float]]:
+    """Train a model and write it as a bundle.
+
+        train("emotion", ["fer2013.csv"], "runs/emotion")
+        train("mini-xception", ["fer2013/"], "runs/small", schedule={"epochs": 30, "rate": 2e-3})
+
+    The same again goes on after the last whole epoch, or, when it was through, calibrates and exports again.
+
+    Args:
+      name: a shipped recipe (`emotion`, `emotion-fer2013`, `age-gender`) or a network of the zoo.
+      data: data sets, or folders that `facelog prepare` wrote.
+      out: folder of the run: checkpoint, logs, reports, pictures.
+      bundle: folder to write the bundle to; its name becomes the model's. A recipe with several heads writes the others
+        beside it. None: `name` in the run's folder.
+      start: weights to begin with: a bundle's name or folder, a `.keras` or a `.weights.h5` file. With 0 epochs they
+        are calibrated, judged and exported as they are.
+      minutes: training stops after the epoch that passes so many; the same again then goes on.
+      cache: folder for chips that were cut; None: `chips` beside the run's folder.
+      device: "auto", "cpu" or "gpu".
+      **changes: fields of `training.recipe.Recipe`, nested ones as dicts.
+
+    Returns:
+      The figures in each bundle's card, by the bundle's name.
+
+    Raises:
+      UsageError: the recipe, the data or the weights do not fit.
+    """
+    recipe = change(find_recipe(name), changes, "The recipe's change")
+    network, schedule, out = find_network(recipe.network), recipe.schedule, Path(out)
+    bundle, cache = Path(bundle or out / name), Path(cache or out.parent / "chips")
+    check_options(network, recipe)
+    if schedule.epochs:
+        refuse_other(out, recipe.decisive())
+    elif start is None and not (out / FINAL).exists():
+        raise UsageError("With 0 epochs there is nothing to export: give weights (--start), or a run that is through.")
+
+    through = (out / FINAL).exists() and (schedule.epochs > 0 or start is None)
+    weights = out / FINAL if through else start and weights_file(start)
+
+    # Faces of all data sets, split; and what each of the network's outputs learns of them.
+    sets = read_sets([Path(path) for path in data], network, recipe, cache)
+    training, held = part_of(sets, TRAINING), part_of(sets, CALIBRATION)
+    learned = tasks(network.outputs, recipe.heads, recipe.weights, training)
+    stream: dict[str, Any] = {
+        "size": network.geometry.size,
+        "batch": schedule.batch,
+        "scaling": (network.scale, network.offset),
+    }
+
+    out.mkdir(parents=True, exist_ok=True)
+    if schedule.epochs:
+        (out / RECIPE).write_text(json.dumps(recipe.decisive(), indent=2) + "\n", encoding="utf-8")
+
+    # The network.
+    set_up(schedule, device)
+    model = build_network(network, recipe)
+    if weights:
+        load_weights(model, weights, recipe)
+
+    # Train, unless it is done.
+    if schedule.epochs and not through:
+        steps = max(1, len(training) // schedule.batch)
+        shuffled = batches(
+            training,
+            targets=targets_of(learned, training),
+            jitter=recipe.jitter,
+            seed=schedule.seed,
+            epoch=lambda: int(model.optimizer.iterations.numpy()) // steps,
+            **stream,
+        )
+        check = batches(held, targets=targets_of(learned, held), **stream)
+        loss = by_key(learned, [task.loss for task in learned])
+        metrics = by_key(learned, [task.metrics for task in learned])
+        if fit(model, loss, shuffled, check, metrics, schedule, out, minutes=minutes):
+            model.save(out / FINAL, include_optimizer=False)
+    notes: dict[str, Any] = {"start": Path(start).name} if start is not None else {}
+    if (out / LOG).exists():
+        notes["epochs_done"] = len(pd.read_csv(out / LOG))
+        plot_curves(out / LOG, out)
+
+    # Calibrate, judge and export; each head becomes a bundle of its own.
+    raw = predict(model, batches(held, targets=(), **stream), mirror=recipe.mirror)
+    figures = {}
+    for head in recipe.heads:
+        mine = [task for task in learned if task.head in (head, None)]
+        outputs = [(task, calibrated(task, raw[task.key], held, recall_cost=recipe.recall_cost)) for task in mine]
+        alone = one_head(model, head.name) if len(recipe.heads) > 1 else model
+        folder = bundle.with_name(bundle.name + head.suffix)
+        figures[folder.name], reports = export(folder, alone, network, outputs, sets, recipe, notes=notes)
+        (out / f"{folder.name}.json").write_text(json.dumps(reports, indent=2) + "\n", encoding="utf-8")
+        for start_of_names, report in reports.items():
+            plot_report(report, out, f"{folder.name}_{start_of_names}")
+    return figures

@@ -1,0 +1,202 @@
+"""Recipes: what a model is trained with, by name. Each can be changed by a file and by options of `facelog train`.
+
+`emotion`, `emotion-fer2013` and `age-gender` are the shipped models; every network of the zoo has a recipe under its
+own name, with the settings that it was published with where those are known.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import yaml  # type: ignore[import-untyped]
+
+from models.zoo import ZOO, Zoo, find_network
+from schemas.errors import UsageError
+from training.augment import Jitter
+from training.targets import Head, Weights
+from training.train import Schedule
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """What a model is trained with.
+
+    Attributes:
+      network: its name in `models.zoo`.
+      schedule: how long and how fast.
+      jitter: augmentation; None for none.
+      options: arguments of the network's builder, as dropout or a trunk's weights.
+      heads: emotion: how the labels are read, one for each bundle.
+      weights: age and gender: how they are weighed.
+      test: share of a data set that is held back and judged by, if the set has no validation or test split of its own.
+      calibration: share of the training pictures that is held back for calibration.
+      recall_cost: emotion: accuracy on the calibration part that may be given up for a higher mean recall, by adding a
+        multiple of the classes' negative log shares to the logits; 0: nothing is added.
+      mirror: whether the bundle averages a chip and its mirror image, for twice the time.
+      unknown_below: gender: for the card.
+    """
+
+    network: str
+    schedule: Schedule
+    jitter: Jitter | None = None
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    heads: tuple[Head, ...] = (Head(),)
+    weights: Weights = dataclasses.field(default_factory=Weights)
+    test: float = 0.1
+    calibration: float = 0.05
+    recall_cost: float = 0.0
+    mirror: bool = False
+    unknown_below: float = 0.7
+
+    def flat(self) -> dict[str, str | int | float | bool | None]:
+        """Its fields for a card, nested ones as `outer.inner`, but for those that the network has no output for."""
+        fields = dataclasses.asdict(self)
+        of_emotions = find_network(self.network).attributes == ("emotion",)
+        for name in ("weights", "unknown_below") if of_emotions else ("heads", "recall_cost"):
+            del fields[name]
+        return _flat(fields)
+
+    def decisive(self) -> dict[str, str | int | float | bool | None]:
+        """Those that the trained weights depend on."""
+        later = ("recall_cost", "mirror", "unknown_below")
+        return {name: value for name, value in self.flat().items() if name not in later}
+
+
+# Nine parts of ten from FER+: one more than half of the votes is then also what the network finds most likely.
+_VOTES = Head("votes", votes=0.9, smoothing=0.03, balance=0.3)
+_OWN = Head("own", suffix="-fer2013", smoothing=0.1)
+
+_EMOTION = Recipe(
+    network="emotion-resnet",
+    schedule=Schedule(epochs=25, batch=96, rate=0.05, warmup=0.5),
+    jitter=Jitter(degrees=12.0, scale=(0.86, 1.14), shift=0.08),
+    options={"dropout": 0.3, "decay": 1e-4},
+    heads=(_VOTES, _OWN),
+    recall_cost=0.005,
+    mirror=True,
+)
+_EMOTION_FER2013 = dataclasses.replace(_EMOTION, heads=(dataclasses.replace(_OWN, suffix=""),), recall_cost=0.0)
+_AGE_GENDER = Recipe(
+    network="age-gender-resnet",
+    schedule=Schedule(epochs=15, batch=128, rate=0.04, warmup=0.3),
+    jitter=Jitter(shift=0.05, erase=0.2),
+    options={"dropout": 0.2, "decay": 1e-4},
+    weights=Weights(age_sigma=2.0, age_error=0.15),
+    test=0.08,
+    calibration=0.04,
+    mirror=True,
+)
+
+SHIPPED = {"emotion": _EMOTION, "emotion-fer2013": _EMOTION_FER2013, "age-gender": _AGE_GENDER}
+_OURS = {"emotion-resnet": _EMOTION_FER2013, "age-gender-resnet": _AGE_GENDER}
+
+
+def find_recipe(name: str) -> Recipe:
+    """The recipe of a shipped model or of a network of the zoo.
+
+    Raises:
+      UsageError: there is none of this name.
+    """
+    if name in SHIPPED or name in _OURS:
+        return (SHIPPED | _OURS)[name]
+    if name in ZOO:
+        return _of_the_zoo(find_network(name))
+    known = [*SHIPPED, *ZOO]
+    raise UsageError(f"There is no recipe {name!r}{_guess(name, known)}; there are {', '.join(known)}.")
+
+
+def _of_the_zoo(network: Zoo) -> Recipe:
+    training = network.training
+    emotion = network.attributes == ("emotion",)
+    jitter = Jitter() if emotion else Jitter(shift=0.05, erase=0.2)
+    return Recipe(
+        network=network.name,
+        schedule=Schedule(
+            epochs=training.epochs,
+            batch=training.batch,
+            rate=training.learning_rate,
+            optimizer=training.optimizer,
+            decay=training.schedule,
+            patience=training.patience,
+        ),
+        # The second input is made once, of the chip as it is: a chip that is turned would no longer fit it.
+        jitter=None if network.second_input else jitter,
+    )
+
+
+def change(recipe: Recipe, changes: Mapping[str, Any], source: str) -> Recipe:
+    """A recipe with some fields changed.
+
+    Args:
+      recipe: as it was.
+      changes: fields and their values, nested ones as dicts: {"schedule": {"epochs": 3}}.
+      source: where they come from, for messages.
+
+    Raises:
+      UsageError: there is no such field, or the value is none for it.
+    """
+    merged = _merge(dataclasses.asdict(recipe), changes, source)
+    try:
+        return pydantic.TypeAdapter(Recipe).validate_python(merged)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"{source}: {place} is {first['input']!r}; {first['msg'].lower()}.") from error
+
+
+def read_changes(file: Path) -> dict[str, Any]:
+    """Changes to a recipe from a TOML or YAML file.
+
+    Raises:
+      UsageError: it cannot be read, or is neither.
+    """
+    try:
+        text = file.read_text("utf-8")
+        values = yaml.safe_load(text) if file.suffix in (".yaml", ".yml") else tomllib.loads(text)
+    except OSError as error:
+        raise UsageError(f"The recipe {file} cannot be read: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"The recipe {file} is not valid: {' '.join(str(error).split())}.") from error
+    if not isinstance(values, dict):
+        raise UsageError(f"The recipe {file} has no fields: write lines such as `test = 0.1`, or `[schedule]`.")
+    return values
+
+
+def _merge(base: dict[str, Any], changes: Mapping[str, Any], source: str, place: str = "") -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in changes.items():
+        if key not in base and place != "options.":
+            known = ", ".join(base)
+            raise UsageError(f"{source}: a recipe has no {place}{key}{_guess(key, list(base))}; it has {known}.")
+        if key == "jitter" and isinstance(value, Mapping):
+            value = _merge(base[key] or dataclasses.asdict(Jitter()), value, source, "jitter.")
+        elif key == "heads" and isinstance(value, list):
+            value = [_merge(dataclasses.asdict(Head()), head, source, "heads.") for head in value]
+        elif isinstance(base.get(key), dict) and isinstance(value, Mapping):
+            value = _merge(base[key], value, source, f"{place}{key}.")
+        merged[key] = value
+    return merged
+
+
+def _guess(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, 1)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        elif key == "heads":
+            for head in value:
+                flat |= _flat({name: of for name, of in head.items() if name != "name"}, f"{head['name']}.")
+        else:
+            flat[prefix + key] = value if isinstance(value, str | int | float | None) else str(value)
+    return flat

@@ -1,0 +1,240 @@
+"""From labels to what a network shall say: targets and losses of each of its outputs.
+
+A label may be missing (a set with ages beside one with genders): its row then has weight 0. Losses take the network's
+raw outputs, logits or probabilities as its `Output` says.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from models.cards import Output
+from schemas.tables import EMOTIONS
+
+if TYPE_CHECKING:
+    from training.data import Part
+
+
+@dataclasses.dataclass(frozen=True)
+class Head:
+    """One reading of the emotion labels. Each has its own output on the same trunk, and becomes a bundle of its own.
+
+    Attributes:
+      name: of the output, where there are several.
+      suffix: what its bundle's name has behind that of the first.
+      votes: share of FER+'s votes in a target, where there are any; the rest is the data set's own label. Above a half,
+        it is calibrated and judged by FER+'s majority too.
+      smoothing: share of a target spread evenly over the classes.
+      balance: power of the class shares that logits are corrected by in training, after Menon et al. (ICLR 2021): 0
+        leaves the rare classes (disgust: 1.5 %) to be drowned, 1 gives every class the same weight.
+    """
+
+    name: str = "emotion"
+    suffix: str = ""
+    votes: float = 0.0
+    smoothing: float = 0.0
+    balance: float = 0.0
+
+    @property
+    def by_votes(self) -> bool:
+        """Whether the truth that it is judged by is what ten people say."""
+        return self.votes > 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Weights:
+    """How age and gender are weighed against each other.
+
+    Attributes:
+      age_sigma: how far off a stated age may be, in years: the likelihood of an age falls as a normal distribution
+        outside the stated age or range. 0: not at all, the plain cross-entropy.
+      age_error: weight of the mean's absolute error in years beside that likelihood.
+      gender: weight of gender's cross-entropy.
+    """
+
+    age_sigma: float = 0.0
+    age_error: float = 0.0
+    gender: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Task:
+    """What one output of a network learns.
+
+    Attributes:
+      key: of the output in the network's dict; None: it has only this one.
+      output: what it means.
+      head: how emotions are read.
+      targets: part of the data → (targets [n, k] float32, weights [n] float32).
+      loss: (targets, raw output) → [n].
+      metrics: as keras.Model.compile takes them.
+    """
+
+    key: str | None
+    output: Output
+    head: Head | None
+    targets: Callable[[Part], tuple[np.ndarray, np.ndarray]]
+    loss: Callable[[Any, Any], Any]
+    metrics: list[Any]
+
+
+def tasks(outputs: tuple[Output, ...], heads: tuple[Head, ...], weights: Weights, training: Part) -> list[Task]:
+    """What the outputs of a network learn.
+
+    Args:
+      outputs: of the network, as the zoo states them.
+      heads: for emotion: more than one stand for as many outputs, called by their names.
+      weights: for age and gender.
+      training: the training part: the shares of its classes balance the loss.
+    """
+    found = []
+    for output in outputs:
+        if output.attribute == "emotion":
+            for head in heads:
+                key = head.name if len(heads) > 1 else output.source
+                found.append(_emotion(key, output, head, training))
+        elif output.attribute == "gender":
+            found.append(_gender(output, weights))
+        else:
+            found.append(_age(output, weights))
+    return found
+
+
+def targets_of(learned: Sequence[Task], part: Part) -> tuple[Any, Any]:
+    """Targets and weights of all outputs, as the network's outputs are nested."""
+    found = [task.targets(part) for task in learned]
+    return by_key(learned, [target for target, _ in found]), by_key(learned, [weight for _, weight in found])
+
+
+def by_key(learned: Sequence[Task], values: Sequence[Any]) -> Any:
+    """One value a task, nested as the network's outputs: a dict, or the only one itself."""
+    if learned[0].key is None:
+        return values[0]
+    return {task.key: value for task, value in zip(learned, values, strict=True)}
+
+
+def emotion_targets(emotion: np.ndarray, votes: np.ndarray, head: Head, classes: tuple[str, ...]) -> np.ndarray:
+    """What the network is to say of each picture.
+
+    Args:
+      emotion: [n] index into EMOTIONS.
+      votes: [n, 7] shares of all votes, zeros where there are none.
+      head: the mixture.
+      classes: the network's, in its order; votes for others do not count.
+
+    Returns:
+      [n, classes] float32, rows sum to 1.
+    """
+    columns = [EMOTIONS.index(name) for name in classes]
+    own = np.eye(len(EMOTIONS), dtype=np.float32)[emotion][:, columns]
+    total = votes[:, columns].sum(axis=1, keepdims=True)
+    # Pictures that most people called contempt or could not name keep their own label.
+    voted = np.where(total > 0.5, votes[:, columns] / np.maximum(total, 1e-6), own)
+    mixed = (1 - head.votes) * own + head.votes * voted
+    return ((1 - head.smoothing) * mixed + head.smoothing / len(columns)).astype(np.float32)
+
+
+def _emotion(key: str | None, output: Output, head: Head, training: Part) -> Task:
+    classes = [EMOTIONS.index(name) for name in output.classes]
+    counts = np.bincount(training.emotion, minlength=len(EMOTIONS))[classes]
+    correction = (head.balance * np.log(counts / max(counts.sum(), 1) + 1e-6)).astype(np.float32)
+
+    def targets(part: Part) -> tuple[np.ndarray, np.ndarray]:
+        return emotion_targets(part.emotion, part.votes, head, output.classes), np.ones(len(part), np.float32)
+
+    def loss(target: Any, raw: Any) -> Any:
+        import tensorflow as tf
+
+        return tf.nn.softmax_cross_entropy_with_logits(target, _logits(raw, output) + correction)
+
+    return Task(key, output, head, targets, loss, ["categorical_accuracy"])
+
+
+def _gender(output: Output, weights: Weights) -> Task:
+    def targets(part: Part) -> tuple[np.ndarray, np.ndarray]:
+        known = np.isfinite(part.female)
+        female = np.where(known, part.female, 0).astype(np.float32)
+        columns = [female if name == "female" else 1 - female for name in output.classes]
+        return np.stack(columns, axis=1), known.astype(np.float32)
+
+    def loss(target: Any, raw: Any) -> Any:
+        import tensorflow as tf
+
+        if len(output.classes) == 2:
+            return weights.gender * tf.nn.softmax_cross_entropy_with_logits(target, _logits(raw, output))
+        if output.kind == "probabilities":
+            raw = tf.math.log(tf.maximum(raw, 1e-7)) - tf.math.log(tf.maximum(1 - raw, 1e-7))
+        return weights.gender * tf.nn.sigmoid_cross_entropy_with_logits(target, raw)[:, 0]
+
+    def accuracy(target: Any, raw: Any) -> Any:
+        import tensorflow as tf
+
+        if len(output.classes) == 2:
+            return tf.cast(tf.argmax(target, axis=1) == tf.argmax(raw, axis=1), tf.float32)
+        return tf.cast((raw > (0.5 if output.kind == "probabilities" else 0.0)) == (target > 0.5), tf.float32)[:, 0]
+
+    return Task(output.source, output, None, targets, loss, [accuracy])
+
+
+def _age(output: Output, weights: Weights) -> Task:
+    def targets(part: Part) -> tuple[np.ndarray, np.ndarray]:
+        known = np.isfinite(part.age[:, 0])
+        return np.where(known[:, None], part.age, 0).astype(np.float32), known.astype(np.float32)
+
+    def mean_error(ages: Any, raw: Any) -> Any:
+        """Years from the predicted age to the stated one, or to the nearest end of the range; [n]."""
+        import tensorflow as tf
+
+        from models.outputs import age_moments
+
+        mean = raw[:, 0] if output.kind == "years" else age_moments(tf, _softmax(raw, output), output.ranges)[0]
+        highest = _classes(output, raw)[1][-1]
+        low, high = tf.minimum(ages[:, 0], highest), tf.minimum(ages[:, 1], highest)
+        return tf.maximum(tf.maximum(low - mean, mean - high), 0)
+
+    def loss(ages: Any, raw: Any) -> Any:
+        import tensorflow as tf
+
+        if output.kind == "years":
+            return mean_error(ages, raw)
+        first, last = _classes(output, raw)
+        low = tf.clip_by_value(ages[:, :1], first[0], last[-1])
+        high = tf.clip_by_value(ages[:, 1:], first[0], last[-1])
+        outside = tf.maximum(tf.maximum(low - last, first - high), 0)
+        # A range may lie between two classes (ages 2.5 to 2.7); the nearest then counts as if it held it.
+        outside -= tf.reduce_min(outside, axis=1, keepdims=True)
+        penalty = (outside / weights.age_sigma) ** 2 / 2 if weights.age_sigma else tf.where(outside > 0, 1e9, 0.0)
+        likelihood = tf.reduce_logsumexp(tf.nn.log_softmax(_logits(raw, output)) - penalty, axis=1)
+        return (weights.age_error * mean_error(ages, raw) if weights.age_error else 0.0) - likelihood
+
+    def mae(ages: Any, raw: Any) -> Any:
+        return mean_error(ages, raw)
+
+    return Task(output.source, output, None, targets, loss, [mae])
+
+
+def _classes(output: Output, raw: Any) -> tuple[np.ndarray, np.ndarray]:
+    """First and last year of each class of an age output."""
+    if output.kind == "years":
+        return np.zeros(1, np.float32), np.full(1, np.inf, np.float32)
+    if output.ranges:
+        first, last = np.array(output.ranges, np.float32).T
+        return first, last
+    years = np.arange(raw.shape[-1], dtype=np.float32)
+    return years, years
+
+
+def _logits(raw: Any, output: Output) -> Any:
+    import tensorflow as tf
+
+    return raw if output.kind == "logits" else tf.math.log(tf.maximum(raw, 1e-7))
+
+
+def _softmax(raw: Any, output: Output) -> Any:
+    import tensorflow as tf
+
+    return tf.nn.softmax(raw) if output.kind == "logits" else raw
