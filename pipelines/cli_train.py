@@ -126,6 +126,14 @@ def train(
             show_default=False,
         ),
     ] = None,
+    through_pipeline: Annotated[
+        bool,
+        typer.Option(
+            "--end-to-end",
+            help="Judge it behind the pipeline's own detector and crop, too: minutes more for the card.",
+            rich_help_panel=_RUN,
+        ),
+    ] = False,
     device: Annotated[
         str, typer.Option(metavar="auto|cpu|gpu", help="Where to compute.", rich_help_panel=_RUN)
     ] = "auto",
@@ -141,6 +149,7 @@ def train(
     """
     console, stderr = Console(), Console(stderr=True)
     with plain_errors(stderr), log_to(stderr, None):
+        from pipelines.evaluate import end_to_end
         from training.fit import train
         from training.recipe import find_recipe, read_changes
 
@@ -163,6 +172,7 @@ def train(
             minutes=minutes,
             cache=cache,
             device=device,  # type: ignore[arg-type]
+            end_to_end=end_to_end if through_pipeline else None,
             **changes,
         )
         _show(figures, bundle or (out or Path("runs") / name) / name, console)

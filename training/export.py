@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from models.bundle import read_bundle, write_bundle
+import numpy as np
+
+from models.bundle import Bundle, read_bundle, write_bundle
 from models.cards import Output, write_card
 from models.zoo import Zoo
+from training.datasets import Sample
 from training.evaluate import Tally, in_blocks, predict, ready_crops
 from training.faces import CALIBRATION, TEST, TRAINING, Faces
 from training.network import plain_network
 from training.recipe import Recipe
 from training.targets import Task
+
+EndToEnd = Callable[[Bundle, Iterator[Sample], str], Mapping[str, float]]
 
 _NAMES = {
     "fer2013": "FER2013",
@@ -60,6 +65,7 @@ def export(
     recipe: Recipe,
     *,
     notes: Mapping[str, str | int | float] | None = None,
+    end_to_end: EndToEnd | None = None,
 ) -> tuple[dict[str, float], dict[str, Any]]:
     """Write a bundle, load it as users do, judge it by what was held back, and write that into its card.
 
@@ -71,6 +77,7 @@ def export(
       sets: the data sets, split.
       recipe: what it was trained with.
       notes: what else the card shall say of the recipe, such as the epochs that were done.
+      end_to_end: gives further figures for the card, of the model behind the pipeline's own detector and crop.
 
     Returns:
       The card's figures; and the whole reports of `training.evaluate`, by what their names begin with in the card.
@@ -96,8 +103,29 @@ def export(
     )
     reports = judge(folder, sets, ferplus_first=by_votes)
     figures = {name: of for prefix, report in reports.items() for name, of in flat_figures(report, prefix).items()}
+    if end_to_end is not None:
+        bundle = read_bundle(folder)
+        for prefix, _, samples in judged(sets):
+            found = end_to_end(bundle, samples(), "ferplus" if by_votes else "fer2013")
+            figures |= {f"{prefix}end_to_end_{name}": round(value, 4) for name, value in found.items()}
     write_card(folder, card.model_copy(update={"figures": figures}))
     return figures, reports
+
+
+def judged(sets: Sequence[Faces]) -> Iterator[tuple[str, np.ndarray, Callable[[], Iterator[Sample]]]]:
+    """What models are judged by: what its figures' names begin with, its FER+ votes, and its samples.
+
+    The names begin with nothing for the first split of the first set, `fairface_` for another set, `privatetest_` for
+    another split of the first.
+    """
+    names: set[str] = set()
+    for i, faces in enumerate(sets):
+        for j, (name, samples) in enumerate(faces.tests().items()):
+            prefix = "" if i == j == 0 else f"{name.lower()}_" if i == 0 else f"{faces.kind}_"
+            if prefix in names:
+                prefix = f"{faces.kind}{i + 1}_{name.lower()}_"
+            names.add(prefix)
+            yield prefix, faces.votes[faces.part == name], samples
 
 
 def judge(folder: Path, sets: Sequence[Faces], *, ferplus_first: bool) -> dict[str, dict[str, Any]]:
@@ -109,27 +137,20 @@ def judge(folder: Path, sets: Sequence[Faces], *, ferplus_first: bool) -> dict[s
       ferplus_first: whether the figures by FER+'s majorities come before those by the set's own labels.
 
     Returns:
-      By what their figures' names begin with: nothing for the first, `fairface_` for another set, `privatetest_` for
-      another split of the first, and `ferplus_` behind that for the other truth.
+      By what their figures' names begin with: as `judged` says, and `ferplus_` behind that for the other truth.
     """
     bundle = read_bundle(folder)
     reports: dict[str, dict[str, Any]] = {}
-    for i, faces in enumerate(sets):
-        for j, (name, samples) in enumerate(faces.tests().items()):
-            prefix = "" if i == j == 0 else f"{name.lower()}_" if i == 0 else f"{faces.kind}_"
-            if prefix in reports:
-                prefix = f"{faces.kind}{i + 1}_{name.lower()}_"
-            truths = {prefix: "fer2013"}
-            if "emotion" in bundle.card.attributes and (faces.votes[faces.part == name].max(axis=1) > 0.5).any():
-                truths[f"{prefix}ferplus_"] = "ferplus"
-            tallies = {
-                start: Tally(bundle.card, labels=truths[start]) for start in sorted(truths, reverse=ferplus_first)
-            }
-            for crops in in_blocks(ready_crops(samples(), bundle.card.geometry.chip())):
-                outputs = predict(bundle, crops)
-                for tally in tallies.values():
-                    tally.add(crops, outputs)
-            reports |= {start: tally.figures() for start, tally in tallies.items()}
+    for prefix, votes, samples in judged(sets):
+        truths = {prefix: "fer2013"}
+        if "emotion" in bundle.card.attributes and (votes.max(axis=1) > 0.5).any():
+            truths[f"{prefix}ferplus_"] = "ferplus"
+        tallies = {start: Tally(bundle.card, labels=truths[start]) for start in sorted(truths, reverse=ferplus_first)}
+        for crops in in_blocks(ready_crops(samples(), bundle.card.geometry.chip())):
+            outputs = predict(bundle, crops)
+            for tally in tallies.values():
+                tally.add(crops, outputs)
+        reports |= {start: tally.figures() for start, tally in tallies.items()}
     return reports
 
 

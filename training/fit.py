@@ -14,7 +14,7 @@ from models.zoo import find_network
 from schemas.errors import UsageError
 from training.calibrate import calibrated
 from training.data import batches, part_of
-from training.export import export
+from training.export import EndToEnd, export
 from training.faces import CALIBRATION, TRAINING, read_sets
 from training.network import build_network, check_options, load_weights, one_head, weights_file
 from training.plots import plot_curves, plot_report
@@ -33,6 +33,7 @@ def train(
     minutes: float | None = None,
     cache: str | Path | None = None,
     device: Device = "auto",
+    end_to_end: EndToEnd | None = None,
     **changes: Any,
 ) -> dict[str, dict[str, float]]:
     """Train a model and write it as a bundle.
@@ -53,6 +54,8 @@ def train(
       minutes: training stops after the epoch that passes so many; the same again then goes on.
       cache: folder for chips that were cut; None: `chips` beside the run's folder.
       device: "auto", "cpu" or "gpu".
+      end_to_end: gives figures of a bundle behind the pipeline's own detector and crop, for the card:
+        `pipelines.evaluate.end_to_end`; it lies above this package.
       **changes: fields of `training.recipe.Recipe`, nested ones as dicts.
 
     Returns:
@@ -122,7 +125,9 @@ def train(
         outputs = [(task, calibrated(task, raw[task.key], held, recall_cost=recipe.recall_cost)) for task in mine]
         alone = one_head(model, head.name) if len(recipe.heads) > 1 else model
         folder = bundle.with_name(bundle.name + head.suffix)
-        figures[folder.name], reports = export(folder, alone, network, outputs, sets, recipe, notes=notes)
+        figures[folder.name], reports = export(
+            folder, alone, network, outputs, sets, recipe, notes=notes, end_to_end=end_to_end
+        )
         (out / f"{folder.name}.json").write_text(json.dumps(reports, indent=2) + "\n", encoding="utf-8")
         for start_of_names, report in reports.items():
             plot_report(report, out, f"{folder.name}_{start_of_names}")

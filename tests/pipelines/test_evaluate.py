@@ -1,6 +1,7 @@
 """`facelog evaluate`: pictures through the pipeline's own crop, and what the command prints and writes."""
 
 import csv
+import importlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,6 @@ import typer
 from skimage import data
 from typer.testing import CliRunner, Result
 
-import pipelines.evaluate as module
 from models.bundle import Bundle
 from models.geometry import AGE_GENDER, cut_chip
 from models.landmarks import predict_landmarks
@@ -22,6 +22,9 @@ from schemas.errors import UsageError
 from tests.bundles import age_gender_bundle, colour_tells
 from training.datasets import Sample
 from transforms.detect_faces import detect_hog
+
+# `pipelines.evaluate` is the function.
+module = importlib.import_module("pipelines.evaluate")
 
 REAL = Path(__file__).parents[3] / "shared" / "data"
 PORTRAIT = np.ascontiguousarray(data.astronaut()[:300, 60:380])
@@ -108,6 +111,14 @@ def test_end_to_end_stands_beside_ready_crops_of_the_same_pictures(bundle: Bundl
     assert document["left_out"] == {"no face found": 1}
     plain = json.loads(module.evaluate("any", people, split="test").to_json())
     assert plain["n"] == 3 and not plain["end_to_end"] and "ready" not in plain
+
+
+def test_a_cards_figures_are_those_of_the_pictures_in_which_a_face_was_found(bundle: Bundle, people: Path) -> None:
+    report = module.evaluate("any", people, split="test", end_to_end=True)
+    figures = module.end_to_end(bundle, module.read_dataset(people).samples(split="test"))
+    assert figures["found"] == pytest.approx(2 / 3)
+    assert report.ready is not None
+    assert (figures["age_mae"], figures["ready_age_mae"]) == (report.figures["age_mae"], report.ready["age_mae"])
 
 
 def test_predictions_have_a_row_for_each_picture(bundle: Bundle, people: Path, tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
 """facelog prepare: which face is cut and how, what a bad picture costs, and that a run goes on where it was."""
 
 import dataclasses
+import importlib
 import os
 import signal
-import sys
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -47,7 +47,7 @@ from training.prepared import open_prepared
 _BLANK = np.full((90, 90, 3), 128, np.uint8)
 
 # `pipelines.prepare` is the function.
-_MODULE = sys.modules["pipelines.prepare"]
+_MODULE = importlib.import_module("pipelines.prepare")
 
 
 def save(path: Path, image: np.ndarray) -> None:
@@ -276,9 +276,8 @@ def test_pictures_that_end_their_process_cost_themselves_alone(tmp_path: Path, m
     def read(_: Counter[str]) -> Iterator[Sample]:
         return iter(samples)
 
-    monkeypatch.setattr(
-        sys.modules["pipelines.prepare"], "read_dataset", lambda *_, **__: DataSet("made", tmp_path, read, 5)
-    )
+    made = DataSet("made", tmp_path, read, 5)
+    monkeypatch.setattr(_MODULE, "read_dataset", lambda *_, **__: made)
     info = prepare("made", tmp_path / "out", workers=1)
     assert info.dropped == {FAILED: 2}
     (batch,) = open_prepared(tmp_path / "out").batches(10, ["name"])
