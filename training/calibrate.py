@@ -15,27 +15,21 @@ from training.data import Part
 from training.targets import Task
 
 
-def calibrated(task: Task, raw: np.ndarray, held: Part, *, recall_cost: float = 0.0) -> Output:
+def calibrated(task: Task, raw: np.ndarray, held: Part, *, bias: np.ndarray | None = None) -> Output:
     """An output with its calibration.
 
     Args:
       task: what the output learned.
       raw: [n, k] what it says of the calibration part.
       held: the calibration part. An emotion head that is judged by FER+ is calibrated on FER+'s majorities.
-      recall_cost: see `training.recipe.Recipe`.
+      bias: [classes] what is added to an emotion head's logits, from `recall_bias`.
     """
     output = task.output
     if output.attribute == "emotion":
-        labels, columns = held.emotion, [EMOTIONS.index(name) for name in output.classes]
-        if task.head is not None and task.head.by_votes and (held.votes.max(axis=1) > 0.5).any():
-            labels = np.where(held.votes.max(axis=1) > 0.5, held.votes.argmax(axis=1), -1)
-        known = np.isin(labels, columns)
-        labels = np.array([columns.index(label) for label in labels[known]])
-        logits = as_logits(raw[known], output)
-        bias = recall_bias(logits, labels, recall_cost) if recall_cost else np.zeros(len(columns))
-        found = temperature(logits + bias, labels)
+        logits, labels = _known(task, raw, held)
+        found = temperature(logits if bias is None else logits + bias, labels)
         # The card adds the bias after the division.
-        added = {"bias": tuple(float(value) for value in bias / found)} if bias.any() else {}
+        added = {"bias": tuple(float(value) for value in bias / found)} if bias is not None else {}
         return output.model_copy(update={"temperature": found, **added})
     if output.attribute == "gender":
         known = np.isfinite(held.female)
@@ -82,6 +76,27 @@ def temperature(logits: np.ndarray, labels: np.ndarray) -> float:
         return float(-log_softmax(logits / np.exp(log_temperature), axis=1)[rows, labels.astype(int)].mean())
 
     return float(np.exp(minimize_scalar(loss, bounds=(-2.5, 2.5), method="bounded").x))
+
+
+def _known(task: Task, raw: np.ndarray, part: Part) -> tuple[np.ndarray, np.ndarray]:
+    """An emotion head's logits for the pictures whose truth is one of its classes, and that class's index."""
+    labels, columns = part.emotion, [EMOTIONS.index(name) for name in task.output.classes]
+    if task.head is not None and task.head.by_votes and (part.votes.max(axis=1) > 0.5).any():
+        labels = np.where(part.votes.max(axis=1) > 0.5, part.votes.argmax(axis=1), -1)
+    known = np.isin(labels, columns)
+    return as_logits(raw[known], task.output), np.array([columns.index(label) for label in labels[known]], int)
+
+
+def bias_of(task: Task, raw: np.ndarray, part: Part) -> np.ndarray | None:
+    """`recall_bias` of an emotion head on a part of the data; None of other outputs, or where nothing is to be added.
+
+    The training part serves: in the calibration part the rare classes have too few pictures to choose by (five of
+    disgust in a twentieth of FER2013), and one number cannot fit them by heart.
+    """
+    if task.head is None or not task.head.recall_cost:
+        return None
+    bias = recall_bias(*_known(task, raw, part), task.head.recall_cost)
+    return bias if bias.any() else None
 
 
 def recall_bias(logits: np.ndarray, labels: np.ndarray, cost: float) -> np.ndarray:

@@ -12,7 +12,7 @@ import pandas as pd
 from models.runtime import Device
 from models.zoo import find_network
 from schemas.errors import UsageError
-from training.calibrate import calibrated
+from training.calibrate import bias_of, calibrated
 from training.data import batches, part_of
 from training.export import EndToEnd, export
 from training.faces import CALIBRATION, TRAINING, read_sets
@@ -119,10 +119,16 @@ def train(
 
     # Calibrate, judge and export; each head becomes a bundle of its own.
     raw = predict(model, batches(held, targets=(), **stream), mirror=recipe.mirror)
+    of_training = {}
+    if any(head.recall_cost for head in recipe.heads):
+        of_training = predict(model, batches(training, targets=(), **stream))
     figures = {}
     for head in recipe.heads:
         mine = [task for task in learned if task.head in (head, None)]
-        outputs = [(task, calibrated(task, raw[task.key], held, recall_cost=recipe.recall_cost)) for task in mine]
+        outputs = []
+        for task in mine:
+            bias = bias_of(task, of_training[task.key], training) if of_training else None
+            outputs.append((task, calibrated(task, raw[task.key], held, bias=bias)))
         alone = one_head(model, head.name) if len(recipe.heads) > 1 else model
         folder = bundle.with_name(bundle.name + head.suffix)
         figures[folder.name], reports = export(

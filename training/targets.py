@@ -31,6 +31,8 @@ class Head:
       smoothing: share of a target spread evenly over the classes.
       balance: power of the class shares that logits are corrected by in training, after Menon et al. (ICLR 2021): 0
         leaves the rare classes (disgust: 1.5 %) to be drowned, 1 gives every class the same weight.
+      recall_cost: accuracy on the training pictures that may be given up for a higher mean recall, by adding a multiple
+        of the classes' negative log shares to the logits; 0: nothing is added.
     """
 
     name: str = "emotion"
@@ -38,6 +40,7 @@ class Head:
     votes: float = 0.0
     smoothing: float = 0.0
     balance: float = 0.0
+    recall_cost: float = 0.0
 
     @property
     def by_votes(self) -> bool:

@@ -84,7 +84,7 @@ def test_doctor(facelog: Facelog) -> None:
         (["CLIP", "--config", "CLIP"], ["not UTF-8"]),
         (["CLIP", "--config", "BAD"], ["min_fase", "known"]),
         (["CLIP", "--runner", "sparc"], ["sparc", "local"]),
-        (["CLIP", "--emotion-model", AGE_GENDER_MODEL], [AGE_GENDER_MODEL, "not for emotion"]),
+        (["CLIP", "--emotion-model", AGE_GENDER_MODEL], [AGE_GENDER_MODEL, "not emotion"]),
         (["CLIP", "--log-file", "CLIP/x.log"], ["x.log", "cannot be written"]),
         (["ftp://server/clip.mp4"], ["ftp://"]),
     ],

@@ -12,7 +12,7 @@ from models.runtime import configure_tensorflow
 from models.zoo import AGE_CNN7, find_network
 from schemas.tables import EMOTIONS
 from tests.training.parts import make_part
-from training.calibrate import age_std_scale, calibrated, recall_bias, temperature
+from training.calibrate import age_std_scale, bias_of, calibrated, recall_bias, temperature
 from training.data import Part
 from training.targets import Head, Task, Weights, tasks
 
@@ -76,7 +76,10 @@ def test_a_cards_emotions_are_those_that_were_calibrated() -> None:
     logits, labels = rare(np.random.default_rng(0))
     output = Output(attribute="emotion", kind="logits", classes=("neutral", "happy", "fear"))
     emotion = np.array([EMOTIONS.index(name) for name in output.classes])[labels]
-    found = calibrated(task(output), 3 * logits, make_part(emotion=emotion), recall_cost=0.02)
+    part = make_part(emotion=emotion)
+    bias = bias_of(task(output, Head(recall_cost=0.02)), 3 * logits, part)
+    assert bias is not None and bias_of(task(output, Head()), 3 * logits, part) is None
+    found = calibrated(task(output), 3 * logits, part, bias=bias)
     assert found.bias and mean_recall(3 * logits / found.temperature + found.bias, labels) > mean_recall(logits, labels)
     plain = calibrated(task(output), 3 * logits, make_part(emotion=emotion))
     assert plain.bias == () and plain.temperature == pytest.approx(temperature(3 * logits, labels))

@@ -102,5 +102,5 @@ def test_what_is_no_recipe_file_is_named(tmp_path: Path, name: str, text: str | 
 
 def test_only_what_the_weights_depend_on_is_decisive() -> None:
     recipe: Recipe = find_recipe("emotion")
-    assert dataclasses.replace(recipe, mirror=True, recall_cost=0.1).decisive() == recipe.decisive()
+    assert dataclasses.replace(recipe, mirror=not recipe.mirror).decisive() == recipe.decisive()
     assert dataclasses.replace(recipe, test=0.3).decisive() != recipe.decisive()
