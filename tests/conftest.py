@@ -86,3 +86,13 @@ def sideways(clips_folder: Path) -> tuple[Clip, Clip]:
 def no_face(clips_folder: Path) -> Clip:
     """An empty ground: 2 s at 10 fps."""
     return portrait_clip(clips_folder / "no_face.mp4", away=(0.0, 9.0))
+
+
+@pytest.fixture(autouse=True)
+def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training in tests computes with one thread, as the pipeline does.
+
+    TensorFlow takes the number once per process, and with another one results differ in their last bits: a test that
+    compares tables bit by bit would depend on what ran before it.
+    """
+    monkeypatch.setattr("training.train.cores", lambda: 1)

@@ -57,9 +57,14 @@ class Schedule:
     mixed: bool = False
 
 
+def cores() -> int:
+    """Threads that training computes with."""
+    return len(os.sched_getaffinity(0))
+
+
 def set_up(schedule: Schedule, device: Device = "auto") -> None:
     """TensorFlow on all cores, seeds and number format; before a model is built."""
-    configure_tensorflow(device, threads=len(os.sched_getaffinity(0)))
+    configure_tensorflow(device, threads=cores())
     import keras
 
     keras.utils.set_random_seed(schedule.seed)
