@@ -149,7 +149,7 @@ def train(
     """
     console, stderr = Console(), Console(stderr=True)
     with plain_errors(stderr), log_to(stderr, None):
-        from pipelines.evaluate import end_to_end
+        from training.export import EndToEnd
         from training.fit import train
         from training.recipe import find_recipe, read_changes
 
@@ -163,6 +163,11 @@ def train(
             if "heads" in changes:
                 raise UsageError("--votes: the recipe's file has heads already; change the votes there.")
             changes["heads"] = [vars(head) | ({"votes": votes} if head is heads[0] else {}) for head in heads]
+        judge: EndToEnd | None = None
+        if through_pipeline:
+            from pipelines.evaluate import end_to_end
+
+            judge = end_to_end
         figures = train(
             name,
             data,
@@ -172,7 +177,7 @@ def train(
             minutes=minutes,
             cache=cache,
             device=device,  # type: ignore[arg-type]
-            end_to_end=end_to_end if through_pipeline else None,
+            end_to_end=judge,
             **changes,
         )
         _show(figures, bundle or (out or Path("runs") / name) / name, console)

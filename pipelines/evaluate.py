@@ -149,12 +149,8 @@ def evaluate(
         )
     with _Predictions(predictions, bundle.card, labels) as rows:
         if end_to_end:
-            for pairs in in_blocks(pipeline_crops(samples, bundle)):
-                found, as_ready = [pair[0] for pair in pairs], [pair[1] for pair in pairs if pair[0].chip is not None]
-                outputs = predict(bundle, found)
-                tally.add(found, outputs)
-                ready.add(as_ready, predict(bundle, as_ready))
-                rows.add(found, outputs)
+            for crops, outputs in _both_ways(samples, bundle, tally, ready):
+                rows.add(crops, outputs)
         else:
             for crops in in_blocks(ready_crops(samples, bundle.card.geometry.chip())):
                 outputs = predict(bundle, crops)
@@ -180,15 +176,25 @@ def end_to_end(bundle: Bundle, samples: Iterable[Sample], labels: str = "fer2013
       gender_accuracy, as far as the model gives them, and under ready_… the same on ready crops of the same pictures.
     """
     tally, ready = (Tally(bundle.card, labels=labels) for _ in range(2))
-    for pairs in in_blocks(pipeline_crops(samples, bundle)):
-        found, as_ready = [pair[0] for pair in pairs], [pair[1] for pair in pairs if pair[0].chip is not None]
-        tally.add(found, predict(bundle, found))
-        ready.add(as_ready, predict(bundle, as_ready))
+    for _ in _both_ways(samples, bundle, tally, ready):
+        pass
     names = ("accuracy", "mean_recall") if "emotion" in bundle.card.attributes else ("age_mae", "gender_accuracy")
     figures, of_ready = tally.figures(), ready.figures()
     said = {name: figures[name] for name in names} | {f"ready_{name}": of_ready[name] for name in names}
     share = figures["n"] / max(figures["n"] + figures["left_out"].get(NO_FACE, 0), 1)
     return {"found": share} | {name: value for name, value in said.items() if value is not None}
+
+
+def _both_ways(
+    samples: Iterable[Sample], bundle: Bundle, tally: Tally, ready: Tally
+) -> Iterator[tuple[list[Crop], dict[str, np.ndarray]]]:
+    """The pipeline's crops and what the model says of them, counted into `tally`; ready ones of those, into `ready`."""
+    for pairs in in_blocks(pipeline_crops(samples, bundle)):
+        crops, as_ready = [pair[0] for pair in pairs], [pair[1] for pair in pairs if pair[0].chip is not None]
+        outputs = predict(bundle, crops)
+        tally.add(crops, outputs)
+        ready.add(as_ready, predict(bundle, as_ready))
+        yield crops, outputs
 
 
 def draw(samples: Iterable[Sample], count: int, seed: int) -> list[Sample]:

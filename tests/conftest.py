@@ -1,5 +1,6 @@
 """Clips that many tests share, made once for each test process."""
 
+import os
 import signal
 import threading
 from collections.abc import Sequence
@@ -14,6 +15,10 @@ from tests.odd_clips import sideways_pair
 # Ctrl-C could not end them. What is handled here is not inherited.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# TensorFlow takes these once per process, from whoever uses it first, and other values change last bits: tables that
+# are compared bit by bit would depend on what ran before. The pipeline and its workers compute with the same ones.
+os.environ.update(TF_NUM_INTRAOP_THREADS="1", TF_NUM_INTEROP_THREADS="1", TF_ENABLE_ONEDNN_OPTS="1")
 
 _SHARED_VIDEOS = Path(__file__).parents[2] / "shared" / "videos"
 
@@ -90,9 +95,5 @@ def no_face(clips_folder: Path) -> Clip:
 
 @pytest.fixture(autouse=True)
 def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Training in tests computes with one thread, as the pipeline does.
-
-    TensorFlow takes the number once per process, and with another one results differ in their last bits: a test that
-    compares tables bit by bit would depend on what ran before it.
-    """
+    """Training in tests computes with one thread, for the same reason."""
     monkeypatch.setattr("training.train.cores", lambda: 1)

@@ -60,32 +60,8 @@ class Crop:
     missing: str = ""
 
 
-def evaluate_samples(
-    bundle: Bundle, samples: Iterable[Sample], *, labels: str = "fer2013", unknown_below: float | None = None
-) -> dict[str, Any]:
-    """Figures of a bundle on ready-made crops; see `training.chips.ready_chip`.
-
-    Args:
-      bundle: the model.
-      samples: labelled pictures, gone through once.
-      labels: which emotion is the true one: "fer2013", the set's own label, or "ferplus", the one that more than half
-        of all ten people's votes went to.
-      unknown_below: probability below which a gender is unknown; None: what the card says.
-
-    Returns:
-      As `Tally.figures`, with `ms_per_face_b1` and `ms_per_face_b32`.
-
-    Raises:
-      UsageError: there are no labels of that name, or no sample has a label that the model gives.
-    """
-    tally = Tally(bundle.card, labels=labels, unknown_below=unknown_below)
-    for crops in in_blocks(ready_crops(samples, bundle.card.geometry.chip())):
-        tally.add(crops, predict(bundle, crops))
-    return {**tally.figures(), **speed(bundle)}
-
-
 def ready_crops(samples: Iterable[Sample], geometry: Geometry) -> Iterator[Crop]:
-    """The samples' pictures as chips, each a crop around one face already."""
+    """The samples' pictures as chips, each a crop around one face already; see `training.chips.ready_chip`."""
     for sample in samples:
         try:
             picture = sample.picture()
@@ -155,13 +131,13 @@ class Tally:
       left_out: samples that do not count, by reason.
     """
 
-    def __init__(self, card: Card, *, labels: str = "fer2013", unknown_below: float | None = None):
+    def __init__(self, card: Card, *, labels: str = "fer2013"):
         """Starts with nothing.
 
         Args:
           card: of the model.
-          labels: see `evaluate_samples`.
-          unknown_below: likewise.
+          labels: which emotion is the true one: "fer2013", the set's own label, or "ferplus", the one that more than
+            half of all ten people's votes went to.
 
         Raises:
           UsageError: there are no labels of that name.
@@ -171,7 +147,7 @@ class Tally:
         self.left_out: collections.Counter[str] = collections.Counter()
         self._attributes = card.attributes
         self._labels = labels
-        self._unknown_below = card.unknown_below if unknown_below is None else unknown_below
+        self._unknown_below = card.unknown_below
         known = card.output("emotion").classes if "emotion" in card.attributes else ()
         self._emotions = tuple(name for name in EMOTIONS if name in known)
         self._columns: dict[str, list[np.ndarray]] = collections.defaultdict(list)

@@ -138,7 +138,7 @@ def fit(
       check: batches to watch progress on (the calibration part).
       metrics: weighted metrics, as keras.Model.compile takes them.
       schedule: how long and how fast.
-      out: folder for `log.csv`, `tensorboard/` and `checkpoint/`.
+      out: folder, which is there, for `log.csv`, `tensorboard/` and `checkpoint/`.
       minutes: stop after the epoch that passes so many.
 
     Returns:
@@ -146,7 +146,6 @@ def fit(
     """
     import keras
 
-    out.mkdir(parents=True, exist_ok=True)
     rate, ema = learning_rate(schedule, len(data)), {"use_ema": schedule.ema > 0, "ema_momentum": schedule.ema or 0.99}
     # In the first steps, at a high rate, one bad batch could throw the weights far.
     optimizer = (

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.geometry import AGE_GENDER
+from models.geometry import AGE_GENDER, Geometry
 from models.zoo import Zoo, find_network
+from pipelines.prepare import in_rgb
 from schemas.errors import UsageError
 from schemas.tables import EMOTIONS
 from tests.training.conftest import save, smooth_noise
@@ -74,6 +75,18 @@ def test_the_same_photograph_of_utkface_stays_on_one_side(utkface: Path, tmp_pat
     assert part["50_0_0_2018.jpg.chip.jpg"] == part["0_0_0_2017.jpg.chip.jpg"]
     assert set(part.values()) == {TRAINING, CALIBRATION, "test"}
     assert faces.chips.shape == (40, 80, 80, 3)
+
+
+def test_utkface_is_split_alike_from_the_folder_above(utkface: Path, tmp_path: Path) -> None:
+    (utkface / "labels.csv").write_text("name,age\n")  # beside the folder, so that names begin with UTKFace/
+    splits = [read(of, AGE, tmp_path, test=0.3, calibration=0.3) for of in (utkface, utkface / "UTKFace")]
+    names = [[faces.sample(row).name for row in range(len(faces.part))] for faces in splits]
+    assert names[0] != names[1]
+    parts = [
+        {name.rsplit("/")[-1]: part for name, part in zip(of, faces.part, strict=True)}
+        for of, faces in zip(names, splits, strict=True)
+    ]
+    assert parts[0] == parts[1]
 
 
 def test_a_picture_that_does_not_read_costs_itself_alone(utkface: Path, tmp_path: Path) -> None:
@@ -150,10 +163,10 @@ def test_batches_hold_the_chips_and_targets_of_the_same_faces() -> None:
     assert chips.shape == (16, 4, 4, 1) and chips.dtype == np.float32
 
 
-def prepared(folder: Path, counts: tuple[int, ...] = (300, 140)) -> list[Sample]:
+def prepared(folder: Path, counts: tuple[int, ...] = (300, 140), geometry: Geometry = AGE_GENDER) -> list[Sample]:
     """Shards of people, three pictures each."""
     folder.mkdir()
-    info = make_info(AGE_GENDER, complete=True, pictures=sum(counts), shards=counts)
+    info = make_info(geometry, complete=True, pictures=sum(counts), shards=counts)
     samples = [
         Sample(
             f"{i}.jpg", np.zeros((2, 2), np.uint8), group=f"person {i // 3}", age=(i % 90, i % 90), female=i % 2 == 0
@@ -185,6 +198,15 @@ def test_prepared_data_is_read_where_it_lies(tmp_path: Path) -> None:
     part = part_of([faces], TRAINING)
     (chips, ages), *_ = batches(part, targets=(part.age,), size=64, batch=32, seed=1)
     assert chips.shape == (32, 64, 64, 3) and len(np.unique(ages)) > 10
+
+
+def test_a_network_that_takes_bgr_gets_prepared_chips_in_bgr(tmp_path: Path) -> None:
+    wrn = find_network("age-gender-wrn")
+    assert wrn.geometry.channels == "bgr"
+    prepared(tmp_path / "prepared", (40,), in_rgb(wrn.geometry))
+    faces = read(tmp_path / "prepared", wrn, tmp_path / "cache", test=0.2, calibration=0.2)
+    in_bgr = [make_chip(row, faces.chips[np.arange(1)].shape[1:])[..., ::-1] for row in range(40)]
+    np.testing.assert_array_equal(faces.chips[np.arange(40)], in_bgr)
 
 
 def test_prepared_for_another_model_is_refused(tmp_path: Path) -> None:

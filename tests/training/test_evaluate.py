@@ -1,15 +1,18 @@
+import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from models.bundle import Bundle
 from schemas.errors import UsageError
 from schemas.tables import EMOTIONS
 from tests.bundles import age_gender_bundle, colour_tells, emotion_bundle, grey_tells
 from training.datasets import Sample
-from training.evaluate import FIGURES, Crop, evaluate_samples, milliseconds_per_face, predict
+from training.evaluate import FIGURES, Crop, Tally, in_blocks, milliseconds_per_face, predict, ready_crops, speed
 
 # The keys that the issue names.
 KEYS = (
@@ -34,10 +37,18 @@ def person(
     return Sample("p", np.full((100, 100, 3), (*seen, 0), np.uint8), age=age, female=female, race=race)
 
 
+def figures_of(bundle: Bundle, samples: Iterable[Sample], labels: str = "fer2013") -> dict[str, Any]:
+    """The figures on ready crops."""
+    tally = Tally(bundle.card, labels=labels)
+    for crops in in_blocks(ready_crops(samples, bundle.card.geometry.chip())):
+        tally.add(crops, predict(bundle, crops))
+    return {**tally.figures(), **speed(bundle)}
+
+
 def test_emotions(tmp_path: Path) -> None:
     pairs = [("happy", "happy"), ("happy", "happy"), ("sad", "happy"), ("sad", "sad"), ("fear", "fear")]
     samples = [*(expression(*pair) for pair in pairs), expression("happy", None)]
-    figures = evaluate_samples(emotion_bundle(tmp_path / "b", grey_tells, classes=EMOTIONS), samples)
+    figures = figures_of(emotion_bundle(tmp_path / "b", grey_tells, classes=EMOTIONS), samples)
     assert set(KEYS) <= set(figures) and set(FIGURES) <= set(figures)
     assert (figures["n"], figures["accuracy"]) == (5, 0.8)
     assert figures["classes"] == list(EMOTIONS)
@@ -60,7 +71,7 @@ def test_a_model_of_three_classes_is_judged_on_them_and_chooses_among_them(tmp_p
 
     bundle = emotion_bundle(tmp_path / "b", three, classes=("neutral", "happy", "sad"))
     samples = [expression(*pair) for pair in (("happy", "happy"), ("sad", "neutral"), ("fear", "fear"))]
-    figures = evaluate_samples(bundle, samples)
+    figures = figures_of(bundle, samples)
     assert (figures["n"], figures["accuracy"]) == (2, 0.5)
     assert figures["classes"] == ["happy", "sad", "neutral"]
     assert figures["confusion"] == [[1, 0, 0], [0, 0, 0], [0, 1, 0]]
@@ -71,10 +82,10 @@ def test_labels_of_ferplus_are_what_more_than_half_of_all_votes_went_to(tmp_path
     bundle = emotion_bundle(tmp_path / "b", grey_tells, classes=EMOTIONS)
     most, half, none = [0, 0, 0, 0.6, 0.2, 0, 0], [0.5, 0.5, 0, 0, 0, 0, 0], None
     samples = [expression("happy", "sad", most), expression("angry", "angry", half), expression("fear", "fear", none)]
-    figures = evaluate_samples(bundle, samples, labels="ferplus")
+    figures = figures_of(bundle, samples, labels="ferplus")
     assert (figures["n"], figures["accuracy"]) == (1, 1)
     assert figures["left_out"] == {"no emotion has most votes": 2}
-    assert evaluate_samples(bundle, samples)["accuracy"] == pytest.approx(2 / 3)
+    assert figures_of(bundle, samples)["accuracy"] == pytest.approx(2 / 3)
 
 
 def test_ages_and_genders(tmp_path: Path) -> None:
@@ -86,7 +97,7 @@ def test_ages_and_genders(tmp_path: Path) -> None:
         person((5, 55), None, True),
         person((5, 55), None, None),
     ]
-    figures = evaluate_samples(age_gender_bundle(tmp_path / "b", colour_tells), samples)
+    figures = figures_of(age_gender_bundle(tmp_path / "b", colour_tells), samples)
     assert set(KEYS) <= set(figures)
     assert (figures["n"], figures["n_age"], figures["n_age_group"], figures["n_gender"]) == (5, 2, 2, 4)
     assert figures["age_mae"] == pytest.approx(5.5)
@@ -107,33 +118,34 @@ def test_ages_and_genders(tmp_path: Path) -> None:
     assert groups["race"]["Black"]["n"] == 1 and groups["race"]["Black"]["age_group_accuracy"] is None
 
 
-def test_another_threshold_of_unknown(tmp_path: Path) -> None:
+def test_unknown_is_below_what_the_card_says(tmp_path: Path) -> None:
     bundle = age_gender_bundle(tmp_path / "b", colour_tells)
     samples = [person((30, 90), None, True), person((30, 60), None, False)]
-    assert evaluate_samples(bundle, samples, unknown_below=0.5)["gender_unknown"] == 0
-    assert evaluate_samples(bundle, samples, unknown_below=0.95)["gender_accuracy_known"] is None
+    for threshold, unknown in ((0.5, 0), (0.7, 0.5), (0.95, 1)):
+        card = bundle.card.model_copy(update={"unknown_below": threshold})
+        assert figures_of(dataclasses.replace(bundle, card=card), samples)["gender_unknown"] == unknown
 
 
 def test_a_picture_that_does_not_read_costs_itself_alone(tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     samples = [Sample("broken.jpg", tmp_path / "broken.jpg", emotion="sad"), expression("happy", "happy")]
-    figures = evaluate_samples(emotion_bundle(tmp_path / "b", grey_tells, classes=EMOTIONS), samples)
+    figures = figures_of(emotion_bundle(tmp_path / "b", grey_tells, classes=EMOTIONS), samples)
     assert figures["n"] == 1 and figures["left_out"] == {"the picture does not read": 1}
 
 
 def test_more_pictures_than_fit_in_a_block_keep_their_order(tmp_path: Path) -> None:
     shown = [EMOTIONS[i % 7] for i in range(600)]
     samples = (expression(name, name) for name in shown)
-    figures = evaluate_samples(emotion_bundle(tmp_path / "b", grey_tells, classes=EMOTIONS), samples)
+    figures = figures_of(emotion_bundle(tmp_path / "b", grey_tells, classes=EMOTIONS), samples)
     assert figures["n"] == 600 and figures["accuracy"] == 1
 
 
 def test_without_a_label_that_fits_it_says_why(tmp_path: Path) -> None:
     bundle = emotion_bundle(tmp_path / "b", grey_tells, classes=EMOTIONS)
     with pytest.raises(UsageError, match="emotion by: 1 × no emotion label"):
-        evaluate_samples(bundle, [person((30, 90), (31, 31), True)])
+        figures_of(bundle, [person((30, 90), (31, 31), True)])
     with pytest.raises(UsageError, match="no labels called 'mine'"):
-        evaluate_samples(bundle, [], labels="mine")
+        figures_of(bundle, [], labels="mine")
 
 
 def test_crops_without_chip_have_no_prediction(tmp_path: Path) -> None:

@@ -104,3 +104,10 @@ def test_networks_of_the_zoo(fer2013: Path, tmp_path: Path, name: str) -> None:
 def test_what_does_not_fit_is_said(fer2013: Path, tmp_path: Path, name: str, given: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         train(name, [fer2013], tmp_path / "out", device="cpu", **given)
+
+
+def test_data_that_does_not_fit_leaves_no_training_behind(fer2013: Path, utkface: Path, tmp_path: Path) -> None:
+    """The corrected command has the same folder, and mostly another recipe."""
+    with pytest.raises(UsageError, match="no picture with emotion"):
+        train("emotion", [utkface], tmp_path / "out", device="cpu", **TINY)
+    assert not (tmp_path / "out").exists()

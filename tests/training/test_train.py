@@ -25,6 +25,7 @@ def little(schedule: Schedule) -> Any:
 
 
 def run(model: Any, schedule: Schedule, out: Path, **limits: float) -> bool:
+    out.mkdir(exist_ok=True)
     part = make_part(make_faces(40))
     stream: dict[str, Any] = {"size": 4, "batch": schedule.batch, "scaling": (1 / 40, 0.0)}
     targets = np.arange(40, dtype=np.float32)[:, None] / 40, np.ones(40, np.float32)
