@@ -1,18 +1,20 @@
-"""The way of the data, as two Beam pipelines.
+"""The way of the data, as a Beam pipeline.
 
-analyze: files → plans → segments → fragments. Parallel by segment, resumable at each, and done twice it does nothing.
-assemble: the fragments of one video → its rows in the four tables, the row in `videos` last of all.
+files → plans → segments → fragments: parallel by segment, resumable at each, and done twice it does nothing.
+fragments of one video → its rows in the four tables, the row in `videos` last of all.
 
 The function `analyze`, at the end, is what Python users and the command line call: it runs both.
 """
 
 import contextlib
 import dataclasses
+import functools
 import logging
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import apache_beam as beam
 from apache_beam.ml.inference.base import RunInference
@@ -22,34 +24,59 @@ from models.handlers import FaceModelHandler, alone
 from models.runtime import Device
 from pipelines.archive import Archive, Summary
 from pipelines.inputs import Inputs
-from pipelines.progress import Progress, show_progress
+from pipelines.progress import LogProgress, show_progress
 from pipelines.settings import make_config
+from pipelines.survey import begin_record, end_record
 from runners.devices import worker_count
 from runners.direct import run_direct
 from runners.lock import hold
 from runners.options import parse_runner
 from schemas import storage
 from schemas.config import Config
-from schemas.errors import FacelogError
+from schemas.errors import FacelogError, UsageError
 from schemas.layout import Layout
-from schemas.storage import FileInfo
-from schemas.video import Plan
+from transforms.attempts import BeginProbes, BeginSegments, Counted
 from transforms.crop_faces import CropFaces
 from transforms.decode_frames import DecodeFrames
 from transforms.detect_cuts import DetectCuts
 from transforms.detect_faces import DetectFaces
 from transforms.failures import WriteFailure
+from transforms.job import (
+    AssembleContents,
+    CloseJob,
+    GroupContents,
+    Job,
+    ReadFiles,
+    lists_of,
+    pending_of,
+    write_job,
+)
 from transforms.ledger import Run, read_ledger
-from transforms.match_inputs import MatchInputs
 from transforms.probe_video import ProbeVideo
-from transforms.split_into_segments import SplitIntoSegments
 from transforms.track_faces import TrackFaces
-from transforms.write_fragment import WriteFragment, is_pending
-from transforms.write_plan import FirstOfCopies, WritePlan, read_plans
+from transforms.write_fragment import WriteFragment
+from transforms.write_plan import WritePlan
 from transforms.write_tables import AssembleVideo
+
+if TYPE_CHECKING:
+    from pipelines.flink import OnFlink
 
 _LOG = logging.getLogger(__name__)
 _LITTLE_DISK = 1_000_000_000
+
+
+@dataclasses.dataclass(eq=False)
+class ProbeFiles(beam.PTransform):
+    """FileInfo → its Plan, once it is durable.
+
+    Attributes:
+      run: configuration, layout and name of the run.
+    """
+
+    run: Run
+
+    def expand(self, files):
+        return files | ProbeVideo(self.run.config) | WritePlan(self.run.layout)
 
 
 @dataclasses.dataclass(eq=False)
@@ -81,28 +108,15 @@ class AnalyzeSegments(beam.PTransform):
         return done, failed | WriteFailure(self.run.layout, self.run.run_id)
 
 
-def analyze_pipeline(
-    pipeline: beam.Pipeline, files: list[FileInfo], run: Run, device: Device = "cpu", computed: Collection[str] = ()
-) -> None:
-    """From files to fragments, but for the contents (by video_id) that are computed already."""
-    computed = frozenset(computed)
-    (
-        pipeline
-        | MatchInputs(files)
-        | ProbeVideo(run.config)
-        | WritePlan(run.layout)
-        | FirstOfCopies()
-        | "OnlyNew" >> beam.Filter(lambda plan: plan.video_id not in computed)
-        | SplitIntoSegments()
-        | "OnlyPending" >> beam.Filter(is_pending, run.layout)
-        | beam.Reshuffle()
-        | AnalyzeSegments(run, device)
-    )
-
-
-def assemble_pipeline(pipeline: beam.Pipeline, plans: list[Plan], run: Run, keep_observations: bool = False) -> None:
-    """From fragments to tables."""
-    pipeline | "Plans" >> beam.Create(plans) | beam.Reshuffle() | AssembleVideo(run, keep_observations)
+def archive_job(pipeline: beam.Pipeline, job: Job, device: Device = "cpu") -> None:
+    """A whole archive as one Beam job, from the list of its files to the last row; it needs nobody while it runs."""
+    run = job.run
+    plans = pipeline | ReadFiles(job) | Counted(BeginProbes(run, job.max_attempts), ProbeFiles(run))
+    contents, known = plans | GroupContents(job)
+    segments = contents | "Pending" >> beam.FlatMap(pending_of, run.layout) | beam.Reshuffle()
+    ended = segments | Counted(BeginSegments(run, job.max_attempts), AnalyzeSegments(run, device))
+    assembled = (contents, ended) | AssembleContents(job)
+    (known, assembled) | CloseJob(job)
 
 
 @dataclasses.dataclass(eq=False)
@@ -142,12 +156,14 @@ def analyze(
     config: Config | None = None,
     runner: str = "local",
     workers: int | None = None,
-    max_attempts: int = 3,
+    max_attempts: int | None = None,
     retry_failed: bool = False,
     keep_observations: bool = False,
     device: Device = "auto",
     console: Console | None = None,
     worker_init: Callable[[], object] | None = None,
+    storage_options: Mapping[str, str] | None = None,
+    flink: "OnFlink | None" = None,
 ) -> Summary:
     """Analyze an archive of videos into the four tables under `out`.
 
@@ -157,14 +173,17 @@ def analyze(
       inputs: files, folders, globs or URLs, with or without filters.
       out: folder of the tables, on disk or on an object store.
       config: what to look for and how; default: `make_config()`.
-      runner: `local` (worker processes) or `direct` (Beam's in-process runner).
+      runner: `local` (worker processes), `direct` (Beam's in-process runner) or `flink`.
       workers: processes of the local runner; default: one for each core.
-      max_attempts: times that a segment may end its worker before its video is `failed`.
+      max_attempts: times that a segment may end its worker before its video is `failed`; default: 3, on Flink 6, since
+        there a host that is lost counts, too.
       retry_failed: try `failed` files again.
       keep_observations: keep every sample, under `out/observations`.
       device: where the models run: auto, cpu or gpu.
       console: where a live display goes; None: none.
       worker_init: called in each worker process before it begins.
+      storage_options: of object stores, for `schemas.storage.configure`, here and in the workers.
+      flink: which cluster, and who looks on; for runner `flink`.
 
     Returns:
       How it ended; `Summary.exit_status` is what the command would exit with.
@@ -174,6 +193,8 @@ def analyze(
       FacelogError: the run itself failed; what was done stays and the same call goes on.
     """
     runner = parse_runner(runner)
+    storage_options = storage_options or {}
+    storage.configure(storage_options)
     inputs = Inputs.of(inputs)
     started = time.monotonic()
     config = config or make_config()
@@ -185,43 +206,61 @@ def analyze(
     for warning in matched.warnings:
         _LOG.warning("%s", warning)
     _say_if_disk_is_short(out)
-    with hold(out):
-        archive = Archive(run, matched.files, dict(matched.missing), retry_failed=retry_failed)
-        if archive.todo:
-            with show_progress(archive, console) as progress:
+    if runner == "flink":
+        from pipelines.flink import analyze_on_flink
+
+        if flink is None:
+            raise UsageError("The runner flink has to be told which cluster (--flink-master HOST:8081).")
+        summary = analyze_on_flink(
+            inputs,
+            matched,
+            run,
+            flink,
+            max_attempts=max_attempts or 6,
+            retry_failed=retry_failed,
+            keep_observations=keep_observations,
+            storage_options=storage_options,
+        )
+    else:
+        with hold(out):
+            archive = Archive(run, matched.files, dict(matched.missing), retry_failed=retry_failed)
+            if archive.todo:
+                record = begin_record(layout, run.run_id, runner, archive.todo)
                 if runner == "direct":
                     with _plain_errors():
-                        _run_direct(archive, device, keep_observations, progress)
+                        _run_direct(archive, device, keep_observations)
                 else:
                     from pipelines.local import run_on_workers
 
-                    run_on_workers(
-                        archive,
-                        workers=worker_count(workers, device),
-                        max_attempts=max_attempts,
-                        device=device,
-                        keep_observations=keep_observations,
-                        progress=progress,
-                        worker_init=worker_init,
-                    )
-        summary = archive.close()
+                    with show_progress(archive, console) as progress:
+                        run_on_workers(
+                            archive,
+                            workers=worker_count(workers, device),
+                            max_attempts=max_attempts or 3,
+                            device=device,
+                            keep_observations=keep_observations,
+                            progress=progress,
+                            worker_init=functools.partial(_init_worker, storage_options, worker_init),
+                        )
+                end_record(layout, record)
+            summary = archive.close()
     summary.passed_over = {str(reason): count for reason, count in matched.passed_over.items()}
     summary.wall_seconds = time.monotonic() - started
     return summary
 
 
-def _run_direct(archive: Archive, device: Device, keep_observations: bool, progress: Progress) -> None:
-    run = archive.run
-    run_direct(lambda pipeline: analyze_pipeline(pipeline, archive.todo, run, device, archive.computed))
-    plans = []
-    for plan in read_plans(archive.todo, run.layout):
-        needs_work = archive.take(plan)
-        progress.probed(plan, needs_work)
-        plans += [plan] if needs_work else []
-    run_direct(lambda pipeline: assemble_pipeline(pipeline, plans, run, keep_observations))
-    rows = read_ledger(run.layout.out)
-    for plan in plans:
-        progress.video_done(archive.finish(rows[plan.file.uri]))
+def _init_worker(storage_options: Mapping[str, str], more: Callable[[], object] | None) -> None:
+    storage.configure(storage_options, patient=True)
+    if more is not None:
+        more()
+
+
+def _run_direct(archive: Archive, device: Device, keep_observations: bool) -> None:
+    job = Job(archive.run, lists_of(archive.todo), keep_observations)
+    write_job(job, archive.todo, archive.known)
+    run_direct(lambda pipeline: archive_job(pipeline, job, device))
+    for row in archive.read_rows():
+        LogProgress().video_done(row)
 
 
 @contextlib.contextmanager

@@ -10,15 +10,15 @@ from typing import Any
 from schemas import storage
 from schemas.storage import FileInfo
 from schemas.video import Plan
+from transforms.job import Known
 from transforms.ledger import (
     HAS_TABLES,
     Row,
     Run,
+    close_ledger,
     copied_row,
-    index_ledger,
     new_row,
     read_ledger,
-    remove_tables,
     videos_with_tables,
     write_row,
 )
@@ -165,9 +165,7 @@ class Archive:
         self._rows[row["uri"]] = row
         self.summary.new += 1
         if row["status"] in HAS_TABLES:
-            self.summary.video_seconds += row.get("duration") or 0.0
-            self.summary.face_seconds += row.get("face_seconds") or 0
-            self.summary.n_tracks += row.get("n_tracks") or 0
+            self._count(row)
         video_id = row["video_id"] or ""
         if video_id in self._first and self._first[video_id].file.uri == row["uri"]:
             self._finished.add(video_id)
@@ -191,26 +189,48 @@ class Archive:
         self.summary.new += 1
         self.summary.copies += 1
 
+    @property
+    def known(self) -> Known:
+        """What a job that takes files by itself has to know of earlier runs."""
+        computed = {video_id: row["uri"] for video_id, row in self.computed.items()}
+        twins = {video_id: [row["uri"] for row in rows] for video_id, rows in self._twins.items()}
+        return Known(computed, twins)
+
+    def read_rows(self) -> list[Row]:
+        """Takes over what a job wrote that took files by itself; returns the rows that are new."""
+        self._rows = read_ledger(self.run.layout.out)
+        new = []
+        first: set[str] = set(self.computed)
+        for file in self.todo:
+            row = self._rows.get(file.uri)
+            if row is None or row["run_id"] != self.run.run_id:
+                continue
+            new.append(row)
+            if row["status"] not in HAS_TABLES:
+                continue
+            if row["video_id"] in first:
+                self.summary.copies += 1
+                continue
+            first.add(row["video_id"])
+            self._count(row)
+        self.summary.new += len(new)
+        return new
+
+    def _count(self, row: Row) -> None:
+        self.summary.video_seconds += row.get("duration") or 0.0
+        self.summary.face_seconds += row.get("face_seconds") or 0
+        self.summary.n_tracks += row.get("n_tracks") or 0
+
     def close(self) -> Summary:
         """Removes what no row names any more, also after runs that were killed; returns the summary."""
-        self._clean()
+        close_ledger(self.run, self._rows, changed=self.summary.new > 0)
+        storage.delete_tree(self.run.layout.jobs)
+        return self.summarize()
+
+    def summarize(self) -> Summary:
+        """How the run ended, of what is known here of its rows."""
         rows = [self._rows[uri] for uri in sorted(self._inputs) if uri in self._rows]
         self.summary.statuses = Counter(row["status"] for row in rows)
         self.summary.bad = [row for row in rows if row["status"] in ("partial", "corrupt", "failed")]
         self.summary.other_configs = sum(row["config_hash"] != self.run.config.hash for row in self._rows.values())
         return self.summary
-
-    def _clean(self) -> None:
-        layout, rows = self.run.layout, self._rows.values()
-        named = {row["video_id"] for row in rows if row["status"] in HAS_TABLES}
-        for video_id in sorted(videos_with_tables(self.run) - named):
-            remove_tables(video_id, self.run)
-        # Fragments stay for videos that another run may still finish: failed ones, and those that have no row.
-        done = {
-            row["video_id"] for row in rows if row["config_hash"] == self.run.config.hash and row["status"] != "failed"
-        }
-        for video_id in sorted(done & layout.ids_in_work()):
-            storage.delete_tree(layout.work(video_id))
-        storage.delete_tree(layout.plans)
-        if self.summary.new:
-            index_ledger(self.run)

@@ -14,8 +14,10 @@ from pipelines.cli_data import data_app
 from pipelines.cli_evaluate import evaluate
 from pipelines.cli_models import models_app
 from pipelines.cli_prepare import prepare
+from pipelines.cli_status import status
 from pipelines.cli_train import train
-from pipelines.terminal import log_to, plain_errors
+from pipelines.cli_worker import worker
+from pipelines.terminal import MORE, WithMore, key_values, log_to, plain_errors
 from schemas.errors import UsageError
 
 app = typer.Typer(
@@ -28,7 +30,7 @@ app = typer.Typer(
 app.add_typer(models_app, name="models")
 app.add_typer(data_app, name="data")
 
-_FILES, _LOOK, _RUN = "Which files", "What to look for", "How to run"
+_FILES, _LOOK, _RUN, _FLINK = "Which files", "What to look for", "How to run", "On Flink"
 
 
 class Device(enum.StrEnum):
@@ -64,8 +66,9 @@ def _model(name: str) -> str | None:
     return None if name.lower() == "none" else name
 
 
-@app.command()
+@app.command(cls=WithMore)
 def analyze(
+    context: typer.Context,
     inputs: Annotated[
         list[str],
         typer.Argument(
@@ -187,8 +190,9 @@ def analyze(
     runner: Annotated[
         str,
         typer.Option(
-            metavar="local|direct",
-            help="local: worker processes. direct: Beam in this process, for tests.",
+            metavar="local|flink|…",
+            help="local: worker processes. flink: a cluster. direct: Beam in this process. dataflow, spark: see "
+            "docs/cluster.md.",
             rich_help_panel=_RUN,
         ),
     ] = "local",
@@ -199,14 +203,66 @@ def analyze(
         ),
     ] = None,
     max_attempts: Annotated[
-        int, typer.Option(min=1, help="Times that a segment may end its worker.", rich_help_panel=_RUN)
-    ] = 3,
+        int | None,
+        typer.Option(
+            min=1,
+            help="Times that a segment may end its worker. \\[default: 3, on a cluster 6]",
+            rich_help_panel=_RUN,
+            show_default=False,
+        ),
+    ] = None,
     device: Annotated[Device, typer.Option(help="Where the models run.", rich_help_panel=_RUN)] = Device.auto,
+    storage_options: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="Of the object store, such as endpoint_override=HOST:PORT or region=eu-west-1; may be repeated. Keys "
+            "come from the environment.",
+            rich_help_panel=_RUN,
+            show_default=False,
+        ),
+    ] = None,
     log_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write a log here as well.", rich_help_panel=_RUN)
     ] = None,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="No display and no summary.", rich_help_panel=_RUN)
+    ] = False,
+    flink_master: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="REST address of the job manager.", rich_help_panel=_FLINK),
+    ] = None,
+    flink_version: Annotated[
+        str | None,
+        typer.Option(metavar="X.Y", help="\\[default: the cluster's own]", rich_help_panel=_FLINK, show_default=False),
+    ] = None,
+    flink_job_server_jar: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH|URL",
+            help="Beam's job server. \\[default: Beam downloads it]",
+            rich_help_panel=_FLINK,
+            show_default=False,
+        ),
+    ] = None,
+    parallelism: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Slots to use. \\[default: all of the cluster]", rich_help_panel=_FLINK, show_default=False
+        ),
+    ] = None,
+    workers_per_host: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Python processes beside each task manager. \\[default: one for each slot]",
+            rich_help_panel=_FLINK,
+            show_default=False,
+        ),
+    ] = None,
+    detach: Annotated[
+        bool,
+        typer.Option("--detach", help="Leave the job alone as soon as it is at work.", rich_help_panel=_FLINK),
     ] = False,
 ) -> None:
     """Analyze videos and pictures into the tables faces, tracks, timeline and videos.
@@ -220,6 +276,9 @@ def analyze(
         facelog analyze archive/ --out results
         find archive -name '*.mxf' | facelog analyze - --out results
         facelog analyze archive/ --out results --min-face 40 --dry-run
+        facelog analyze s3://archive/ --out s3://results/run1 --runner flink --flink-master HOST:8081
+
+    On a cluster, options of Beam or its runner can follow after --.
     """
     console = Console(quiet=quiet)
     with plain_errors(console), log_to(console, log_file):
@@ -227,6 +286,8 @@ def analyze(
         from pipelines.estimate import plan_run
         from pipelines.inputs import Inputs
         from pipelines.settings import AGE_GENDER_MODEL, EMOTION_MODEL, make_config
+        from runners.options import parse_runner
+        from schemas import storage
 
         settings = make_config(
             config,
@@ -239,6 +300,7 @@ def analyze(
             detect_every=detect_every,
             lost_after=lost_after,
         )
+        storage.configure(key_values("--storage-options", storage_options or ()))
         chosen = Inputs(
             inputs,
             exclude=tuple(exclude or ()),
@@ -250,6 +312,21 @@ def analyze(
         if dry_run:
             plan_run(chosen, out, config=settings, workers=workers, retry_failed=retry_failed, console=console)
             return
+        on_flink = None
+        if parse_runner(runner) == "flink" and flink_master:
+            from pipelines.flink import OnFlink
+            from pipelines.look_on import terminal_onlooker
+            from runners.flink import FlinkOptions
+
+            cluster = FlinkOptions(
+                flink_master,
+                version=flink_version,
+                job_server_jar=flink_job_server_jar,
+                parallelism=parallelism,
+                workers_per_host=workers_per_host,
+                more=tuple(context.meta.get(MORE, ())),
+            )
+            on_flink = OnFlink(cluster, detach, terminal_onlooker(console))
         summary = analyze(
             chosen,
             out,
@@ -261,6 +338,8 @@ def analyze(
             keep_observations=keep_observations,
             device=device.value,
             console=console,
+            storage_options=key_values("--storage-options", storage_options or ()),
+            flink=on_flink,
         )
         from pipelines.progress import print_summary
 
@@ -313,6 +392,8 @@ def doctor() -> None:
 app.command()(evaluate)
 app.command()(prepare)
 app.command()(train)
+app.command()(status)
+app.command()(worker)
 
 
 def _version(wanted: bool) -> None:

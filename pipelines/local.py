@@ -12,21 +12,15 @@ from pipelines.progress import Progress
 from runners.local import Outcome, Task, run_local
 from schemas.storage import FileInfo
 from schemas.video import Plan, Segment
+from transforms.attempts import probe_limit, segment_limit
 from transforms.failures import SegmentFailed, write_failure
-from transforms.write_fragment import is_pending
+from transforms.write_fragment import pending_segments
 
 PROBE, SEGMENT, ASSEMBLE = 0, 1, 2
 """Priorities: what finishes a video goes first, and new files are opened when nothing else is to be done."""
 
-_PROBE_SECONDS = 120.0
-_PROBE_BYTES_A_SECOND = 5e6
 _ASSEMBLE_SECONDS = 600.0
 _ASSEMBLE_SECONDS_A_SEGMENT = 10.0
-
-
-def segment_limit(segment: Segment) -> float:
-    """Seconds that a segment may take: 120 and 20 times its length."""
-    return 120.0 + 20.0 * segment.duration
 
 
 def init_worker(more: Callable[[], object] | None = None) -> None:
@@ -78,8 +72,7 @@ class _Flow:
     def probes(self) -> Iterator[Task]:
         """A task for each file, in order of uri."""
         for number, file in enumerate(self._archive.todo):
-            limit = _PROBE_SECONDS + (file.size_bytes or 0) / _PROBE_BYTES_A_SECOND
-            yield Task(f"{number:09d} {file.uri}", file, limit, PROBE)
+            yield Task(f"{number:09d} {file.uri}", file, probe_limit(file), PROBE)
 
     def follow(self, outcome: Outcome) -> Iterable[Task]:
         """Tasks that follow from one that ended."""
@@ -107,7 +100,7 @@ class _Flow:
         self._progress.probed(plan, needs_work)
         if not needs_work:
             return
-        pending = [segment for segment in plan.segments if is_pending(segment, self._layout)]
+        pending = pending_segments(plan, self._layout)
         for segment in plan.segments:
             if segment not in pending:
                 self._progress.segment_done(segment, resumed=True)

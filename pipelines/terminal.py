@@ -2,14 +2,49 @@
 
 import contextlib
 import logging
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
+from typer.core import TyperCommand
 
-from schemas.errors import FacelogError, UsageError
+from schemas.errors import FacelogError, LeftRunningError, UsageError
+
+MORE = "facelog.more"
+"""Key of `typer.Context.meta` for options behind `--`."""
+
+_CLUSTER = re.compile(r"(?i)--runner[ =](flink|dataflow|spark)(runner)?\b")
+
+
+class WithMore(TyperCommand):
+    """A command that takes options of Beam or its runner behind `--`, where its runner is a cluster's.
+
+    Otherwise `--` means what it always does: names of files follow, whatever they begin with.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Puts them by as `ctx.meta[MORE]`."""
+        if "--" in args and _CLUSTER.search(" ".join(args[: args.index("--")])):
+            ctx.meta[MORE] = args[args.index("--") + 1 :]
+            args = args[: args.index("--")]
+        return super().parse_args(ctx, args)
+
+
+def key_values(option: str, texts: Iterable[str]) -> dict[str, str]:
+    """Of an option that is given as KEY=VALUE, once or more.
+
+    Raises:
+      UsageError: there is no `=`.
+    """
+    pairs = [text.partition("=") for text in texts]
+    for key, equals, _ in pairs:
+        if not key or not equals:
+            raise UsageError(f"{option} {key}: give it as KEY=VALUE.")
+    return {key.strip(): value for key, _, value in pairs}
 
 
 @contextlib.contextmanager
@@ -18,6 +53,9 @@ def plain_errors(console: Console) -> Iterator[None]:
     stderr = Console(stderr=True, soft_wrap=True)
     try:
         yield
+    except LeftRunningError as error:
+        stderr.print(f"facelog: {error}", markup=False, highlight=False)
+        raise typer.Exit(0 if error.wanted else 130) from None
     except UsageError as error:
         stderr.print(f"facelog: {error}", markup=False, highlight=False)
         raise typer.Exit(2) from None

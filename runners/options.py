@@ -15,11 +15,10 @@ from schemas.errors import UsageError
 if TYPE_CHECKING:  # Beam takes 2–3 s to import; `facelog --help` should not wait for it
     from apache_beam.options.pipeline_options import PipelineOptions
 
-RUNNERS = ("local", "direct")
-_LATER = ("flink", "dataflow", "spark")
+RUNNERS = ("local", "direct", "flink", "dataflow", "spark")
 
 # What Beam says through the root logger about things that do not matter here.
-_NOISE = ("apitools not found", "Resource module is not available")
+_NOISE = ("apitools not found", "Resource module is not available", "Waiting for grpc channel")
 
 
 def parse_runner(name: str) -> str:
@@ -33,15 +32,13 @@ def parse_runner(name: str) -> str:
       One of `RUNNERS`.
 
     Raises:
-      UsageError: no such runner, or not in this version yet.
+      UsageError: no such runner.
     """
     short = name.strip().lower().removesuffix("runner")
     short = "direct" if short == "fnapi" else short
     if short in RUNNERS:
         return short
-    if short in _LATER:
-        raise UsageError(f"--runner {name}: not in this version yet; use local (default) or direct")
-    raise UsageError(f"--runner {name}: no such runner; use local (default) or direct")
+    raise UsageError(f"--runner {name}: no such runner; use local (default), direct, flink, dataflow or spark")
 
 
 def in_process_options() -> PipelineOptions:
@@ -59,6 +56,7 @@ def quiet_beam() -> None:
     be spared the remarks of its import, too.
     """
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
+    logging.getLogger("FlinkJarJobServer").setLevel(logging.WARNING)  # all that Java prints comes as INFO
     logging.getLogger().addFilter(_no_noise)  # the same function twice counts once
     warnings.filterwarnings("ignore", module=r"apache_beam\..*")
 

@@ -22,7 +22,7 @@ _DYING_SECONDS = 5.0  # between the end of the pipe and the end of the process
 _PRINTED_BYTES = 2000
 
 # The processes are the parallelism: N workers with a thread per core each would be N × cores threads.
-_ONE_THREAD = {
+ONE_THREAD = {
     name: "1"
     for name in (
         "OMP_NUM_THREADS",  # Arrow's thread pool goes by it, too
@@ -119,9 +119,9 @@ class WorkerProcess:
 def _spawning() -> Iterator[None]:
     """Inside, a new process inherits one thread per library, and a blocked SIGINT: Ctrl-C is for the supervisor."""
     resource_tracker.ensure_running()  # it unblocks SIGINT here when it starts, which would be between these lines
-    environment = {name: os.environ.get(name) for name in _ONE_THREAD}
+    environment = {name: os.environ.get(name) for name in ONE_THREAD}
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    os.environ.update(_ONE_THREAD)
+    os.environ.update(ONE_THREAD)
     try:
         yield
     finally:

@@ -23,3 +23,20 @@ class MediaError(FacelogError):
 
 class BundleError(FacelogError):
     """A model bundle is missing, damaged or does not fit."""
+
+
+class HostError(FacelogError):
+    """A host of a cluster is not fit for a job."""
+
+
+class LeftRunningError(FacelogError):
+    """The client goes and its job stays: nobody's error, but no result either. Exit status 0 if wanted, else 130.
+
+    Attributes:
+      wanted: whether the user had asked for it from the beginning.
+    """
+
+    def __init__(self, text: str, *, wanted: bool):
+        """With the sentence for the user."""
+        super().__init__(text)
+        self.wanted = wanted

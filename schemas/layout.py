@@ -4,6 +4,9 @@ DIR/{faces,tracks,timeline}/bucket=3f/<video_id>.parquet     tables, one file pe
 DIR/videos/bucket=3f/<sha256 of the uri, 32 digits>.parquet  the ledger, one file per uri, written last
 DIR/observations/bucket=3f/<video_id>/<segment>.parquet      every sample, when asked for
 DIR/_work/ledger.parquet                                     copy of all rows of videos, so that they are read quickly
+DIR/_work/run.json                                           the run under way, or the last one: what it set out to do
+DIR/_work/lease.json                                         who holds DIR, where no lock of the file system does
+DIR/_work/jobs/<run_id>/…                                    what a job needs that runs without its client
 DIR/_work/<config_hash>/plans/<as in videos>.json            what the probe found out of a uri
 DIR/_work/<config_hash>/<video_id>/<segment>.parquet         fragments, until the video's row is written
 """
@@ -70,6 +73,33 @@ class Layout:
     def failure(self, video_id: str, segment: int) -> str:
         """Why a segment was given up."""
         return storage.join(self.work(video_id), f"{segment:05d}.failed.json")
+
+    def attempts(self, run_id: str, video_id: str, segment: int) -> str:
+        """How often a job has begun a segment."""
+        return storage.join(self.job(run_id), "attempts", video_id, f"{segment:05d}.json")
+
+    def probe_attempts(self, run_id: str, uri: str) -> str:
+        """How often a job has begun the probe of a uri."""
+        return storage.join(self.job(run_id), "attempts", "probes", f"{_row_name(uri)}.json")
+
+    @property
+    def run(self) -> str:
+        """What the run under way set out to do."""
+        return storage.join(self.out, "_work", "run.json")
+
+    @property
+    def lease(self) -> str:
+        """Who holds DIR, where no lock of the file system does."""
+        return storage.join(self.out, "_work", "lease.json")
+
+    @property
+    def jobs(self) -> str:
+        """Folder of what jobs need that run without their client; whoever holds DIR may remove it."""
+        return storage.join(self.out, "_work", "jobs")
+
+    def job(self, run_id: str) -> str:
+        """Folder of one such job."""
+        return storage.join(self.jobs, run_id)
 
     def observations(self, video_id: str) -> str:
         """Folder of a video's kept observations."""

@@ -10,6 +10,7 @@ import pytest
 
 from tests.clips import Clip, portrait_clip
 from tests.odd_clips import sideways_pair
+from tests.s3 import s3_bucket, s3_proxy, s3_server  # noqa: F401 (fixtures)
 
 # Shells start background jobs with SIGINT ignored, and programs that tests start would inherit that:
 # Ctrl-C could not end them. What is handled here is not inherited.

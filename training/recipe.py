@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pydantic
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from models.zoo import ZOO, Zoo, find_network
 from schemas.errors import UsageError

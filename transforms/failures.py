@@ -56,9 +56,12 @@ def write_failure(failed: SegmentFailed, layout: Layout, run_id: str) -> Segment
 
 def first_failure(plan: Plan, layout: Layout, run_id: str) -> dict[str, str] | None:
     """Why a segment of a video was given up in this run, as columns of `videos`; None if none was."""
+    if not plan.segments:
+        return None
+    there = {info.uri for info in storage.list_files(layout.work(plan.segments[0].video_id))}
     for segment in plan.segments:
         name = layout.failure(segment.video_id, segment.index)
-        if storage.exists(name):
+        if name in there:
             record = json.loads(storage.read_bytes(name))
             if record.pop("run_id") == run_id:
                 return record

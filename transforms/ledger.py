@@ -5,7 +5,7 @@ A row is one small Parquet file, written last of all that belongs to its video, 
 
 import concurrent.futures
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -129,6 +129,39 @@ def read_ledger(out: str) -> dict[str, Row]:
     return {row["uri"]: row for row in _read_rows(out).values()}
 
 
+def read_row(uri: str, run: Run) -> Row:
+    """The row of one uri.
+
+    Raises:
+      FileNotFoundError: it has none.
+      UsageError, StorageError: as `read_ledger`.
+    """
+    return _read_row(run.layout.ledger(uri), run.layout.out)
+
+
+def close_ledger(run: Run, rows: Mapping[str, Row] | None = None, *, changed: bool = True) -> None:
+    """Removes what no row names any more, also after runs that were killed, and keeps a copy of all rows.
+
+    Args:
+      run: whose end it is.
+      rows: the ledger by uri, where it is known; else it is read.
+      changed: whether a row was written since the copy was made.
+    """
+    rows = read_ledger(run.layout.out) if rows is None else rows
+    layout = run.layout
+    named = {row["video_id"] for row in rows.values() if row["status"] in HAS_TABLES}
+    for video_id in sorted(videos_with_tables(run) - named):
+        remove_tables(video_id, run)
+    # Fragments stay for videos that another run may still finish: failed ones, and those that have no row.
+    ours = [row for row in rows.values() if row["config_hash"] == run.config.hash]
+    done = {row["video_id"] for row in ours if row["status"] != "failed"}
+    for video_id in sorted(done & layout.ids_in_work()):
+        storage.delete_tree(layout.work(video_id))
+    storage.delete_tree(layout.plans)
+    if changed:
+        index_ledger(run)
+
+
 def index_ledger(run: Run) -> None:
     """Keeps a copy of all rows in one file, from which `read_ledger` takes those whose files are still the same.
 
@@ -159,8 +192,16 @@ def _read_rows(out: str) -> dict[_RowFile, Row]:
     known = _read_index(out)
     new = [key for key in files if key not in known]
     with concurrent.futures.ThreadPoolExecutor(_READERS) as pool:
-        rows = dict(zip(new, pool.map(lambda key: _read_row(files[key].uri, out), new), strict=True))
-    return {key: rows[key] if key in rows else known[key] for key in files}
+        rows = dict(zip(new, pool.map(lambda key: _read_if_there(files[key].uri, out), new), strict=True))
+    found = {key: rows[key] if key in rows else known[key] for key in files}
+    return {key: row for key, row in found.items() if row is not None}
+
+
+def _read_if_there(uri: str, out: str) -> Row | None:
+    try:
+        return _read_row(uri, out)
+    except FileNotFoundError:  # a run that goes on has begun the video anew since it was listed
+        return None
 
 
 def _read_index(out: str) -> dict[_RowFile, Row]:
@@ -181,6 +222,8 @@ def _read_row(uri: str, out: str) -> Row:
         rows = file.read(use_threads=False).to_pylist() if version == SCHEMA_VERSION else []
         if version == SCHEMA_VERSION and not (len(rows) == 1 and file.schema_arrow.equals(VIDEOS)):
             raise pa.ArrowInvalid("not one row of videos")
+    except FileNotFoundError:
+        raise
     except (OSError, pa.ArrowException) as error:
         raise StorageError(f"{uri} is no row of the ledger; remove it, and its video is analyzed again.") from error
     if version == SCHEMA_VERSION:

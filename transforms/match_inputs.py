@@ -6,7 +6,6 @@ the call (`exclude`, `newer_than`, `limit`) hold for both, `settle` for those fo
 """
 
 import collections
-import concurrent.futures
 import dataclasses
 import enum
 import fnmatch
@@ -18,8 +17,6 @@ import sys
 from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TextIO
-
-import apache_beam as beam
 
 from schemas import storage
 from schemas.errors import FacelogError, StorageError, UsageError
@@ -120,7 +117,7 @@ def match_inputs(
     if limit is not None and len(files) > limit:
         search.passed_over[PassedOver.LIMIT] += len(files) - limit
         files = files[:limit]
-    return Matched(_with_etags(files), dict(search.passed_over), search.missing, search.warnings)
+    return Matched(files, dict(search.passed_over), search.missing, search.warnings)
 
 
 class _Search:
@@ -287,36 +284,3 @@ def _match_parts(names: Sequence[str], patterns: Sequence[str]) -> bool:
     if not names or (names[0].startswith(".") and not patterns[0].startswith(".")):
         return False
     return fnmatch.fnmatchcase(names[0], patterns[0]) and _match_parts(names[1:], patterns[1:])
-
-
-def _with_etags(files: list[FileInfo]) -> list[FileInfo]:
-    """Asks an object store for the etags that its listing has left out, 16 at a time."""
-
-    def complete(file: FileInfo) -> FileInfo:
-        try:
-            return file if storage.is_local(file.uri) or file.etag else storage.stat(file.uri)
-        except (FileNotFoundError, StorageError):
-            return file  # gone or barred since it was listed: the probe will say so
-
-    if all(storage.is_local(file.uri) for file in files):
-        return files
-    with concurrent.futures.ThreadPoolExecutor(16) as pool:
-        return list(pool.map(complete, files))
-
-
-@dataclasses.dataclass(eq=False)  # not frozen: Beam sets the pipeline of a transform that is a pipeline's first
-class MatchInputs(beam.PTransform):
-    """Pipeline → FileInfo, one for each matched file.
-
-    The search itself is `match_inputs`, before the pipeline is built: its mistakes are the caller's, with exit status
-    2, and what it passed over is part of the summary. So this only hands the list over.
-
-    Attributes:
-      files: what was matched.
-    """
-
-    files: Sequence[FileInfo]
-
-    def expand(self, pipeline: beam.Pipeline) -> beam.PCollection[FileInfo]:
-        """The list as a collection."""
-        return pipeline | beam.Create(list(self.files)).with_output_types(FileInfo)

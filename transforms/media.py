@@ -55,6 +55,10 @@ MEDIA_SUFFIXES = frozenset(
 # then leave the size of the picture unknown. Files that say their parameters at once are not read so far.
 _LIMITS = {"probesize": str(16 << 20), "analyzeduration": str(20_000_000)}
 
+# Bytes that libav asks for at once. With its own 32 KiB, probe and segments of 15 small files were 181 requests to an
+# object store, and with these 109.
+_BUFFER = 256 << 10
+
 
 @contextlib.contextmanager
 def open_media(source: str | BinaryIO, *, max_pixels: int | None = None) -> Iterator[InputContainer]:
@@ -140,7 +144,9 @@ def _open(file: BinaryIO, name: str, max_pixels: int | None) -> InputContainer:
     nameless: Any = _Nameless(file)
     with storage.plain_errors(name):  # what reading raises comes through libav as it was
         try:
-            return av.open(nameless, options=codec, container_options=limits, metadata_errors="replace")
+            return av.open(
+                nameless, options=codec, container_options=limits, metadata_errors="replace", buffer_size=_BUFFER
+            )
         except av.error.FFmpegError as error:
             raise MediaError(_why(name, file, error)) from error
 

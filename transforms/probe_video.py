@@ -49,8 +49,10 @@ def video_id(file: BinaryIO, size: int) -> str:
         file.seek(0)
         digest.update(file.read(_WHOLE))
     else:
-        for i in range(_BLOCKS):
-            file.seek(i * (size - _BLOCK) // (_BLOCKS - 1))
+        starts = [i * (size - _BLOCK) // (_BLOCKS - 1) for i in range(_BLOCKS)]
+        storage.prefetch(file, [(start, _BLOCK) for start in starts])
+        for start in starts:
+            file.seek(start)
             digest.update(file.read(_BLOCK))
     return digest.hexdigest()
 

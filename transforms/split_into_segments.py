@@ -5,12 +5,11 @@ Bounds follow from the file and the configuration alone, so every run makes the 
 
 import dataclasses
 
-import apache_beam as beam
 import numpy as np
 
 from schemas.config import Config
 from schemas.storage import FileInfo
-from schemas.video import Clock, Plan, Segment
+from schemas.video import Clock, Segment
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,15 +63,3 @@ def split_into_segments(
         )
         for i, ((start, pts, seek_to, before), end) in enumerate(zip(starts, ends, strict=True))
     )
-
-
-class SplitIntoSegments(beam.PTransform):
-    """Plan → its segments."""
-
-    def expand(self, plans):
-        return plans | beam.FlatMap(segments_of).with_output_types(Segment)
-
-
-def segments_of(plan: Plan) -> tuple[Segment, ...]:
-    """The segments of a plan; none for a file that does not open."""
-    return plan.segments

@@ -21,7 +21,7 @@ from schemas.faces import FaceBatch
 from schemas.layout import Layout
 from schemas.memory import memory_mb
 from schemas.tables import OBSERVATIONS, footer, make_table, parquet_bytes
-from schemas.video import Segment
+from schemas.video import Plan, Segment
 from transforms.crop_faces import NO_STAMP
 
 _KEY = b"segment"
@@ -104,6 +104,14 @@ def write_fragment(batch: FaceBatch, config: Config, layout: Layout, run_id: str
 def is_pending(segment: Segment, layout: Layout) -> bool:
     """Whether a segment is still to be done."""
     return not storage.exists(layout.fragment(segment.video_id, segment.index))
+
+
+def pending_segments(plan: Plan, layout: Layout) -> list[Segment]:
+    """Those of a file that are still to be done; lists its folder once."""
+    if not plan.segments:
+        return []
+    there = {info.uri for info in storage.list_files(layout.work(plan.segments[0].video_id))}
+    return [s for s in plan.segments if layout.fragment(s.video_id, s.index) not in there]
 
 
 def read_fragment(layout: Layout, video_id: str, segment: int) -> Fragment:

@@ -42,16 +42,3 @@ class WritePlan(beam.PTransform):
 
     def expand(self, plans):
         return plans | beam.Map(write_plan, self.layout).with_output_types(Plan)
-
-
-class FirstOfCopies(beam.PTransform):
-    """Plan → one for each content, the first by uri; files without segments are left out."""
-
-    def expand(self, plans):
-        return (
-            plans
-            | "WithSegments" >> beam.Filter(lambda plan: plan.segments)
-            | "ByContent" >> beam.Map(lambda plan: (plan.video_id, plan))
-            | beam.GroupByKey()
-            | "First" >> beam.Map(lambda group: min(group[1], key=lambda plan: plan.file.uri)).with_output_types(Plan)
-        )

@@ -9,7 +9,6 @@ from pipelines.archive import Summary
 from schemas import storage
 from schemas.config import Config
 from tests.clips import Clip
-from tests.schemas.test_storage import s3_bucket  # noqa: F401 (a fixture)
 from tests.tables import read_table, videos
 
 
@@ -26,7 +25,7 @@ def download(uri: str, folder: Path) -> Path:
 @pytest.mark.parametrize("runner", ["direct", "local"])
 def test_from_and_to_s3(
     runner: str,
-    s3_bucket: str,  # noqa: F811
+    s3_bucket: str,
     four_segments: Clip,
     bare: Config,
     tmp_path: Path,

@@ -1,15 +1,16 @@
 """The lock on an output folder."""
 
 import json
-import logging
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from runners import lock
+from runners.lease import HeldError, JobLease, Lease, end_lease, read_lease, write_lease
 from schemas.errors import FacelogError, StorageError
 
 
@@ -67,6 +68,53 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
         lock.hold(str(tmp_path / "file")).__enter__()
 
 
-def test_what_is_not_on_disk_gets_a_warning(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING), lock.hold("s3://bucket/out"):
-        assert "s3://bucket/out" in caplog.text
+def test_an_object_store_is_held_by_a_lease(s3_bucket: str) -> None:
+    out = f"{s3_bucket}/out"
+    assert lock.holder(out) is None
+    with lock.hold(out):
+        with pytest.raises(HeldError, match=rf"{out} is being written by PID {os.getpid()} "):
+            lock.hold(out).__enter__()
+        assert f"PID {os.getpid()}" in (lock.holder(out) or "")
+    with lock.hold(out):
+        pass
+    assert read_lease(out) is None
+
+
+def test_a_lease_that_nobody_renews_is_over(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    for age, held in ((timedelta(seconds=30), True), (timedelta(minutes=3), False)):
+        write_lease(str(tmp_path), Lease(run_id="r", who="PID 1", since=now - age, renewed_at=now - age))
+        assert (lock.holder(str(tmp_path)) == "PID 1") is held
+
+
+@pytest.mark.parametrize(("alive", "said"), [(True, "written by job 17 of the cluster at h:8081"), (False, None)])
+def test_a_job_holds_a_folder_for_as_long_as_its_cluster_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alive: bool, said: str | None
+) -> None:
+    long_ago = datetime(2020, 1, 1, tzinfo=UTC)
+    job = JobLease(master="h:8081", job_id="17", asked="x")
+    write_lease(str(tmp_path), Lease(run_id="r", who="PID 1", since=long_ago, renewed_at=long_ago, job=job))
+    monkeypatch.setattr(lock, "is_alive", lambda job: alive)
+    if said is None:
+        with lock.hold(str(tmp_path)):
+            assert lock.holder(str(tmp_path)) is not None  # by this process
+        return
+    with pytest.raises(HeldError, match=said):
+        lock.hold(str(tmp_path)).__enter__()
+
+
+def test_a_job_whose_cluster_is_silent_may_be_alive(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    job = JobLease(master="127.0.0.1:1", job_id="17", asked="x")
+    write_lease(str(tmp_path), Lease(run_id="r", who="PID 1", since=now, renewed_at=now, job=job))
+    with pytest.raises(FacelogError, match=r"cannot be known \(no Flink job manager.*remove .*lease\.json"):
+        lock.hold(str(tmp_path)).__enter__()
+
+
+def test_the_end_of_one_run_leaves_the_lease_of_another(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    write_lease(str(tmp_path), Lease(run_id="theirs", who="PID 1", since=now, renewed_at=now))
+    end_lease(str(tmp_path), "ours")
+    assert read_lease(str(tmp_path)) is not None
+    end_lease(str(tmp_path), "theirs")
+    assert read_lease(str(tmp_path)) is None

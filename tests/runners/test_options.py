@@ -18,16 +18,13 @@ from schemas.errors import UsageError
         ("DirectRunner", "direct"),
         ("FnApiRunner", "direct"),
         ("LOCAL", "local"),
+        ("FlinkRunner", "flink"),
+        ("DataflowRunner", "dataflow"),
+        ("spark", "spark"),
     ],
 )
 def test_names(name: str, runner: str) -> None:
     assert parse_runner(name) == runner
-
-
-@pytest.mark.parametrize("name", ["flink", "FlinkRunner", "dataflow", "DataflowRunner", "spark", "SparkRunner"])
-def test_runners_to_come(name: str) -> None:
-    with pytest.raises(UsageError, match=f"{name}: not in this version yet"):
-        parse_runner(name)
 
 
 @given(st.text())

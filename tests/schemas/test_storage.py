@@ -1,13 +1,7 @@
-import contextlib
 import errno
-import http.server
 import os
 import resource
 import shutil
-import socket
-import subprocess
-import threading
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -252,46 +246,8 @@ def bucket(request, tmp_path, monkeypatch) -> Iterator[str]:
         yield request.getfixturevalue("s3_bucket")
         return
     local = pyarrow.fs.LocalFileSystem()
-    monkeypatch.setattr(storage, "_file_system", lambda *_: (pyarrow.fs.SubTreeFileSystem(str(tmp_path), local), "/"))
+    monkeypatch.setattr(storage.remote, "connect", lambda *_: (pyarrow.fs.SubTreeFileSystem(str(tmp_path), local), "/"))
     yield "hdfs://node:8020"
-
-
-@pytest.fixture(scope="module")
-def s3_bucket() -> Iterator[str]:
-    program = shutil.which("moto_server")
-    if program is None:
-        pytest.skip("moto_server is not installed (pip install 'moto[server]')")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = subprocess.Popen([program, "-p", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(300):
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-                break
-            if server.poll() is not None:
-                pytest.skip("moto_server does not start here")
-            time.sleep(0.1)
-        with s3_at(f"http://127.0.0.1:{port}"):
-            pyarrow.fs.S3FileSystem(
-                endpoint_override=f"127.0.0.1:{port}", scheme="http", allow_bucket_creation=True
-            ).create_dir("archive")
-            yield "s3://archive"
-    finally:
-        server.terminate()
-        server.wait()
-
-
-@contextlib.contextmanager
-def s3_at(url: str) -> Iterator[None]:
-    """S3 is at this address."""
-    keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "us-east-1"}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in (keys | {"AWS_ENDPOINT_URL": url, "AWS_EC2_METADATA_DISABLED": "true"}).items():
-            patch.setenv(name, value)
-        storage._file_system.cache_clear()
-        yield
-    storage._file_system.cache_clear()
 
 
 class TestRemote:
@@ -328,46 +284,6 @@ class TestRemote:
         for ask in (storage.stat, storage.open_input, storage.read_bytes):
             with pytest.raises(FileNotFoundError, match="nothing does not exist"):
                 ask(f"{bucket}/nothing")
-
-    @pytest.mark.multiprocess
-    def test_etags_and_buckets_of_s3(self, s3_bucket):
-        storage.write_bytes(f"{s3_bucket}/x", b"hello")
-        assert storage.stat(f"{s3_bucket}/x").etag == "5d41402abc4b2a76b9719d911017c592"  # the content's MD5
-        storage.delete_file(f"{s3_bucket}/x")
-        with pytest.raises(FileNotFoundError, match="there is no s3://other"):
-            storage.stat("s3://other/x")
-        with pytest.raises(StorageError, match="s3://other/x: there is no such bucket"):
-            storage.write_bytes("s3://other/x", b"")
-
-    def test_wrong_keys(self):
-        class Refuse(http.server.BaseHTTPRequestHandler):
-            def refuse(self) -> None:
-                self.send_error(403)
-
-            do_GET = do_HEAD = do_PUT = do_POST = refuse  # noqa: N815
-
-            def log_message(self, *args) -> None:
-                pass
-
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refuse)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        with s3_at(f"http://127.0.0.1:{server.server_port}"):
-            for ask in (
-                storage.stat,
-                lambda uri: storage.write_bytes(uri, b"x"),
-                lambda uri: list(storage.list_files(uri)),
-            ):
-                with pytest.raises(StorageError, match=r"^s3://archive/x: access is denied; check the keys"):
-                    ask("s3://archive/x")
-        server.shutdown()
-        server.server_close()
-
-    def test_no_answer(self):
-        with (
-            s3_at("http://127.0.0.1:1"),
-            pytest.raises(StorageError, match="s3://archive/x: the store cannot be reached"),
-        ):
-            storage.stat("s3://archive/x")
 
 
 def _umask() -> int:

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pyarrow.fs
 import pytest
-from apache_beam.testing.test_pipeline import TestPipeline as BeamPipeline  # pytest collects what is called Test…
-from apache_beam.testing.util import assert_that, equal_to
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +15,7 @@ from schemas.errors import UsageError
 from schemas.storage import FileInfo
 from tests.odd_clips import still
 from transforms import media
-from transforms.match_inputs import Matched, MatchInputs, PassedOver, _match_parts, match_inputs
+from transforms.match_inputs import Matched, PassedOver, _match_parts, match_inputs
 
 NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
@@ -269,7 +267,7 @@ class TestRemote:
     def bucket(self, archive, monkeypatch) -> str:
         """A pretended bucket with the archive's files."""
         files = pyarrow.fs.SubTreeFileSystem(str(archive.root), pyarrow.fs.LocalFileSystem())
-        monkeypatch.setattr(storage, "_file_system", lambda *_: (files, "/"))
+        monkeypatch.setattr(storage.remote, "connect", lambda *_: (files, "/"))
         archive.put("a.mp4", "b.txt", "day 1/c.mp4", "day 1/.d.mp4", "day 2/e.mp4", "out/videos/f.mp4")
         return "gs://bucket"
 
@@ -294,11 +292,9 @@ class TestRemote:
             archive.match(f"{bucket}/{name}")
         assert list(archive.match("-", lines=f"{bucket}/{name}").missing) == [f"{bucket}/{name}"]
 
-    def test_etags_are_asked_for(self, archive, bucket, monkeypatch):
-        stat = storage.stat
-        monkeypatch.setattr(storage, "stat", lambda uri: FileInfo(uri, 0, stat(uri).modified_at, etag=uri[-5:]))
-        matched = archive.match(bucket, f"{archive.root}/a.mp4", out=f"{bucket}/out")
-        assert {file.etag for file in matched.files if file.uri.startswith("gs:")} == {"a.mp4", "c.mp4", "e.mp4"}
+    def test_what_a_folder_lists_is_not_asked_for_again(self, archive, bucket, monkeypatch):
+        monkeypatch.setattr(storage, "stat", lambda uri: pytest.fail(f"asked for {uri}"))
+        assert len(archive.match(bucket, out=f"{bucket}/out").files) == 3
 
 
 def test_the_sample_archive(shared_videos):
@@ -306,10 +302,3 @@ def test_the_sample_archive(shared_videos):
     expected = sorted(str(path) for path in shared_videos.glob("*/*"))
     assert [file.uri for file in matched.files] == expected
     assert matched.passed_over == {PassedOver.NOT_MEDIA: 1}  # MANIFEST.tsv
-
-
-def test_the_transform_hands_the_files_over():
-    files = [FileInfo("/a.mp4", 1, NOW), FileInfo("s3://b/c.mp4", 2, NOW, "etag")]
-    with BeamPipeline(runner="FnApiRunner") as pipeline:
-        matched = pipeline | MatchInputs(files)
-        assert_that(matched, equal_to(files))

@@ -3,11 +3,9 @@
 import itertools
 from pathlib import Path
 
-import apache_beam as beam
 import av
 import numpy as np
 import pytest
-from apache_beam.testing.util import assert_that, equal_to
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +15,7 @@ from schemas.storage import FileInfo
 from schemas.video import Clock, Segment
 from tests.clips import portrait_clip
 from transforms.probe_video import probe_video
-from transforms.split_into_segments import Keyframes, SplitIntoSegments, segments_of, split_into_segments
+from transforms.split_into_segments import Keyframes, split_into_segments
 
 _FILE = FileInfo("/x.mp4", 1, None)
 
@@ -115,11 +113,3 @@ def test_any_keyframes(steps, length, last):
     for segment in found[:-1]:  # no keyframe that would have done was passed over
         assert segment.end is not None
         assert not [t for t in pts if segment.start + length <= t < segment.end]
-
-
-def test_the_transform(ten_seconds):
-    plan = probe_video(storage.stat(str(ten_seconds)), Config().override(segment_seconds=4))
-    with beam.Pipeline(runner="FnApiRunner") as pipeline:
-        found = pipeline | beam.Create([plan]) | SplitIntoSegments()
-        assert_that(found | beam.Map(lambda s: s.index), equal_to([0, 1]))
-    assert segments_of(plan) == plan.segments

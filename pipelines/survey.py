@@ -1,0 +1,208 @@
+"""How far a run is, by what is durable: asked from any machine, of a run by any runner, while it goes on or later."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import json
+import random
+import shlex
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+import pydantic
+
+from schemas import storage
+from schemas.layout import Layout
+from schemas.video import Plan
+
+_READERS = 8
+_PLANS_READ = 2000
+"""Plans that are read at most; of more, so many are drawn, and the rest is reckoned to be like them."""
+
+
+class RunRecord(pydantic.BaseModel):
+    """What a run set out to do: `DIR/_work/run.json`.
+
+    Attributes:
+      run_id: of the run.
+      config_hash: of its configuration.
+      runner: local, direct, flink, …
+      command: as it was typed.
+      started_at: UTC.
+      files: that were to be looked at.
+      bytes: of them all.
+      finished_at: UTC; None while it goes on, and of one that was stopped.
+    """
+
+    run_id: str
+    config_hash: str
+    runner: str
+    command: str
+    started_at: datetime
+    files: int
+    bytes: int
+    finished_at: datetime | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Survey:
+    """How far a run is.
+
+    Attributes:
+      probed: files that were looked at.
+      assembled: files whose rows stand.
+      segments: of the files that were looked at, in all; reckoned where there are very many files.
+      segments_done: of them, durable or in a row.
+      segments_failed: of them, given up.
+      video_seconds: of segments that were done in this run.
+      share: of the whole work, by bytes, in [0, 1].
+      share_before: of the whole work, done by earlier runs.
+    """
+
+    probed: int
+    assembled: int
+    segments: int
+    segments_done: int
+    segments_failed: int
+    video_seconds: float
+    share: float
+    share_before: float
+
+    def seconds_left(self, elapsed: float) -> float | None:
+        """Until the end at the pace so far; None as long as that cannot be told."""
+        done = self.share - self.share_before
+        if elapsed < 5 or done < 0.01:
+            return None
+        return elapsed * (1 - self.share) / done
+
+
+@dataclasses.dataclass(frozen=True)
+class _Brief:
+    """What counts of a plan."""
+
+    video_id: str
+    size: int
+    seconds: tuple[float, ...]
+
+
+class Surveyor:
+    """Looks at DIR again and again; plans are read once."""
+
+    def __init__(self, out: str, record: RunRecord):
+        """Of one run.
+
+        Args:
+          out: DIR.
+          record: what it set out to do.
+        """
+        self._layout = Layout(out, record.config_hash)
+        self._record = record
+        self._plans: dict[str, _Brief] = {}
+
+    def look(self) -> Survey:
+        """How far the run is now. Lists `_work` and `videos`, and reads what plans are new."""
+        begun = self._record.started_at
+        names: dict[str, list[tuple[str, bool]]] = {}
+        for info in storage.list_files(self._layout.works):
+            folder, name = info.uri.rsplit("/", 2)[-2:]
+            now = info.modified_at is not None and info.modified_at >= begun
+            names.setdefault(folder, []).append((name, now))
+        stems = [name.removesuffix(".json") for name, _ in names.pop("plans", []) if name.count(".") == 1]
+        rows = {
+            info.uri.rsplit("/", 1)[-1].removesuffix(".parquet")
+            for info in storage.list_files(storage.join(self._layout.out, "videos"))
+            if info.modified_at is not None and info.modified_at >= begun
+        }
+        self._read_plans(stems)
+        return self._count(stems, rows, names)
+
+    def _read_plans(self, stems: list[str]) -> None:
+        new = [stem for stem in stems if stem not in self._plans]
+        room = _PLANS_READ - len(self._plans)
+        if len(new) > room:
+            new = random.Random(0).sample(new, max(0, room))
+        with concurrent.futures.ThreadPoolExecutor(_READERS) as pool:
+            for stem, brief in zip(new, pool.map(self._read_plan, new), strict=True):
+                if brief is not None:
+                    self._plans[stem] = brief
+
+    def _read_plan(self, stem: str) -> _Brief | None:
+        try:
+            plan = Plan.from_json(storage.read_bytes(storage.join(self._layout.plans, f"{stem}.json")))
+        except FileNotFoundError:  # the run has just ended
+            return None
+        seconds = tuple(segment.duration for segment in plan.segments)
+        return _Brief(plan.video_id or "", plan.file.size_bytes or 0, seconds)
+
+    def _count(self, stems: list[str], rows: set[str], names: dict[str, list[tuple[str, bool]]]) -> Survey:
+        known = [stem for stem in stems if stem in self._plans]
+        scale = len(stems) / len(known) if known else 1.0
+        segments = done = failed = 0
+        seconds = bytes_done = bytes_before = 0.0
+        counted: set[str] = set()
+        for stem in known:
+            brief = self._plans[stem]
+            n = len(brief.seconds)
+            if not n or brief.video_id in counted:  # bad, or a copy
+                bytes_done += brief.size
+                continue
+            counted.add(brief.video_id)
+            segments += n
+            # Without a fragment whose row stands all are done; a part of a long segment has a second number.
+            there = {name: now for name, now in names.get(brief.video_id, []) if name.count(".") == 1}
+            if stem in rows:
+                there = {f"{index:05d}.parquet": True for index in range(n)}
+            for index, length in enumerate(brief.seconds):
+                now = there.get(f"{index:05d}.parquet")
+                if now is None:
+                    continue
+                done += 1
+                bytes_done += brief.size / n
+                bytes_before += 0 if now else brief.size / n
+                seconds += length if now else 0.0
+            failed += sum(1 for name, now in names.get(brief.video_id, []) if name.endswith(".failed.json") and now)
+        whole = max(1, self._record.bytes)
+        return Survey(
+            probed=len(stems),
+            assembled=len(rows),
+            segments=round(segments * scale),
+            segments_done=round(done * scale),
+            segments_failed=round(failed * scale),
+            video_seconds=seconds * scale,
+            share=min(1.0, bytes_done * scale / whole),
+            share_before=min(1.0, bytes_before * scale / whole),
+        )
+
+
+def begin_record(layout: Layout, run_id: str, runner: str, files: list[Any]) -> RunRecord:
+    """Notes what a run sets out to do; `files` have `size_bytes`."""
+    record = RunRecord(
+        run_id=run_id,
+        config_hash=layout.config_hash,
+        runner=runner,
+        command=shlex.join(sys.argv),
+        started_at=datetime.now(UTC),
+        files=len(files),
+        bytes=sum(file.size_bytes or 0 for file in files),
+    )
+    _write(layout, record)
+    return record
+
+
+def end_record(layout: Layout, record: RunRecord) -> None:
+    """Notes that it is through."""
+    _write(layout, record.model_copy(update={"finished_at": datetime.now(UTC)}))
+
+
+def read_record(out: str) -> RunRecord | None:
+    """Of the run under way or the last one; None if there was none."""
+    try:
+        return RunRecord.model_validate(json.loads(storage.read_bytes(Layout(out, "").run)))
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _write(layout: Layout, record: RunRecord) -> None:
+    storage.write_bytes(layout.run, record.model_dump_json(indent=2).encode())

@@ -1,0 +1,385 @@
+"""The worker pool of one host: it starts Python workers when a task manager asks for them, and ends them.
+
+The protocol is that of Beam's own pool (`apache_beam.runners.worker.worker_pool_main`), and either can stand in for the
+other. This one also ends what would be left over. A worker ends with its control stream, whatever its threads are at;
+with the pool, even by `kill -9`; and when nothing listens at its control endpoint any more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import dataclasses
+import errno
+import logging
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent import futures
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+from runners.options import quiet_beam
+from runners.worker_process import ONE_THREAD
+from schemas.errors import FacelogError, StorageError, UsageError
+
+if TYPE_CHECKING:  # Beam takes 2–3 s to import; `facelog worker --check` should not wait for it
+    from apache_beam.portability.api import beam_fn_api_pb2
+
+PORT = 50000
+
+_SERVICE = "/org.apache.beam.model.fn_execution.v1.BeamFnExternalWorkerPool/"
+_PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
+_THREADS = 64  # calls at a time: a task manager starts the workers of all its slots at once
+_LOOK_SECONDS = 1.0
+_START_SECONDS = 120.0  # Beam's import takes 2–3 s, and the harness gives its control endpoint 60
+_PATIENCE_SECONDS = 3.0  # for a worker to end by itself, then on SIGTERM
+_GONE_SECONDS = 5.0  # without a listener at the control endpoint
+_MEMORY_SECONDS = 60.0  # a task manager may say that a worker is to stop some time after it has ended
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(eq=False)
+class _Worker:
+    """A worker process.
+
+    Attributes:
+      id: such as "1-1"; two jobs on one task manager have workers of the same id.
+      control: its control endpoint, host:port of the task manager; each job has its own.
+      refused_since: when nothing was found to listen there; None as long as something does.
+      ended_at: when its end was noticed.
+    """
+
+    id: str
+    control: str
+    process: subprocess.Popen[bytes]
+    refused_since: float | None = None
+    ended_at: float | None = None
+
+    def __str__(self) -> str:
+        return f"worker {self.id} (pid {self.process.pid})"
+
+    def runs(self) -> bool:
+        return self.process.poll() is None
+
+    def signal(self, number: signal.Signals) -> None:
+        """To the worker and to what it has started."""
+        if self.runs():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, number)
+
+    def how_it_ended(self) -> str:
+        code = self.process.returncode
+        if code >= 0:
+            return f"ended with exit status {code}"
+        return f"was ended by {signal.Signals(-code).name}"
+
+
+class WorkerPool:
+    """The servicer; its two calls come from task managers, in any thread."""
+
+    def __init__(self) -> None:
+        self._workers: list[_Worker] = []  # the oldest first; ended ones stay for `_MEMORY_SECONDS`
+        self._lock = threading.Lock()
+
+    def StartWorker(  # noqa: N802
+        self, request: beam_fn_api_pb2.StartWorkerRequest, context: grpc.ServicerContext
+    ) -> beam_fn_api_pb2.StartWorkerResponse:
+        """Starts a worker and waits until it has reached its control endpoint.
+
+        Where it does not, the answer says so: a task manager would wait for it for ever.
+        """
+        from apache_beam.portability.api import beam_fn_api_pb2
+
+        worker_id, control = request.worker_id, request.control_endpoint.url
+        _end([worker for worker in self._running(worker_id) if worker.control == control])
+        try:
+            process, connected = _start_process(control, worker_id)
+        except OSError as error:
+            _logger.error("worker %s cannot be started: %s", worker_id, error)
+            return beam_fn_api_pb2.StartWorkerResponse(error=f"The worker cannot be started: {error}.")
+        worker = _Worker(worker_id, control, process)
+        with self._lock:
+            self._workers.append(worker)
+        if not _was_told(connected):
+            _end([worker])
+            sentence = f"{worker} {worker.how_it_ended()} before it reached {control}; the pool's log has more."
+            return beam_fn_api_pb2.StartWorkerResponse(error=sentence)
+        _logger.info("%s started, for %s", worker, control)
+        return beam_fn_api_pb2.StartWorkerResponse()
+
+    def StopWorker(  # noqa: N802
+        self, request: beam_fn_api_pb2.StopWorkerRequest, context: grpc.ServicerContext
+    ) -> beam_fn_api_pb2.StopWorkerResponse:
+        """Sees to it that a worker of this id ends.
+
+        A task manager closes the control stream first, and the worker ends with that. So where two jobs have a worker
+        of this id, the one that ends by itself is meant; the oldest is ended where none does.
+        """
+        from apache_beam.portability.api import beam_fn_api_pb2
+
+        with self._lock:
+            meant = [worker for worker in self._workers if worker.id == request.worker_id]
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while meant and all(worker.runs() for worker in meant) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        if meant:
+            stopped = next((worker for worker in meant if not worker.runs()), meant[0])
+            _end([stopped])
+            self._forget(stopped)
+        return beam_fn_api_pb2.StopWorkerResponse()
+
+    def tend(self) -> None:
+        """Notes which workers have ended, and ends those whose task manager is gone; to be called every second."""
+        now = time.monotonic()
+        with self._lock:
+            workers = list(self._workers)
+        for worker in workers:
+            if worker.runs():
+                continue
+            if worker.ended_at is None:
+                worker.ended_at = now
+                _logger.info("%s %s", worker, worker.how_it_ended())
+            elif now - worker.ended_at > _MEMORY_SECONDS:
+                self._forget(worker)
+        running = [worker for worker in workers if worker.runs()]
+        refused = {control for control in {worker.control for worker in running} if _refuses(control)}
+        for worker in running:
+            worker.refused_since = (worker.refused_since or now) if worker.control in refused else None
+        gone = [worker for worker in running if worker.refused_since and now - worker.refused_since >= _GONE_SECONDS]
+        for worker in gone:
+            _logger.warning("%s is left over: nothing listens at %s any more", worker, worker.control)
+        _end(gone)
+
+    def end_workers(self) -> int:
+        """Ends all of them; returns how many ran."""
+        running = self._running()
+        _end(running)
+        return len(running)
+
+    def _running(self, worker_id: str | None = None) -> list[_Worker]:
+        with self._lock:
+            return [worker for worker in self._workers if worker.runs() and worker_id in (None, worker.id)]
+
+    def _forget(self, worker: _Worker) -> None:
+        with self._lock, contextlib.suppress(ValueError):  # done already
+            self._workers.remove(worker)
+        if worker.ended_at is None:
+            _logger.info("%s %s", worker, worker.how_it_ended())
+
+
+def serve(bind: str = "localhost", port: int = PORT, *, on_ready: Callable[[str], None] = lambda _: None) -> int:
+    """Runs a pool until SIGTERM or SIGINT; to be called in the main thread.
+
+    Whoever reaches the port can have code run here, so it is this host's own by default.
+
+    Args:
+      bind: the address to listen at.
+      port: 0 takes a free one.
+      on_ready: is called with host:port when the pool listens.
+
+    Returns:
+      How many workers were ended with it.
+
+    Raises:
+      UsageError: no such address on this host.
+      FacelogError: the port is in use or not allowed.
+      StorageError: no folder for temporary files.
+    """
+    quiet_beam()
+    from apache_beam.portability.api import beam_fn_api_pb2_grpc
+
+    _check_address(bind, port)
+    _check_temporary_folder()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    options = [
+        ("grpc.so_reuseport", 0),  # else two pools could share the port, and each would get some of the calls
+        ("grpc.http2.max_pings_without_data", 0),
+        ("grpc.http2.max_ping_strikes", 0),
+    ]
+    # The threads last: a worker would take the end of the thread that started it for the end of the pool.
+    server = grpc.server(futures.ThreadPoolExecutor(_THREADS), options=options)
+    pool = WorkerPool()
+    beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(pool, server)
+    try:
+        port = server.add_insecure_port(_address(bind, port))
+    except RuntimeError as error:
+        raise FacelogError(f"The pool cannot listen at {_address(bind, port)}: {error}.") from error
+    server.start()
+    try:
+        on_ready(_address(bind, port))
+        while not stop.wait(_LOOK_SECONDS):
+            pool.tend()
+    finally:
+        server.stop(grace=0)
+        ended = pool.end_workers()
+    return ended
+
+
+def answers(bind: str = "localhost", port: int = PORT, *, seconds: float = 5.0) -> bool:
+    """Whether a worker pool, this one or Beam's, answers there."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind, bind)
+    # The environment's proxy is not for pools.
+    with grpc.insecure_channel(_address(host, port), options=[("grpc.enable_http_proxy", 0)]) as channel:
+        # An empty StopWorkerRequest: a worker without a name, which nobody has started.
+        call: Any = channel.unary_unary(f"{_SERVICE}StopWorker")
+        try:
+            call(b"", timeout=seconds)
+        except grpc.RpcError:
+            return False
+    return True
+
+
+def run_worker(control: str, worker_id: str, pool: int, connected: int) -> None:
+    """The worker process: a Beam SDK harness, until its control stream ends; does not return.
+
+    Args:
+      control: host:port of the task manager.
+      worker_id: that the task manager knows it by.
+      pool: process number of the pool.
+      connected: a file descriptor; one byte is written to it when the control endpoint has been reached.
+    """
+    _end_with(pool)
+    logging.basicConfig(format=f"worker {worker_id}: %(levelname)s %(name)s: %(message)s")
+    quiet_beam()
+    from apache_beam.runners.worker.sdk_worker import SdkHarness
+
+    status = 1
+    try:
+        harness = SdkHarness(control, worker_id=worker_id, data_buffer_time_limit_ms=-1)
+        os.write(connected, b"\n")
+        os.close(connected)
+        harness.run()
+        status = 0
+    except grpc.FutureTimeoutError:
+        _logger.error("nothing answers at %s", control)
+    except grpc.RpcError:
+        _logger.warning("the task manager at %s is gone", control)
+    except Exception:
+        _logger.exception("the harness has failed")
+    # No clean-up: it would wait for threads that are still at a segment which nobody wants any more.
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(status)
+
+
+def _start_process(control: str, worker_id: str) -> tuple[subprocess.Popen[bytes], int]:
+    """A worker and the file descriptor where it says that it is connected."""
+    ours, theirs = os.pipe()
+    # -P: what lies in the folder that the pool was started in is not to be imported.
+    arguments = [control, worker_id, str(os.getpid()), str(theirs)]
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "runners.worker_pool", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=sys.stderr.fileno(),
+            env={"TF_CPP_MIN_LOG_LEVEL": "2"} | os.environ | ONE_THREAD,
+            pass_fds=[theirs],
+            process_group=0,  # Ctrl-C is for the pool
+        )
+    except OSError:
+        os.close(ours)
+        raise
+    finally:
+        os.close(theirs)
+    return process, ours
+
+
+def _was_told(connected: int) -> bool:
+    """Waits for the worker's byte; False if it ended or took too long."""
+    with open(connected, "rb", buffering=0) as pipe:
+        ready, _, _ = select.select([pipe], [], [], _START_SECONDS)
+        return bool(ready and pipe.read(1))
+
+
+def _end(workers: Iterable[_Worker]) -> None:
+    """Asks them to end, all at once, and kills those that have not after a few seconds."""
+    workers = list(workers)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for worker in workers:
+            worker.signal(number)
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        for worker in workers:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                worker.process.wait(max(0.0, deadline - time.monotonic()))
+
+
+def _end_with(pool: int) -> None:
+    """Lets this process end when the pool does, even by `kill -9`.
+
+    The thread does it on every system, but needs the GIL, which C code that hangs may hold; Linux's signal does not.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    def watch() -> None:
+        while os.getppid() == pool:
+            time.sleep(_LOOK_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="pool-watch", daemon=True).start()
+
+
+def _refuses(control: str) -> bool:
+    """Whether nothing listens at an endpoint; one that cannot be reached for another reason counts as there."""
+    host, _, port = control.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=1.0).close()
+    except ConnectionRefusedError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _check_address(bind: str, port: int) -> None:
+    """What is wrong with it, in our words: of a port in use gRPC says only that it did not work."""
+    try:
+        found = socket.getaddrinfo(bind, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (socket.gaierror, UnicodeError):
+        raise UsageError(f"--bind {bind}: no such host name or address.") from None
+    there = False
+    for family, kind, _, _, address in found:
+        try:
+            with socket.socket(family, kind) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+            there = True
+        except PermissionError:
+            raise FacelogError(f"Port {port} is not allowed; choose one from 1024 on with --port.") from None
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                other = " by another worker pool, and one is enough for a host" if answers(bind, port) else ""
+                raise FacelogError(f"Port {port} is in use{other}; choose another with --port.") from None
+    if not there:
+        raise UsageError(f"--bind {bind}: this host has no such address.")
+
+
+def _check_temporary_folder() -> None:
+    try:
+        with tempfile.TemporaryFile() as file:
+            file.write(b"\n")
+    except OSError as error:
+        raise StorageError(
+            f"No temporary file can be written ({error.strerror}); give a folder with space in the environment "
+            "variable TMPDIR."
+        ) from error
+
+
+if __name__ == "__main__":
+    run_worker(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))

@@ -1,0 +1,57 @@
+"""A real Flink cluster with an S3 server, once for each test process."""
+
+import fcntl
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from runners.flink_cluster.cluster import Cluster, ClusterError, default_home, get_parts, why_no_namespaces
+
+_FOLDER = Path(__file__).parent
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks for groups
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Marks these tests; one process of pytest-xdist runs them all (--dist loadgroup), with one cluster."""
+    for item in items:
+        if item.path.is_relative_to(_FOLDER):
+            for mark in ("flink", "multiprocess", "slow", "xdist_group"):
+                item.add_marker(getattr(pytest.mark, mark)(*(["flink"] if mark == "xdist_group" else [])))
+
+
+@pytest.fixture(scope="session")
+def flink_parts() -> None:
+    """Flink, the job server and the S3 server are there; gets them the first time, which takes minutes."""
+    try:
+        get_parts()
+    except ClusterError as error:
+        pytest.skip(f"no Flink cluster here: {error}")
+
+
+@pytest.fixture(scope="session")
+def cluster(flink_parts: None) -> Iterator[Cluster]:
+    """Three hosts with root, else one."""
+    hosts = 1 if why_no_namespaces() else 3
+    for number in itertools.count():
+        folder = default_home() / f"tests-{number}"
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:  # another test process has that folder
+                continue
+            cluster = Cluster(folder, hosts=hosts)
+            cluster.down()  # what a killed test process has left
+            with cluster:
+                yield cluster
+            return
+
+
+@pytest.fixture
+def three_hosts(cluster: Cluster) -> Cluster:
+    """A cluster of which one task manager can be lost."""
+    if cluster.hosts < 3:
+        pytest.skip(f"needs three hosts: {why_no_namespaces()}")
+    return cluster

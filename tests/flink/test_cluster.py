@@ -1,0 +1,160 @@
+"""The test cluster is a real one: jobs run on both hosts, and outlive a lost task manager and a lost worker."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import apache_beam as beam
+import pyarrow.fs
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.runner import PipelineResult, PipelineState
+
+from runners.flink_cluster.cluster import PROCESS_VARIABLE, Cluster
+from schemas import storage
+
+
+def _record(number: int, folder: str, seconds: float) -> tuple[int, int]:
+    """Takes its time, then leaves the file NUMBER.POOL."""
+    time.sleep(seconds)
+    pool = os.environ[PROCESS_VARIABLE].split("/")[1]
+    storage.write_bytes(f"{folder}/{number}.{pool}", b"done")
+    return number % 3, number
+
+
+def _write_group(group: tuple[int, Iterable[int]], folder: str) -> None:
+    storage.write_bytes(f"{folder}/group {group[0]}", json.dumps(sorted(group[1])).encode())
+
+
+def _start(cluster: Cluster, name: str, folder: str, *, count: int, seconds: float) -> PipelineResult:
+    options = PipelineOptions(
+        [],
+        runner="FlinkRunner",
+        flink_master=cluster.master,
+        flink_job_server_jar=str(cluster.job_server_jar),
+        environment_type="EXTERNAL",
+        environment_config="localhost:50000",
+        parallelism=2,
+        sdk_worker_parallelism=3 - len(cluster.task_managers),
+        job_name=name,
+    )
+    pipeline = beam.Pipeline(options=options)
+    numbers = pipeline | beam.Create(range(count)) | beam.Reshuffle()
+    groups = numbers | beam.Map(_record, folder, seconds) | beam.GroupByKey()
+    _ = groups | beam.Map(_write_group, folder)
+    return pipeline.run()
+
+
+def _groups(folder: Path) -> dict[str, list[int]]:
+    return {path.name: json.loads(path.read_text()) for path in folder.glob("group *")}
+
+
+def _expected(count: int) -> dict[str, list[int]]:
+    return {f"group {rest}": list(range(rest, count, 3)) for rest in range(3)}
+
+
+def _s3(cluster: Cluster) -> pyarrow.fs.S3FileSystem:
+    return pyarrow.fs.S3FileSystem(
+        access_key=cluster.env["AWS_ACCESS_KEY_ID"],
+        secret_key=cluster.env["AWS_SECRET_ACCESS_KEY"],
+        endpoint_override=cluster.s3_endpoint,
+        region=cluster.env["AWS_REGION"],
+    )
+
+
+def _await(ready: Callable[[], object], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_a_job_uses_every_host_and_writes_to_s3(cluster: Cluster) -> None:
+    uri = cluster.make_bucket("archive")
+    result = _start(cluster, "spread", f"{uri}/day 1/ü", count=12, seconds=0.3)
+    assert result.wait_until_finish() == PipelineState.DONE
+    folder = cluster.state / "buckets" / "archive" / "day 1" / "ü"
+    assert _groups(folder) == _expected(12)
+    assert {path.suffix for path in folder.glob("*.*")} == {f".pool-{host}" for host in cluster.task_managers}
+
+    (job,) = [job for job in cluster.rest("/jobs/overview")["jobs"] if job["name"] == "spread"]
+    assert job["state"] == "FINISHED"
+    assert _s3(cluster).get_file_info("archive/day 1/ü/group 2").size == len("[2, 5, 8, 11]")
+
+
+def test_a_pool_and_the_s3_server_stop_and_start(cluster: Cluster) -> None:
+    (cluster.state / "buckets" / "kept").mkdir()
+    names = set(cluster.status())
+    cluster.stop_pool(1)
+    cluster.stop_s3()
+    assert set(cluster.status()) == names - {"pool-1", "s3"}
+    with pytest.raises(urllib.error.URLError, match="refused"):
+        urllib.request.urlopen(cluster.s3_endpoint)
+    cluster.start_s3()
+    cluster.start_pool(1)
+    assert set(cluster.status()) == names
+    assert [info.path for info in _s3(cluster).get_file_info(pyarrow.fs.FileSelector("kept"))] == []
+
+
+def test_nothing_is_lost_with_a_worker_and_a_task_manager(three_hosts: Cluster, tmp_path: Path) -> None:
+    result = _start(three_hosts, "losses", str(tmp_path), count=24, seconds=0.5)
+    _await(lambda: list(tmp_path.glob("*.pool-1")))
+    assert three_hosts.kill_python_worker(1)
+    _await(lambda: _failures(three_hosts, "losses") > 0)
+
+    _await(lambda: three_hosts.status().get("pool-1", 0) > 1)
+    failures = _failures(three_hosts, "losses")
+    assert not _groups(tmp_path)
+    three_hosts.kill_task_manager(2)
+    _await(lambda: _failures(three_hosts, "losses") > failures)
+    three_hosts.start_task_manager(2)
+
+    assert result.wait_until_finish() == PipelineState.DONE
+    assert _groups(tmp_path) == _expected(24)
+
+
+def _failures(cluster: Cluster, name: str) -> int:
+    (job,) = [job for job in cluster.rest("/jobs/overview")["jobs"] if job["name"] == name]
+    return len(cluster.rest(f"/jobs/{job['jid']}/exceptions")["exceptionHistory"]["entries"])
+
+
+def test_down_leaves_nothing_and_spares_another_cluster(three_hosts: Cluster, tmp_path: Path) -> None:
+    program = Path(sys.modules[Cluster.__module__].__file__ or "")
+    others = three_hosts.status()
+
+    def call(action: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(program), action, "--no-s3", "--state", str(tmp_path)]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    second = Cluster(tmp_path)
+    try:
+        assert call("up").stdout.startswith(f"--flink_master={second.master}")
+        assert set(second.status()) == {"job-manager", "pool-1", "pool-2", "task-manager-1", "task-manager-2"}
+        assert "runs already" in call("up").stderr
+    finally:
+        down = call("down")
+    assert (down.returncode, down.stderr, second.status()) == (0, "", {})
+    assert not list(Path("/sys/class/net").glob(f"*{second.suffix}*"))
+    assert not list(Path("/run/netns").glob(f"*{second.suffix}*"))
+    assert (call("down").returncode, call("status").stdout) == (0, "nothing runs\n")
+    assert three_hosts.status() == others
+
+
+def test_a_missing_part_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    get = Path(sys.modules[Cluster.__module__].__file__ or "").with_name("get.sh")
+    for program in ("dirname", "mkdir", "sed", "flock", "rm", "sh"):
+        (tmp_path / program).symlink_to(
+            next(p for p in (Path("/usr/bin") / program, Path("/bin") / program) if p.exists())
+        )
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("FACELOG_FLINK_HOME", str(tmp_path / "home"))
+    done = subprocess.run([get], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == "java is missing; install Java 17 (Debian: openjdk-17-jre-headless), then run this again.\n"
+    assert list((tmp_path / "home").iterdir()) == [tmp_path / "home" / "get.lock"]

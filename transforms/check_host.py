@@ -1,0 +1,128 @@
+"""What only a worker's host can see, asked once in each worker process before it begins: is it fit for this job?"""
+
+import dataclasses
+import json
+import os
+import socket
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import apache_beam as beam
+
+from models.bundle import bundle_path
+from models.cards import read_card
+from models.landmarks import landmark_sha256
+from schemas import storage
+from schemas.config import Config
+from schemas.errors import BundleError, FacelogError, HostError, StorageError
+from schemas.storage import FileInfo
+from schemas.tables import code_version
+
+
+@dataclasses.dataclass(frozen=True)
+class HostCheck:
+    """What a host is asked.
+
+    Attributes:
+      folder: of the job; it becomes `hosts/<host>-<pid>.json` there, or `refused.json`.
+      code_version: that the client has.
+      config: of the run, with its models.
+      first: a file that is to be read.
+      storage_options: for `schemas.storage.configure`.
+    """
+
+    folder: str
+    code_version: str
+    config: Config
+    first: FileInfo
+    storage_options: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+def check_host(check: HostCheck) -> None:
+    """Asks this host, once in this process, and writes down how it went.
+
+    Raises:
+      HostError: it is not fit; one sentence.
+    """
+    if check.folder not in _asked:
+        storage.configure(check.storage_options, patient=True)
+        host = socket.gethostname()
+        sentence = _what_is_wrong(check, host)
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        record = {"host": host, "pid": os.getpid(), "at": now, "message": sentence}
+        name = "refused.json" if sentence else f"hosts/{host}-{os.getpid()}.json"
+        try:
+            storage.write_bytes(storage.join(check.folder, name), json.dumps(record).encode())
+        except StorageError as error:
+            sentence = sentence or f"host {host} cannot write to the output folder: {error}"
+        _asked[check.folder] = sentence
+    if sentence := _asked[check.folder]:
+        raise HostError(sentence)
+
+
+_asked: dict[str, str | None] = {}
+"""By job, what is wrong with this host."""
+
+
+def refusal(folder: str) -> str | None:
+    """The sentence of a host that is not fit for a job; None as long as none was found."""
+    try:
+        return str(json.loads(storage.read_bytes(storage.join(folder, "refused.json")))["message"])
+    except FileNotFoundError:
+        return None
+
+
+def hosts(folder: str) -> list[str]:
+    """Hosts that are at work on a job, each once."""
+    names = [info.uri.rsplit("/", 1)[-1] for info in storage.list_files(storage.join(folder, "hosts"))]
+    return sorted({name.rpartition("-")[0] for name in names})
+
+
+@dataclasses.dataclass(eq=False)
+class CheckHosts(beam.PTransform):
+    """Elements as they are, each on a host that was found fit; the first that is not ends the job with its sentence.
+
+    Attributes:
+      check: what is asked.
+    """
+
+    check: HostCheck
+
+    def expand(self, elements):
+        return elements | beam.ParDo(_CheckHost(self.check))
+
+
+class _CheckHost(beam.DoFn):
+    def __init__(self, check: HostCheck):
+        self._check = check
+
+    def setup(self) -> None:
+        check_host(self._check)
+
+    def process(self, element):
+        yield element
+
+
+def _what_is_wrong(check: HostCheck, host: str) -> str | None:
+    if code_version() != check.code_version:
+        return (
+            f"host {host} has facelog {code_version()}, this client has {check.code_version}: install the same on all "
+            "hosts and start `facelog worker` there again"
+        )
+    for model in check.config.models:
+        try:
+            card = read_card(bundle_path(model.name))
+        except BundleError as error:
+            return f"host {host} has not the model {model.name}: {error}"
+        if card.sha256 != model.sha256:
+            return f"host {host} has another model {model.name} than this client: copy the client's bundle there"
+    if landmark_sha256() != check.config.landmarks_sha256:
+        return f"host {host} has another landmark file than this client: install the same facelog there"
+    try:
+        with storage.open_input(check.first.uri) as file:
+            file.read(1)
+    except FileNotFoundError:
+        return f"host {host} does not see {check.first.uri}: inputs have to lie where all hosts reach them by one name"
+    except FacelogError as error:
+        return f"host {host} cannot read an input: {error}"
+    return None
