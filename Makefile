@@ -3,6 +3,8 @@
 #   make run VIDEOS=archive OUT=out     analyze files or folders (without VIDEOS: a demo clip);
 #                                       more options in ARGS="--workers 4 --sample-fps 2"
 #   make test                           everything that CI checks: make lint, make types, and the tests
+#   make test-flink                     only those on a Flink cluster, which they make (Java, Maven, Go; root for three hosts)
+#   make flink-up, make flink-down      such a cluster with an S3 server, to try things on; it says how to reach it
 #   make format                         let ruff put right what it can
 #   make venv, make bench, make clean   only the environment; measurements; remove builds and caches
 
@@ -18,7 +20,7 @@ JOBS   ?= 2
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help venv run test lint format types bench clean
+.PHONY: help venv run test test-flink flink-up flink-down lint format types bench clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -49,8 +51,20 @@ run: venv
 COUNT_FAILED = import sys, pandas; \
   print(pandas.read_parquet(sys.argv[1] + "/videos", columns=["status"]).status.isin(["corrupt", "failed"]).sum())
 
-test: lint types
-	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+test: lint types test-flink
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --ignore tests/flink $(ARGS)
+
+# One process, since the cluster is made once for each.
+test-flink: venv
+	@$(BIN)/python -m pytest tests/flink
+
+CLUSTER = $(BIN)/python runners/flink_cluster/cluster.py
+
+flink-up: venv
+	@$(CLUSTER) up --pool "$(abspath $(BIN))/facelog worker" $(ARGS)
+
+flink-down: venv
+	@$(CLUSTER) down $(ARGS)
 
 lint: venv
 	@$(BIN)/ruff check --quiet .

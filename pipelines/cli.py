@@ -340,6 +340,7 @@ def analyze(
             console=console,
             storage_options=key_values("--storage-options", storage_options or ()),
             flink=on_flink,
+            more=tuple(context.meta.get(MORE, ())),
         )
         from pipelines.progress import print_summary
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import logging
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -28,12 +27,12 @@ from transforms.job import Job, lists_of, write_job
 from transforms.ledger import Run
 from transforms.match_inputs import Matched
 
-_LOG = logging.getLogger(__name__)
-
 _LOOK_EVERY = 2.0
 _SURVEY_SHARE = 0.1
 """Of its time, at most, that the client spends on looking how far the job is."""
 _POOL_ANSWERS_WITHIN = 60.0
+_WORKER_BEGINS_WITHIN = 300.0
+"""As long as the cluster has nothing to complain of: on a busy host it takes minutes."""
 _HOST_ERROR = "host "
 
 
@@ -42,10 +41,12 @@ class Onlooker:
     """What a client shows and asks; the default does neither.
 
     Attributes:
+      say: called with a sentence now and then.
       show: called with what the cluster calls the job's state, and how far it is.
       cancels: asked at Ctrl-C whether to cancel the job (True) or to leave it running (False).
     """
 
+    say: Callable[[str], None] = lambda sentence: None
     show: Callable[[str, Survey], None] = lambda state, survey: None
     cancels: Callable[[], bool] = lambda: False
 
@@ -91,13 +92,13 @@ def analyze_on_flink(
                 return archive.close()
             storage.delete_tree(run.layout.jobs)  # of jobs that were left alone
             job = Job(run, lists_of(archive.todo), keep_observations, max_attempts)
-            submitted, record, lease = start(archive, job, on.options, asked, storage_options)
+            submitted, record, lease = start(archive, job, on, asked, storage_options)
         write_lease(run.layout.out, lease)  # once more: this process may just have renewed its own
     except HeldError as error:
         lease = error.lease
         if lease.job is None or lease.job.asked != asked:
             raise
-        _LOG.warning("job %s does this already, begun by %s: looking on", lease.job.job_id, lease.who)
+        on.onlooker.say(f"job {lease.job.job_id} does this already, begun by {lease.who}: looking on")
         run = dataclasses.replace(run, run_id=lease.run_id)
         archive = Archive(run, matched.files, {}, retry_failed=retry_failed)
         submitted, record = Submitted.attach(lease.job.master, lease.job.job_id), read_record(run.layout.out)
@@ -110,7 +111,7 @@ def analyze_on_flink(
 
 
 def start(
-    archive: Archive, job: Job, options: FlinkOptions, asked: str, storage_options: Mapping[str, str]
+    archive: Archive, job: Job, on: OnFlink, asked: str, storage_options: Mapping[str, str]
 ) -> tuple[Submitted, RunRecord, Lease]:
     """Starts the job, which from then on holds DIR; as yet this process does.
 
@@ -118,19 +119,21 @@ def start(
       UsageError, FacelogError: as `runners.flink.preflight` and `runners.flink.submit`.
     """
     run, max_attempts = job.run, job.max_attempts or 1
-    found = preflight(options)
+    found = preflight(on.options)
     if found.restarts is not None:
-        _LOG.info(
-            "the cluster starts a job again %d times: it survives %d files that end their worker (%d attempts each)",
-            *(found.restarts, found.restarts // max_attempts, max_attempts),
+        on.onlooker.say(
+            f"the cluster starts a job again {found.restarts} times at most, so it survives "
+            f"{found.restarts // max_attempts} files that end their worker ({max_attempts} attempts each)"
         )
+    if found.slots_taken:
+        on.onlooker.say(f"other jobs have {found.slots_taken} of its {found.parallelism} slots; the job waits for them")
     check = HostCheck(job.folder, code_version(), run.config, archive.todo[0], dict(storage_options))
     job = dataclasses.replace(job, host_check=check)
     write_job(job, archive.todo, archive.known)
     record = begin_record(run.layout, run.run_id, "flink", archive.todo)
-    submitted = submit(lambda pipeline: archive_job(pipeline, job), f"facelog-{run.run_id}", options, found)
+    submitted = submit(lambda pipeline: archive_job(pipeline, job), f"facelog-{run.run_id}", on.options, found)
     now = datetime.now(UTC)
-    held = JobLease(master=options.master, job_id=submitted.job_id, asked=asked)
+    held = JobLease(master=on.options.master, job_id=submitted.job_id, asked=asked)
     lease = Lease(run_id=run.run_id, who=who(), since=now, renewed_at=now, config_hash=run.config.hash, job=held)
     write_lease(run.layout.out, lease)
     return submitted, record, lease
@@ -152,14 +155,17 @@ def follow(submitted: Submitted, run: Run, record: RunRecord | None, on: OnFlink
       KeyboardInterrupt: at Ctrl-C, once the job is cancelled.
     """
     folder, surveyor = run.layout.job(run.run_id), record and Surveyor(run.layout.out, record)
-    begun, next_survey, at_work = time.monotonic(), 0.0, False
+    begun: float | None = None
+    next_survey, at_work = 0.0, False
     try:
         for job in submitted.states(_LOOK_EVERY):
             if job.is_over:
                 _end(job, submitted)
                 return
+            if begun is None and job.has_slots:
+                begun = time.monotonic()
             at_work = at_work or bool(hosts(folder))
-            _refuse(submitted, folder, at_work, time.monotonic() - begun)
+            _refuse(submitted, folder, at_work, time.monotonic() - begun if begun else 0.0)
             if at_work and on.detach:
                 raise LeftRunningError(_left(submitted, run), wanted=True)
             if surveyor and time.monotonic() >= next_survey:
@@ -192,7 +198,7 @@ def _refuse(submitted: Submitted, folder: str, at_work: bool, seconds: float) ->
     if wrong and wrong.startswith(_HOST_ERROR):  # a host that cannot even write down what is wrong with it
         submitted.cancel()
         raise HostError(wrong)
-    if seconds > _POOL_ANSWERS_WITHIN:
+    if seconds > (_POOL_ANSWERS_WITHIN if wrong else _WORKER_BEGINS_WITHIN):
         submitted.cancel()
         raise FacelogError(
             f"no worker pool answers: start `facelog worker` on each host, beside its task manager"
@@ -209,7 +215,8 @@ def _left(submitted: Submitted, run: Run) -> str:
 
 def digest(inputs: Inputs, files: list[FileInfo], config_hash: str, keep_observations: bool) -> str:
     """What was asked for, so that the same command is known again; files of a folder may have become more since."""
-    asked = [list(inputs.inputs), list(inputs.exclude), inputs.limit, config_hash, keep_observations]
+    names = [name if name == "-" else storage.normalize(name) for name in inputs.inputs]
+    asked = [names, list(inputs.exclude), inputs.limit, config_hash, keep_observations]
     if "-" in inputs.inputs:
         asked.append([file.uri for file in files])
     return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:32]

@@ -17,12 +17,16 @@ def terminal_onlooker(console: Console) -> Onlooker:
     if console.quiet:
         return Onlooker()
     shown = _Shown(console)
-    return Onlooker(shown.show, _cancels if console.is_terminal else lambda: False)
+    return Onlooker(shown.say, shown.show, _cancels if console.is_terminal else lambda: False)
 
 
 class _Shown:
     def __init__(self, console: Console):
         self._console, self._begun, self._tenths = console, time.monotonic(), -1
+
+    def say(self, sentence: str) -> None:
+        """Says it once."""
+        self._console.print(sentence, style="dim", markup=False, highlight=False, soft_wrap=True)
 
     def show(self, state: str, survey: Survey) -> None:
         """Says how far it is."""

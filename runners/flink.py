@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from runners.flink_rest import FlinkRest, Job
 from runners.options import quiet_beam
+from runners.presets import beam_options
 from schemas.errors import FacelogError, UsageError
 
 if TYPE_CHECKING:
@@ -29,7 +30,13 @@ _JAVA = 11
 
 _JAR_TIMEOUT = 5.0
 _APPEARS_WITHIN = 120.0
-_RESTART_ATTEMPTS = "restart-strategy.{}.attempts"
+
+# By strategy: the setting that bounds restarts, and what it is unless it is set; None: they have no bound.
+_RESTARTS: dict[str, tuple[str, int | None]] = {
+    "fixed-delay": ("attempts", 1),
+    "failure-rate": ("max-failures-per-interval", 1),
+    "exponential-delay": ("attempts-before-reset-backoff", None),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,12 +71,14 @@ class Preflight:
       parallelism: slots that are used.
       workers_per_host: Python processes of each task manager.
       restarts: how often the cluster starts a job again after a loss; None: without end.
+      slots_taken: of those that are used, by other jobs; this one waits for them.
     """
 
     version: str
     parallelism: int
     workers_per_host: int
     restarts: int | None
+    slots_taken: int = 0
 
 
 def preflight(options: FlinkOptions) -> Preflight:
@@ -79,6 +88,7 @@ def preflight(options: FlinkOptions) -> Preflight:
       UsageError: the options do not fit the cluster.
       FacelogError: Java, the job server or the cluster is not to be had, or the cluster gives up at the first loss.
     """
+    beam_options(options.more)
     _check_java()
     rest = FlinkRest(options.master)
     overview = rest.overview()
@@ -98,7 +108,7 @@ def preflight(options: FlinkOptions) -> Preflight:
         )
     _check_job_server(options, version)
     workers = options.workers_per_host or -(-overview.slots // overview.task_managers)
-    return Preflight(version, parallelism, workers, _restarts(rest))
+    return Preflight(version, parallelism, workers, _restarts(rest), max(0, parallelism - overview.free_slots))
 
 
 def submit(build: Callable[[beam.Pipeline], object], name: str, options: FlinkOptions, found: Preflight) -> Submitted:
@@ -214,7 +224,7 @@ def _first_sentence(trace: str) -> str:
     hosts = re.findall(r"HostError: (.+?)(?: \[while running '.*)?$", trace, re.MULTILINE)
     if hosts or ours:
         return str((hosts or ours)[-1]).strip()
-    if re.search(r"UNAVAILABLE|Connection refused|io exception", trace) and "FnApi" in trace:
+    if re.search(r"UNAVAILABLE|Connection refused|io exception", trace) and "FnExternalWorkerPool" in trace:
         return _NO_POOL
     causes = re.findall(r"^Caused by: (.+)$", trace, re.MULTILINE)
     return (causes[-1] if causes else trace.strip().partition("\n")[0])[:500]
@@ -283,13 +293,12 @@ def _restarts(rest: FlinkRest) -> int | None:
     if kind in ("none", "off", "disable"):
         raise FacelogError(
             f"the cluster at {rest.master} gives a job up at the first lost host, since its configuration sets no "
-            "restart strategy: set restart-strategy.type: exponential-delay in the job manager's configuration, and "
-            "start it again"
+            "restart strategy: set restart-strategy.type: fixed-delay and restart-strategy.fixed-delay.attempts: 20 in "
+            "the job manager's configuration, and start it again"
         )
-    attempts = settings.get(_RESTART_ATTEMPTS.format(kind))
-    if kind == "fixed-delay":
-        return int(attempts or 1)
-    return int(attempts) if attempts and attempts.isdigit() else None
+    key, default = _RESTARTS.get(kind, ("attempts", None))
+    given = settings.get(f"restart-strategy.{kind}.{key}", "")
+    return int(given) if given.isdigit() else default
 
 
 @contextlib.contextmanager
@@ -299,8 +308,6 @@ def _plain_failures(master: str) -> Iterator[None]:
         yield
     except FacelogError:
         raise
-    except (SystemExit, ValueError) as error:  # argparse ends the process over an option
-        raise UsageError(f"an option behind -- is not right: {error}") from error
     except Exception as error:
         text = str(error).strip().partition("\n")[0] or type(error).__name__
         raise FacelogError(f"the job could not be handed over to the cluster at {master}: {text}") from error

@@ -6,6 +6,7 @@ Source: https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/
 from __future__ import annotations
 
 import dataclasses
+import http.client
 import json
 import urllib.error
 import urllib.request
@@ -15,7 +16,9 @@ from runners.lease import JobLease
 from schemas.errors import FacelogError
 
 _TIMEOUT = 5.0
+_ADDRESS = "its address is that of its web page, HOST:8081 as a rule"
 _OVER = ("FINISHED", "CANCELED", "FAILED")
+_ON_HOSTS = ("DEPLOYING", "INITIALIZING", "RUNNING", "FINISHED", "FAILED")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,13 +29,13 @@ class Job:
       job_id: the cluster's name for it.
       name: ours.
       state: such as RUNNING, RESTARTING, FINISHED, CANCELED, FAILED.
-      begun_at: seconds since 1970.
+      has_slots: whether a part of it is, or was, on a host.
     """
 
     job_id: str
     name: str
     state: str
-    begun_at: float
+    has_slots: bool = False
 
     @property
     def is_over(self) -> bool:
@@ -75,8 +78,16 @@ class FlinkRest:
         Raises:
           FacelogError: it does not answer, or what answers is no Flink; so for all methods.
         """
-        found = self._get("/overview")
-        return Overview(found["flink-version"], found["taskmanagers"], found["slots-total"], found["slots-available"])
+        try:
+            found = self._get("/overview")
+        except _NotFoundError:
+            raise FacelogError(f"what answers at {self.master} is no Flink job manager; {_ADDRESS}") from None
+        try:
+            return Overview(
+                *(found[key] for key in ("flink-version", "taskmanagers", "slots-total", "slots-available"))
+            )
+        except (KeyError, TypeError):
+            raise FacelogError(f"what answers at {self.master} is no Flink job manager; {_ADDRESS}") from None
 
     def settings(self) -> dict[str, str]:
         """The job manager's configuration, as far as it was set."""
@@ -86,7 +97,7 @@ class FlinkRest:
         """The job of a name; None as long as there is none."""
         for job in self._get("/jobs/overview")["jobs"]:
             if job["name"] == name:
-                return Job(job["jid"], name, job["state"], job["start-time"] / 1000)
+                return Job(job["jid"], name, job["state"], _has_slots(job["tasks"]))
         return None
 
     def job(self, job_id: str) -> Job | None:
@@ -95,7 +106,7 @@ class FlinkRest:
             found = self._get(f"/jobs/{job_id}")
         except _NotFoundError:
             return None
-        return Job(job_id, found["name"], found["state"], found["start-time"] / 1000)
+        return Job(job_id, found["name"], found["state"], _has_slots(found["status-counts"]))
 
     def exceptions(self, job_id: str) -> list[str]:
         """Stack traces of what went wrong in a job so far, the newest first."""
@@ -113,7 +124,7 @@ class FlinkRest:
         try:
             return json.loads(text)
         except ValueError:
-            raise FacelogError(f"what answers at {self.master} is no Flink job manager") from None
+            raise FacelogError(f"what answers at {self.master} is no Flink job manager; {_ADDRESS}") from None
 
     def _request(self, method: str, path: str) -> bytes:
         try:
@@ -124,12 +135,14 @@ class FlinkRest:
             if error.code == 404:
                 raise _NotFoundError(f"the cluster at {self.master} does not know {path}") from None
             raise FacelogError(f"the cluster at {self.master} answers {error.code} to {path}: {error.reason}") from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             why = getattr(error, "reason", error)
-            raise FacelogError(
-                f"no Flink job manager answers at {self.master} ({why}); its address is that of its web page, "
-                "HOST:8081 as a rule"
-            ) from None
+            raise FacelogError(f"no Flink job manager answers at {self.master} ({why}); {_ADDRESS}") from None
+
+
+def _has_slots(tasks: dict[str, int]) -> bool:
+    """Of numbers of tasks by their state."""
+    return any(tasks.get(state, 0) for state in _ON_HOSTS + tuple(state.lower() for state in _ON_HOSTS))
 
 
 class _NotFoundError(FacelogError):

@@ -22,7 +22,7 @@ from training.targets import Head, Weights
 from training.train import Schedule
 
 _ROOT = Path(__file__).parents[1]
-_DOCUMENTS = [_ROOT / "README.md", *sorted((_ROOT / "docs").glob("*.md"))]
+_DOCUMENTS = [_ROOT / "README.md", _ROOT / "deploy" / "README.md", *sorted((_ROOT / "docs").glob("*.md"))]
 
 
 def _text(name: str) -> str:

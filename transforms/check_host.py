@@ -116,7 +116,11 @@ def _what_is_wrong(check: HostCheck, host: str) -> str | None:
             return f"host {host} has not the model {model.name}: {error}"
         if card.sha256 != model.sha256:
             return f"host {host} has another model {model.name} than this client: copy the client's bundle there"
-    if landmark_sha256() != check.config.landmarks_sha256:
+    try:
+        landmarks = landmark_sha256()
+    except BundleError as error:
+        return f"host {host} has no landmark file: {error}"
+    if landmarks != check.config.landmarks_sha256:
         return f"host {host} has another landmark file than this client: install the same facelog there"
     try:
         with storage.open_input(check.first.uri) as file:

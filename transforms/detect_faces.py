@@ -5,6 +5,7 @@ Frames are 2-D uint8 luma planes; boxes are (x, y, width, height) in their pixel
 
 import dataclasses
 import functools
+import threading
 from collections.abc import Callable, Iterable, Iterator
 
 import apache_beam as beam
@@ -24,9 +25,14 @@ Detector = Callable[[np.ndarray], Boxes]
 """[H, W] uint8 → the faces in it, best first."""
 
 
-@functools.cache
+_of_thread = threading.local()
+
+
 def _hog() -> dlib.fhog_object_detector:
-    return dlib.get_frontal_face_detector()
+    """One for each thread: two threads in one detector end the process, as where a worker has several tasks."""
+    if not hasattr(_of_thread, "hog"):
+        _of_thread.hog = dlib.get_frontal_face_detector()
+    return _of_thread.hog
 
 
 def detect_hog(luma: np.ndarray, *, min_face: int, threshold: float) -> Boxes:

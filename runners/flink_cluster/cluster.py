@@ -314,9 +314,9 @@ class Cluster:
             "taskmanager.memory.managed.size": "64m",
             "io.tmp.dirs": tmp,
             "env.java.opts.all": f"{' '.join(_JAVA_OPTIONS)} -Djava.io.tmpdir={tmp}",
-            # Milliseconds: a lost task manager is noticed within ten seconds; by default it takes fifty.
-            "heartbeat.interval": 2000,
-            "heartbeat.timeout": 8000,
+            # Milliseconds. A killed task manager refuses calls and is noticed in seconds; a silent one may be slow.
+            "heartbeat.interval": 5000,
+            "heartbeat.timeout": 30000,
             # Without a restart strategy a batch job ends with its first failure.
             "restart-strategy.type": "fixed-delay" if self.restarts else "none",
             "restart-strategy.fixed-delay.attempts": self.restarts,
@@ -397,7 +397,7 @@ class Cluster:
                 return bool(expected) and self.rest("/overview")["slots-total"] >= expected
             return False
 
-        _wait(there, 120, f"the task managers do not report to the job manager; see {self.state / 'logs'}")
+        _wait(there, 300, f"the task managers do not report to the job manager; see {self.state / 'logs'}")
 
 
 def get_parts(*, s3: bool = True) -> None:

@@ -2,6 +2,7 @@
 
 import fcntl
 import itertools
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,13 +13,14 @@ from runners.flink_cluster.cluster import Cluster, ClusterError, default_home, g
 _FOLDER = Path(__file__).parent
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks for groups
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """Marks these tests; one process of pytest-xdist runs them all (--dist loadgroup), with one cluster."""
+    """Marks these tests, for `pytest -m flink`: best in one process, since every process makes a cluster of its own."""
     for item in items:
         if item.path.is_relative_to(_FOLDER):
-            for mark in ("flink", "multiprocess", "slow", "xdist_group"):
-                item.add_marker(getattr(pytest.mark, mark)(*(["flink"] if mark == "xdist_group" else [])))
+            for mark in (pytest.mark.flink, pytest.mark.multiprocess, pytest.mark.slow):
+                item.add_marker(mark)
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(1800))  # the first one also gets the parts and starts the cluster
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +44,8 @@ def cluster(flink_parts: None) -> Iterator[Cluster]:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:  # another test process has that folder
                 continue
-            cluster = Cluster(folder, hosts=hosts)
+            pool = f"{Path(sys.executable).with_name('facelog')} worker"
+            cluster = Cluster(folder, hosts=hosts, pool=pool)
             cluster.down()  # what a killed test process has left
             with cluster:
                 yield cluster

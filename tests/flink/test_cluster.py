@@ -20,19 +20,19 @@ from runners.flink_cluster.cluster import PROCESS_VARIABLE, Cluster
 from schemas import storage
 
 
-def _record(number: int, folder: str, seconds: float) -> tuple[int, int]:
-    """Takes its time, then leaves the file NUMBER.POOL."""
-    time.sleep(seconds)
-    pool = os.environ[PROCESS_VARIABLE].split("/")[1]
-    storage.write_bytes(f"{folder}/{number}.{pool}", b"done")
-    return number % 3, number
-
-
-def _write_group(group: tuple[int, Iterable[int]], folder: str) -> None:
-    storage.write_bytes(f"{folder}/group {group[0]}", json.dumps(sorted(group[1])).encode())
-
-
 def _start(cluster: Cluster, name: str, folder: str, *, count: int, seconds: float) -> PipelineResult:
+    """A job that leaves files NUMBER.POOL, and "group REST" with all numbers of that remainder, sorted."""
+
+    # Workers have no module `tests`: functions inside functions go to them by value.
+    def record(number: int) -> tuple[int, int]:
+        time.sleep(seconds)
+        pool = os.environ[PROCESS_VARIABLE].split("/")[1]
+        storage.write_bytes(f"{folder}/{number}.{pool}", b"done")
+        return number % 3, number
+
+    def write_group(group: tuple[int, Iterable[int]]) -> None:
+        storage.write_bytes(f"{folder}/group {group[0]}", json.dumps(sorted(group[1])).encode())
+
     options = PipelineOptions(
         [],
         runner="FlinkRunner",
@@ -46,8 +46,8 @@ def _start(cluster: Cluster, name: str, folder: str, *, count: int, seconds: flo
     )
     pipeline = beam.Pipeline(options=options)
     numbers = pipeline | beam.Create(range(count)) | beam.Reshuffle()
-    groups = numbers | beam.Map(_record, folder, seconds) | beam.GroupByKey()
-    _ = groups | beam.Map(_write_group, folder)
+    groups = numbers | beam.Map(record) | beam.GroupByKey()
+    _ = groups | beam.Map(write_group)
     return pipeline.run()
 
 
@@ -68,7 +68,7 @@ def _s3(cluster: Cluster) -> pyarrow.fs.S3FileSystem:
     )
 
 
-def _await(ready: Callable[[], object], seconds: float = 120) -> None:
+def _await(ready: Callable[[], object], seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while not ready():
         assert time.monotonic() < deadline
