@@ -194,7 +194,9 @@ class Archive:
         """What a job that takes files by itself has to know of earlier runs."""
         computed = {video_id: row["uri"] for video_id, row in self.computed.items()}
         twins = {video_id: [row["uri"] for row in rows] for video_id, rows in self._twins.items()}
-        return Known(computed, twins)
+        todo = {file.uri for file in self.todo}
+        rows = {row["uri"]: row for row in self.computed.values() if row["uri"] in todo}
+        return Known(computed, twins, rows)
 
     def read_rows(self) -> list[Row]:
         """Takes over what a job wrote that took files by itself; returns the rows that are new."""

@@ -52,4 +52,7 @@ def progress_line(state: str, survey: Survey, elapsed: float) -> str:
 
 
 def _cancels() -> bool:
-    return typer.confirm("\nCancel the job? Else it goes on without this client", default=False)
+    try:
+        return typer.confirm("\nCancel the job? Else it goes on without this client", default=False)
+    except (typer.Abort, KeyboardInterrupt):  # Ctrl-C once more
+        return False

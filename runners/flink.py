@@ -141,17 +141,24 @@ def submit(build: Callable[[beam.Pipeline], object], name: str, options: FlinkOp
         "sdk_worker_parallelism": found.workers_per_host,
         "job_name": name,
     }
-    with _plain_failures(options.master):
-        pipeline = beam.Pipeline(runner=FlinkRunner(), options=PipelineOptions(list(options.more), **arguments))
-        build(pipeline)
-        result = pipeline.run()
-    rest, until = FlinkRest(options.master), time.monotonic() + _APPEARS_WITHIN
-    while time.monotonic() < until:
-        if job := rest.find(name):
-            return Submitted(rest, job, result)
-        if str(result.state) == "FAILED":
-            break
-        time.sleep(0.5)
+    rest = FlinkRest(options.master)
+    try:
+        with _plain_failures(options.master):
+            pipeline = beam.Pipeline(runner=FlinkRunner(), options=PipelineOptions(list(options.more), **arguments))
+            build(pipeline)
+            result = pipeline.run()
+        until = time.monotonic() + _APPEARS_WITHIN
+        while time.monotonic() < until:
+            if job := rest.find(name):
+                return Submitted(rest, job, result)
+            if str(result.state) == "FAILED":
+                break
+            time.sleep(0.5)
+    except KeyboardInterrupt:  # nobody else would know of the job
+        with contextlib.suppress(FacelogError):
+            if job := rest.find(name):
+                rest.cancel(job.job_id)
+        raise
     raise FacelogError(f"the cluster at {options.master} did not take the job: {_last_message(result)}")
 
 

@@ -29,6 +29,7 @@ import grpc
 
 from runners.options import quiet_beam
 from runners.worker_process import ONE_THREAD
+from schemas.endings import run_endings
 from schemas.errors import FacelogError, StorageError, UsageError
 
 if TYPE_CHECKING:  # Beam takes 2–3 s to import; `facelog worker --check` should not wait for it
@@ -269,6 +270,7 @@ def run_worker(control: str, worker_id: str, pool: int, connected: int) -> None:
     except Exception:
         _logger.exception("the harness has failed")
     # No clean-up: it would wait for threads that are still at a segment which nobody wants any more.
+    run_endings()
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     os._exit(status)

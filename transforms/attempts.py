@@ -2,8 +2,9 @@
 
 For runners whose workers nobody watches, as Flink's: what ends its worker (a segmentation fault, memory, time) is begun
 anew there until the whole job is given up. So each attempt is written down before it begins, and taken back when it is
-done; what was begun too often is left alone. A host that was lost counts too, since a count taken beforehand cannot
-tell it from a file that kills. The local runner needs none of this: its supervisor sees workers die.
+done; what was begun too often is left alone. A worker that the cluster merely lets go of, since another one was lost,
+takes its attempts back as it ends. One that was lost with its host counts, since a count taken beforehand cannot tell
+it from a file that kills. The local runner needs none of this: its supervisor sees workers die.
 """
 
 import contextlib
@@ -22,6 +23,7 @@ from typing import Any
 import apache_beam as beam
 
 from schemas import storage
+from schemas.endings import at_end
 from schemas.storage import FileInfo
 from schemas.video import Plan, Segment
 from transforms.failures import FAILED, SegmentFailed, WriteFailure
@@ -78,6 +80,11 @@ class Attempts:
     def ended(self, why: str) -> None:
         """Notes what ended the one that was begun last."""
         self.begun[-1]["ended"] = why
+        self._write()
+
+    def withdraw(self) -> None:
+        """The one that was begun last does not count: this process ends, and not by what it was at."""
+        self.begun.pop()
         self._write()
 
     def finish(self) -> None:
@@ -239,6 +246,6 @@ class _BeginSegment(beam.DoFn):
 def _attempt(element: Any, attempts: Attempts, limit_seconds: float) -> Iterator[Any]:
     """The element; behind the `yield` all that follows from it in this fused stage is done, and durable."""
     attempts.begin()
-    with watchdog(limit_seconds, attempts.ended):
+    with watchdog(limit_seconds, attempts.ended), at_end(attempts.withdraw):
         yield element
     attempts.finish()

@@ -16,11 +16,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import apache_beam as beam
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pydantic
 
 from schemas import storage
 from schemas.layout import Layout
 from schemas.storage import FileInfo
+from schemas.tables import VIDEOS, make_table, parquet_bytes
 from schemas.video import Plan
 from transforms.check_host import CheckHosts, HostCheck
 from transforms.ledger import HAS_TABLES, Row, Run, close_ledger, copied_row, new_row, read_row, write_row
@@ -63,10 +66,12 @@ class Known:
       computed: by video_id, the uri of a row with this configuration whose tables are in place.
       twins: by video_id, uris of rows with another configuration that this run was not asked for: once the content is
         done anew, their tables are these.
+      rows: by uri, those of `computed` that the job may replace, since their files are to be done.
     """
 
     computed: Mapping[str, str]
     twins: Mapping[str, Sequence[str]]
+    rows: Mapping[str, Row] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,6 +92,9 @@ def write_job(job: Job, files: Sequence[FileInfo], known: Known) -> None:
         storage.write_bytes(_list(job.folder, number), _files.dump_json(part))
     record = {"computed": dict(known.computed), "twins": {key: list(uris) for key, uris in known.twins.items()}}
     storage.write_bytes(storage.join(job.folder, "known.json"), json.dumps(record).encode())
+    columns = {name: [row.get(name) for row in known.rows.values()] for name in VIDEOS.names}
+    rows = parquet_bytes(make_table(VIDEOS, columns), job.run.footer)
+    storage.write_bytes(storage.join(job.folder, "rows.parquet"), rows)
 
 
 def lists_of(files: Sequence[FileInfo]) -> int:
@@ -100,7 +108,9 @@ def _list(folder: str, number: int) -> str:
 
 @functools.lru_cache(maxsize=1)
 def _read_known(folder: str) -> Known:
-    return Known(**json.loads(storage.read_bytes(storage.join(folder, "known.json"))))
+    record = json.loads(storage.read_bytes(storage.join(folder, "known.json")))
+    table = pq.read_table(pa.BufferReader(storage.read_bytes(storage.join(folder, "rows.parquet"))))
+    return Known(**record, rows={row["uri"]: row for row in table.to_pylist()})
 
 
 @dataclasses.dataclass(eq=False)
@@ -150,6 +160,9 @@ class GroupContents(beam.PTransform):
 
 
 def _write_row(plan: Plan, run: Run) -> str:
+    row = _of_this_run(plan.file.uri, run)
+    if row is not None and row["status"] in HAS_TABLES:  # the job began anew, and the file went away since
+        return plan.file.uri
     write_row(new_row(plan, run, started_at=datetime.now(UTC)), run)
     return plan.file.uri
 
@@ -163,9 +176,10 @@ class _Settle(beam.DoFn):
     def process(self, group):
         video_id, run = group[0], self._job.run
         plans = sorted(group[1], key=lambda plan: plan.file.uri)
-        computed = _read_known(self._job.folder).computed.get(video_id)
+        known = _read_known(self._job.folder)
+        computed = known.computed.get(video_id)
         if computed is not None:
-            row = read_row(computed, run)
+            row = known.rows.get(computed) or read_row(computed, run)
             for plan in plans:
                 write_row(copied_row(row, plan.file, run), run)
                 yield beam.pvalue.TaggedOutput("uri", plan.file.uri)
@@ -173,13 +187,13 @@ class _Settle(beam.DoFn):
         yield Content(tuple(plans))
 
 
-def _of_this_run(uri: str, run: Run) -> Row | None:
-    """A uri's row, if this run wrote it."""
+def _of_this_run(uri: str, run: Run, video_id: str | None = None) -> Row | None:
+    """A uri's row, if this run wrote it, of this content."""
     try:
         row = read_row(uri, run)
     except FileNotFoundError:
         return None
-    return row if row["run_id"] == run.run_id else None
+    return row if row["run_id"] == run.run_id and video_id in (None, row["video_id"]) else None
 
 
 def pending_of(content: Content, layout: Layout) -> list[Any]:
@@ -211,7 +225,7 @@ def _assemble(group: tuple[str, Mapping[str, Iterable[Any]]], job: Job) -> Itera
     run = job.run
     for content in group[1]["content"]:
         first, *copies = content.plans
-        row = _of_this_run(first.file.uri, run)
+        row = _of_this_run(first.file.uri, run, group[0])
         if row is None:
             row = assemble_video(first, run, keep_observations=job.keep_observations).row
         files = [plan.file for plan in copies]

@@ -39,13 +39,13 @@ def assemble_video(plan: Plan, run: Run, *, keep_observations: bool = False) -> 
     """From the fragments of one video to its rows in the four tables; the row in `videos` is written last."""
     video_id = plan.video_id or ""
     started = datetime.now(UTC)
-    forget_row(plan.file.uri, run)
     if failure := first_failure(plan, run.layout, run.run_id):
         row = new_row(plan, run, started_at=started, status="failed", **failure)
         write_row(row, run)
         return VideoDone(row)
     fragments = [read_fragment(run.layout, video_id, segment.index) for segment in plan.segments]
     row, tables = make_tables(plan, fragments, run, started_at=started)
+    forget_row(plan.file.uri, run)
     for name, table in tables.items():
         storage.write_bytes(run.layout.table(name, video_id), parquet_bytes(table, run.footer))
     storage.delete_tree(run.layout.observations(video_id))

@@ -116,12 +116,15 @@ def test_a_client_that_dies_is_not_missed(site: Site) -> None:
     wait_for(lambda: fragments(folder) >= 2)
     client.send_signal(signal.SIGKILL)
     client.wait()
+    host = site.cluster.task_managers[-1]
+    site.cluster.kill_task_manager(host)  # so that the job cannot end too soon
     status = site.status(out)
     assert status["state"] == "running" and "of the cluster at" in status["holder"]
     assert 0 < status["progress"]["segments_done"] <= status["progress"]["segments"] == 30
     # Another command is told who is at it; the same one comes back to its job.
     other = site.call(site.flink(f"{site.archive}/two.mp4", out))
     assert other.returncode == 1 and "is being written by job" in other.stderr, other.stderr
+    site.cluster.start_task_manager(host)
     again = site.call(site.flink(site.archive, out))
     assert again.returncode == 3, again.stdout + again.stderr
     assert "does this already" in again.stdout

@@ -147,6 +147,9 @@ def test_beam_has_no_job_server_for_the_cluster(options: FlinkOptions, flink: Fa
         preflight(changed(options, job_server_jar=None))
 
 
+_BACKOFF = "restart-strategy.exponential-delay.attempts-before-reset-backoff"
+
+
 @pytest.mark.parametrize(
     ("settings", "restarts"),
     [
@@ -154,7 +157,8 @@ def test_beam_has_no_job_server_for_the_cluster(options: FlinkOptions, flink: Fa
         ({"restart-strategy": "fixeddelay", "restart-strategy.fixed-delay.attempts": "7"}, 7),
         ({"restart-strategy.type": "exponential-delay"}, None),
         ({"restart-strategy.type": "Exponential-Delay", "restart-strategy.fixed-delay.attempts": "7"}, None),
-        ({"restart-strategy.type": "failure-rate"}, None),
+        ({"restart-strategy.type": "exponential-delay", _BACKOFF: "9"}, 9),
+        ({"restart-strategy.type": "failure-rate"}, 1),
     ],
 )
 def test_how_often_the_cluster_starts_a_job_again(
@@ -167,7 +171,9 @@ def test_how_often_the_cluster_starts_a_job_again(
 @pytest.mark.parametrize("strategy", [None, "none", "off", "disable", "NONE"])
 def test_the_cluster_gives_up_at_the_first_loss(options: FlinkOptions, flink: FakeFlink, strategy: str | None) -> None:
     flink.settings = {"restart-strategy.type": strategy} if strategy else {}
-    with pytest.raises(FacelogError, match="gives a job up at the first lost host, .*restart-strategy.type: expon"):
+    with pytest.raises(
+        FacelogError, match="gives a job up at the first lost host, .*: fixed-delay"
+    ):
         preflight(options)
 
 
@@ -225,8 +231,9 @@ def test_a_job_that_could_not_be_handed_over(options: FlinkOptions, monkeypatch:
 
 
 def test_an_option_of_beam_that_is_not_right(options: FlinkOptions, capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(UsageError, match="option behind -- is not right"):
-        submit(build, "facelog-1", changed(options, more=("--job_server_timeout=many",)), FOUND)
+    with pytest.raises(UsageError, match="option behind -- is not right: argument --job_server_timeout.*'many'"):
+        preflight(changed(options, more=("--job_server_timeout=many",)))
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 
 from schemas.config import Config
+from schemas.endings import at_end, run_endings
 from schemas.examples import example_file, example_plan
 from schemas.layout import Layout
 from schemas.video import Plan
@@ -89,6 +90,22 @@ def test_after_so_many_it_is_given_up_with_a_record(run: Run, name: str) -> None
     assert SEGMENT.file.uri in failed.error_message and "2 attempts (on " in failed.error_message
     record = json.loads(Path(run.layout.failure(SEGMENT.video_id, SEGMENT.index)).read_text())
     assert record == {"run_id": "run-1", "error_type": "worker_died", "error_message": failed.error_message}
+
+
+def test_a_process_that_ends_in_good_order_takes_its_attempts_back(name: str) -> None:
+    for _ in range(2):
+        Attempts(name).begin()
+    attempts = Attempts(name)
+    attempts.begin()
+    with at_end(attempts.withdraw):
+        run_endings()
+        run_endings()
+    assert len(Attempts(name).begun) == 2
+    attempts.begin()
+    with at_end(attempts.withdraw):
+        pass
+    run_endings()
+    assert len(Attempts(name).begun) == 3
 
 
 def test_attempts_of_another_run_do_not_count(run: Run, name: str) -> None:
