@@ -171,9 +171,7 @@ def test_how_often_the_cluster_starts_a_job_again(
 @pytest.mark.parametrize("strategy", [None, "none", "off", "disable", "NONE"])
 def test_the_cluster_gives_up_at_the_first_loss(options: FlinkOptions, flink: FakeFlink, strategy: str | None) -> None:
     flink.settings = {"restart-strategy.type": strategy} if strategy else {}
-    with pytest.raises(
-        FacelogError, match="gives a job up at the first lost host, .*: fixed-delay"
-    ):
+    with pytest.raises(FacelogError, match="gives a job up at the first lost host, .*: fixed-delay"):
         preflight(options)
 
 
