@@ -77,9 +77,11 @@ format: venv
 types: venv
 	@$(BIN)/mypy
 
+# Those that need neither arguments nor a cluster.
+BENCHMARKS = speed memory min_face storage scaling
+
 bench: venv
-	@for file in benchmarks/[!_]*.py; do \
-	  name=$$(basename $$file .py); echo "== $$name"; $(BIN)/python -m benchmarks.$$name $(ARGS) || exit 1; done
+	@for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name $(ARGS) || exit 1; done
 
 # Results (OUT) and .venv stay.
 clean:
