@@ -257,7 +257,7 @@ class Cluster:
         Returns:
           Its URI, s3://NAME.
         """
-        (self.state / "buckets" / name).mkdir(exist_ok=True)
+        (self.state / "buckets" / name).mkdir()
         return f"s3://{name}"
 
     def log(self, name: str) -> Path:

@@ -76,16 +76,16 @@ def _await(ready: Callable[[], object], seconds: float = 300) -> None:
 
 
 def test_a_job_uses_every_host_and_writes_to_s3(cluster: Cluster) -> None:
-    uri = cluster.make_bucket("archive")
+    uri = cluster.make_bucket("numbers")
     result = _start(cluster, "spread", f"{uri}/day 1/ü", count=12, seconds=0.3)
     assert result.wait_until_finish() == PipelineState.DONE
-    folder = cluster.state / "buckets" / "archive" / "day 1" / "ü"
+    folder = cluster.state / "buckets" / "numbers" / "day 1" / "ü"
     assert _groups(folder) == _expected(12)
     assert {path.suffix for path in folder.glob("*.*")} == {f".pool-{host}" for host in cluster.task_managers}
 
     (job,) = [job for job in cluster.rest("/jobs/overview")["jobs"] if job["name"] == "spread"]
     assert job["state"] == "FINISHED"
-    assert _s3(cluster).get_file_info("archive/day 1/ü/group 2").size == len("[2, 5, 8, 11]")
+    assert _s3(cluster).get_file_info("numbers/day 1/ü/group 2").size == len("[2, 5, 8, 11]")
 
 
 def test_a_pool_and_the_s3_server_stop_and_start(cluster: Cluster) -> None:
