@@ -115,6 +115,8 @@ def prepare(
       FacelogError: the run itself failed; the same call goes on.
     """
     runner = parse_runner(runner)
+    if runner not in ("local", "direct"):
+        raise UsageError(f"--runner {runner}: data sets are prepared on one machine; use local (default) or direct.")
     dataset = read_dataset(path, kind, faces=faces)
     if dataset.kind in _HAS_DUPLICATES:
         dataset = with_groups(dataset)

@@ -94,7 +94,7 @@ def write_job(job: Job, files: Sequence[FileInfo], known: Known) -> None:
     storage.write_bytes(storage.join(job.folder, "known.json"), json.dumps(record).encode())
     columns = {name: [row.get(name) for row in known.rows.values()] for name in VIDEOS.names}
     rows = parquet_bytes(make_table(VIDEOS, columns), job.run.footer)
-    storage.write_bytes(storage.join(job.folder, "rows.parquet"), rows)
+    storage.write_bytes(storage.join(job.folder, "known", "rows.parquet"), rows)
 
 
 def lists_of(files: Sequence[FileInfo]) -> int:
@@ -109,7 +109,7 @@ def _list(folder: str, number: int) -> str:
 @functools.lru_cache(maxsize=1)
 def _read_known(folder: str) -> Known:
     record = json.loads(storage.read_bytes(storage.join(folder, "known.json")))
-    table = pq.read_table(pa.BufferReader(storage.read_bytes(storage.join(folder, "rows.parquet"))))
+    table = pq.read_table(pa.BufferReader(storage.read_bytes(storage.join(folder, "known", "rows.parquet"))))
     return Known(**record, rows={row["uri"]: row for row in table.to_pylist()})
 
 
