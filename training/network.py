@@ -9,6 +9,7 @@ from typing import Any
 from models.bundle import bundle_path
 from models.zoo import Zoo
 from schemas.errors import BundleError, UsageError
+from training.batch_norm import with_fused_batch_norm
 from training.recipe import Recipe
 
 
@@ -29,7 +30,7 @@ def build_network(network: Zoo, recipe: Recipe) -> Any:
     import keras
     from keras import layers
 
-    model = network.build(**recipe.options)
+    model = with_fused_batch_norm(network.build(**recipe.options))
     if len(recipe.heads) == 1:
         return model
     last = model.layers[-1]

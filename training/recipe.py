@@ -71,9 +71,9 @@ _OWN = Head("own", suffix="-fer2013", smoothing=0.1)
 
 _EMOTION = Recipe(
     network="emotion-resnet",
-    schedule=Schedule(epochs=25, batch=96, rate=0.05, warmup=0.5),
+    schedule=Schedule(epochs=56, batch=96, rate=0.08, warmup=1.0),
     jitter=Jitter(degrees=12.0, scale=(0.86, 1.14), shift=0.08),
-    options={"dropout": 0.3, "decay": 1e-4},
+    options={"dropout": 0.4, "decay": 2e-4},
     heads=(_VOTES, _OWN),
     mirror=True,
 )

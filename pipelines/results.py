@@ -1,0 +1,72 @@
+"""An output folder as a database: the four tables as views of DuckDB."""
+
+from __future__ import annotations
+
+import glob
+
+import duckdb
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from schemas import storage
+from schemas.errors import UsageError
+from schemas.layout import ROW_TABLES
+from schemas.tables import TABLES, VIDEOS, make_table
+from transforms.ledger import read_ledger
+
+BUCKET = ds.partitioning(pa.schema([("bucket", pa.string())]), flavor="hive")
+"""The folders `bucket=3f`: text, for as numbers those that happen to be digits would be guessed otherwise."""
+
+
+def connect(out: str) -> duckdb.DuckDBPyConnection:
+    """A connection of its own, in memory, with the views `faces`, `tracks`, `timeline` and `videos`.
+
+        connect("out").sql("SELECT emotion, count(*) FROM faces GROUP BY emotion").show()
+
+    The first three are read when they are asked, each with a column `bucket` more, the first two digits of `video_id`:
+    a condition on it opens those folders alone. `videos` holds the rows that are there now.
+
+    Args:
+      out: DIR, on disk or on an object store.
+
+    Raises:
+      UsageError: there are no results in it, or of another schema version.
+      StorageError: it cannot be read.
+    """
+    out = storage.normalize(out)
+    rows = list(read_ledger(out).values())
+    if not rows:
+        raise UsageError(f"{out} holds no results of facelog: give the folder that `facelog analyze` wrote to (--out).")
+    connection = duckdb.connect()
+    connection.execute("SET timezone = 'UTC'")
+    connection.register("videos", make_table(VIDEOS, {name: [row[name] for row in rows] for name in VIDEOS.names}))
+    for name in ROW_TABLES:
+        _make_view(connection, name, storage.join(out, name))
+    return connection
+
+
+def _make_view(connection: duckdb.DuckDBPyConnection, name: str, folder: str) -> None:
+    if not storage.is_local(folder):
+        # DuckDB's own way to object stores is an extension that it would have to download.
+        connection.register(name, open_dataset(folder, TABLES[name]))
+    elif any(storage.list_files(folder)):
+        files = (glob.escape(folder) + "/bucket=*/*.parquet").replace("'", "''")
+        connection.execute(
+            f"CREATE VIEW {name} AS SELECT * FROM "
+            f"read_parquet('{files}', hive_partitioning = true, hive_types = {{'bucket': VARCHAR}})"
+        )
+    else:
+        connection.register(name, TABLES[name].append(pa.field("bucket", pa.string())).empty_table())
+
+
+def open_dataset(folder: str, schema: pa.Schema) -> ds.Dataset:
+    """The files of one table as a pyarrow data set, with the column `bucket`.
+
+    Args:
+      folder: of the table.
+      schema: of the table.
+    """
+    files, path = storage.resolve(folder)
+    with storage.plain_errors(folder):
+        whole = schema.append(pa.field("bucket", pa.string()))
+        return ds.dataset(path, schema=whole, filesystem=files, format="parquet", partitioning=BUCKET)
