@@ -130,7 +130,7 @@ _ALL = (
         description="Seven emotions from a grey chip, by a small residual network: the bundles that come with facelog.",
         source="ours; K. He et al., Deep residual learning for image recognition, CVPR 2016",
         build=ours.emotion_resnet,
-        parameters=1_526_047,
+        parameters=2_783_527,
         geometry=EMOTION,
         outputs=_emotion(EMOTIONS, "logits"),
         training=Training(epochs=45, optimizer="sgd", learning_rate=0.08, schedule="cosine", batch=96),
@@ -141,7 +141,7 @@ _ALL = (
         "with facelog.",
         source="ours; K. He et al., Deep residual learning for image recognition, CVPR 2016",
         build=ours.age_gender_resnet,
-        parameters=1_557_510,
+        parameters=2_808_518,
         geometry=AGE_GENDER,
         outputs=(
             Output(attribute="age", source="age", kind="logits"),

@@ -88,12 +88,12 @@ def emotion_resnet(
 def age_gender_resnet(
     *,
     size: int = 64,
-    widths: Sequence[int] = (32, 48, 96, 192),
-    blocks: Sequence[int] = (1, 1, 2, 2),
+    widths: Sequence[int] = (32, 64, 128, 256),
+    blocks: Sequence[int] = (1, 2, 2, 2),
     dropout: float = 0.3,
     decay: float = 0.0,
 ) -> Any:
-    """Age and gender from an RGB chip; 1.5 million weights.
+    """Age and gender from an RGB chip; 2.8 million weights.
 
     Args:
       size: width and height of the chip in pixels.
