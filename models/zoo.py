@@ -133,7 +133,7 @@ _ALL = (
         parameters=2_783_527,
         geometry=EMOTION,
         outputs=_emotion(EMOTIONS, "logits"),
-        training=Training(epochs=45, optimizer="sgd", learning_rate=0.08, schedule="cosine", batch=96),
+        training=Training(epochs=56, optimizer="sgd", learning_rate=0.08, schedule="cosine", batch=96),
     ),
     Zoo(
         name="age-gender-resnet",
@@ -147,7 +147,7 @@ _ALL = (
             Output(attribute="age", source="age", kind="logits"),
             Output(attribute="gender", source="gender", kind="logits", classes=("female",)),
         ),
-        training=Training(epochs=30, optimizer="sgd", learning_rate=0.06, schedule="cosine", batch=128),
+        training=Training(epochs=28, optimizer="sgd", learning_rate=0.06, schedule="cosine", batch=128),
     ),
     Zoo(
         name="emotion-cnn",

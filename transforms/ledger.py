@@ -5,7 +5,7 @@ A row is one small Parquet file, written last of all that belongs to its video, 
 
 import concurrent.futures
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -119,6 +119,18 @@ def videos_with_tables(run: Run) -> set[str]:
     return ids | {info.uri.rsplit("/", 2)[-2] for info in _parquet_files(storage.join(out, "observations"))}
 
 
+def require_results(out: str) -> str:
+    """DIR, normalized, once it is certain that it is one: to hold a folder would make it.
+
+    Raises:
+      UsageError: there are no results in it.
+    """
+    out = storage.normalize(out)
+    if not any(storage.is_folder(storage.join(out, name)) for name in ("videos", "_work")):
+        raise UsageError(f"{out} holds no results of facelog: give the folder that `facelog analyze` wrote to (--out).")
+    return out
+
+
 def read_ledger(out: str) -> dict[str, Row]:
     """All rows of DIR by uri.
 
@@ -170,9 +182,21 @@ def index_ledger(run: Run) -> None:
     """
     rows = _read_rows(run.layout.out)
     if rows:
-        columns: dict[str, Any] = {name: [row[name] for row in rows.values()] for name in VIDEOS.names}
-        columns |= dict(zip(_KEY.names, zip(*rows, strict=True), strict=True))
-        storage.write_bytes(_index(run.layout.out), parquet_bytes(make_table(_INDEXED, columns), run.footer))
+        _write_index(run.layout.out, rows, run.footer)
+
+
+def renew_index(out: str, without: Collection[str] = ()) -> None:
+    """The same, where no run ends: after rows were written anew, or before those of some uris go.
+
+    Args:
+      out: DIR.
+      without: uris whose rows are left out.
+    """
+    rows = {key: row for key, row in _read_rows(out).items() if row["uri"] not in without}
+    if rows:
+        _write_index(out, rows, {"schema_version": str(SCHEMA_VERSION)})
+    elif storage.exists(_index(out)):
+        storage.delete_file(_index(out))
 
 
 _RowFile = tuple[str, int | None, datetime | None]
@@ -180,6 +204,12 @@ _KEY = pa.schema(
     [("file_name", pa.string()), ("file_size", pa.int64()), ("file_modified_at", pa.timestamp("us", "UTC"))]
 )
 _INDEXED = pa.schema([*_KEY, *VIDEOS])
+
+
+def _write_index(out: str, rows: Mapping[_RowFile, Row], footer_texts: Mapping[str, str]) -> None:
+    columns: dict[str, Any] = {name: [row[name] for row in rows.values()] for name in VIDEOS.names}
+    columns |= dict(zip(_KEY.names, zip(*rows, strict=True), strict=True))
+    storage.write_bytes(_index(out), parquet_bytes(make_table(_INDEXED, columns), footer_texts))
 
 
 def _index(out: str) -> str:

@@ -1,0 +1,182 @@
+"""What DIR holds of some videos, found in all its corners, and removed so that one can be interrupted anywhere."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import html
+import json
+import os
+import re
+import urllib.parse
+from collections.abc import Collection, Iterable, Iterator
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.reports.renewal import page_name
+from schemas import storage
+from schemas.layout import ROW_TABLES, Layout
+from transforms.ledger import renew_index
+
+KINDS = ("reports", *ROW_TABLES, "observations", "work", "videos")
+"""In the order in which files go. Rows of `videos` are last: they say which video_id a uri has, so the same call finds
+again what an interrupted one has left."""
+
+_AT_ONCE = 8
+_ID = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Traces:
+    """What DIR holds of some videos.
+
+    Attributes:
+      out: DIR.
+      uris: whose rows these are.
+      files: what is to be removed, by kind: reports, faces, tracks, timeline, observations, work (fragments, failures,
+        plans, jobs), videos.
+      folders: on disk, those that are a video's own, with files or without.
+      rewritten: files about many videos, with what they say without these.
+    """
+
+    out: str
+    uris: frozenset[str]
+    files: dict[str, list[str]]
+    folders: list[str]
+    rewritten: dict[str, bytes]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of files by kind, of those kinds that there are."""
+        return {kind: len(files) for kind, files in self.files.items() if files}
+
+    def rows(self) -> dict[str, int]:
+        """Rows of the tables that are to go, by table; reads the files' footers."""
+        with concurrent.futures.ThreadPoolExecutor(_AT_ONCE) as pool:
+            return {
+                kind: sum(pool.map(_row_count, files))
+                for kind, files in self.files.items()
+                if files and kind in (*ROW_TABLES, "observations", "videos")
+            }
+
+
+def find_traces(
+    out: str, uris: Collection[str], video_ids: Collection[str], *, shared: Collection[str] = (), jobs: bool = False
+) -> Traces:
+    """What DIR holds of some videos; removes nothing.
+
+    Args:
+      out: DIR, normalized.
+      uris: whose rows and plans go.
+      video_ids: whose tables and observations go: contents that no other uri names.
+      shared: contents of these uris that others name too; only what speaks of the uri goes: pages and unfinished work.
+      jobs: also what is left of jobs on a cluster, which lists all their files together. Nothing needs it once no job
+        holds DIR.
+    """
+    layout = Layout(out, "")
+    rows = [layout.ledger(uri) for uri in sorted(uris)]
+    ids = {*video_ids, *shared}
+    in_work = {*ids, *(row.rsplit("/", 1)[-1].removesuffix(".parquet") for row in rows)}
+    files = {
+        "reports": list(_reports(out, uris, ids)),
+        **{table: _existing(layout.table(table, video_id) for video_id in sorted(video_ids)) for table in ROW_TABLES},
+        "observations": [
+            info.uri for video_id in sorted(video_ids) for info in storage.list_files(layout.observations(video_id))
+        ],
+        "work": [
+            info.uri
+            for info in storage.list_files(storage.join(out, "_work"))
+            if not in_work.isdisjoint(_ID.findall(info.uri.removeprefix(out)))
+            or (jobs and info.uri.startswith(f"{layout.jobs}/"))
+        ],
+        "videos": _existing(rows),
+    }
+    return Traces(
+        out=out,
+        uris=frozenset(uris),
+        files={kind: files[kind] for kind in KINDS},
+        folders=_folders(layout, video_ids, ids, jobs) if storage.is_local(out) else [],  # elsewhere there are none
+        rewritten=_states(out, ids),
+    )
+
+
+def remove_traces(traces: Traces) -> None:
+    """Removes what was found, rows last.
+
+    The copy of all rows loses them before that: killed in between, a row stands, and the same call finds it again.
+    """
+    for uri, content in traces.rewritten.items():
+        storage.write_bytes(uri, content)
+    for kind, files in traces.files.items():
+        if kind == "videos":
+            for folder in traces.folders:
+                storage.delete_tree(folder)
+            renew_index(traces.out, traces.uris)
+        with concurrent.futures.ThreadPoolExecutor(_AT_ONCE) as pool:
+            for _ in pool.map(storage.delete_file, files):
+                pass
+
+
+def _reports(out: str, uris: Collection[str], video_ids: Collection[str]) -> Iterator[str]:
+    """Pages of contents, under whatever name their files had, and what speaks of many videos and of one of these."""
+    endings = tuple(f"{_page_ending(video_id)}.{kind}" for video_id in video_ids for kind in ("html", "json"))
+    texts = [text.encode() for uri in uris for text in _spellings(uri)]
+    texts += [video_id.encode() for video_id in video_ids]
+    texts += [_page_ending(video_id).encode() for video_id in video_ids]
+    folder = storage.join(out, "reports")
+    for info in storage.list_files(folder, recursive=False):
+        if info.uri.endswith(endings):
+            yield info.uri
+        elif not re.search(r"-[0-9a-f]{10}\.(html|json)$", info.uri) and info.uri != _states_file(out):
+            content = storage.read_bytes(info.uri)
+            if any(text in content for text in texts):
+                yield info.uri
+
+
+def _page_ending(video_id: str) -> str:
+    """What the names of a content's pages end with."""
+    return page_name({"uri": "page", "video_id": video_id}).removeprefix("page")
+
+
+def _states_file(out: str) -> str:
+    return storage.join(out, "reports", "pages.json")
+
+
+def _states(out: str, video_ids: Collection[str]) -> dict[str, bytes]:
+    """What `facelog report` knows of its pages, without those of some videos: the others need not be made anew."""
+    try:
+        states = json.loads(storage.read_bytes(_states_file(out)))
+    except (FileNotFoundError, ValueError):
+        return {}
+    endings = tuple(map(_page_ending, video_ids))
+    kept = {name: state for name, state in states.items() if not name.endswith(endings)}
+    return {_states_file(out): json.dumps(kept, indent=0, sort_keys=True).encode()} if kept != states else {}
+
+
+def _spellings(uri: str) -> set[str]:
+    """How a page may write a uri, or the name of the file alone."""
+    return {
+        spelled
+        for text in (uri, uri.rsplit("/", 1)[-1])
+        for spelled in (text, html.escape(text), json.dumps(text)[1:-1], urllib.parse.quote(text))
+    }
+
+
+def _existing(files: Iterable[str]) -> list[str]:
+    names = list(files)
+    with concurrent.futures.ThreadPoolExecutor(_AT_ONCE) as pool:
+        return [name for name, there in zip(names, pool.map(storage.exists, names), strict=True) if there]
+
+
+def _folders(layout: Layout, video_ids: Iterable[str], ids: Collection[str], jobs: bool) -> list[str]:
+    """Folders that are named by a video; an interrupted call may have emptied them."""
+    folders = [layout.observations(video_id) for video_id in video_ids]
+    with contextlib.suppress(FileNotFoundError), os.scandir(storage.join(layout.out, "_work")) as works:
+        folders += [storage.join(work.path, video_id) for work in works if work.is_dir() for video_id in ids]
+    return [folder for folder in [*folders, *([layout.jobs] if jobs else [])] if storage.exists(folder)]
+
+
+def _row_count(uri: str) -> int:
+    return pq.read_metadata(pa.BufferReader(storage.read_bytes(uri))).num_rows
