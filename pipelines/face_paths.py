@@ -1,0 +1,275 @@
+"""Where each face of a video was at any time, and what the tables say of it.
+
+With `DIR/observations` every sample of a track is known, four a second by default; without, only the best one of each
+second. In between, a box moves evenly.
+"""
+
+import dataclasses
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas import storage
+from schemas.config import Config, Detection, Sampling, Tracking
+from schemas.errors import FacelogError, StorageError
+from schemas.layout import Layout
+from schemas.tables import (
+    AT_BORDER,
+    BLURRED,
+    DARK,
+    EMOTION_COLUMNS,
+    PROFILE,
+    SMALL,
+    SMOOTH_COLUMNS,
+    TRACKER_ONLY,
+)
+from schemas.video import Segment
+from transforms.stitch_tracks import Observations, stitch_tracks
+from transforms.write_fragment import read_fragment
+
+_FRAGMENT = re.compile(r"\d{5}\.parquet")
+
+Row = Mapping[str, Any]
+
+_FLAGS = {
+    SMALL: "small",
+    PROFILE: "profile",
+    BLURRED: "blurred",
+    DARK: "dark",
+    AT_BORDER: "at the border",
+    TRACKER_ONLY: "tracker only",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Caption:
+    """What is said of a face.
+
+    Attributes:
+      lines: of text.
+      emotion: that its colour stands for; None where it is not known.
+      weak: whether the tables flag its quality.
+    """
+
+    lines: tuple[str, ...]
+    emotion: str | None
+    weak: bool
+
+    @property
+    def texts(self) -> tuple[tuple[str, ...], ...]:
+        """All of it, the first line, the number alone: for where there is little room."""
+        return self.lines, self.lines[:1], (self.lines[0].split()[0],)
+
+
+@dataclasses.dataclass(frozen=True)
+class ShownFace:
+    """A face at one time.
+
+    Attributes:
+      box: [4] x, y, width, height in decoded pixels of the upright frame.
+      caption: what is said of it.
+    """
+
+    box: np.ndarray
+    caption: Caption
+
+
+@dataclasses.dataclass(frozen=True)
+class _Path:
+    """One track: [n] times in order, [n, 4] boxes, and its captions by second."""
+
+    times: np.ndarray
+    boxes: np.ndarray
+    seconds: np.ndarray
+    captions: list[Caption]
+
+    def at(self, time: float) -> ShownFace:
+        """Box and caption; before the first sample those of the first, behind the last those of the last."""
+        box = np.array([np.interp(time, self.times, column) for column in self.boxes.T])
+        row = int(np.searchsorted(self.seconds, np.floor(time), side="right")) - 1
+        return ShownFace(box, self.captions[max(row, 0)])
+
+
+class FacePaths:
+    """The faces of one video.
+
+    Attributes:
+      from_observations: whether every sample is known, and not one a second alone.
+      n_tracks: how many tracks there are.
+    """
+
+    def __init__(self, paths: list[_Path], holds: np.ndarray, *, from_observations: bool, unseen: float):
+        """Takes tracks.
+
+        Args:
+          paths: of the tracks.
+          holds: [n] seconds for which each is shown behind its last sample.
+          from_observations: see the class.
+          unseen: seconds that a face may be in the picture before its first sample or behind its last.
+        """
+        self._paths = paths
+        self._starts = np.array([path.times[0] for path in paths])
+        self._ends = np.array([path.times[-1] for path in paths])
+        self._holds = holds
+        self._unseen = unseen
+        self.from_observations = from_observations
+        self.n_tracks = len(paths)
+
+    def at(self, time: float) -> Iterator[ShownFace]:
+        """The faces at a time, in seconds since the first displayed frame."""
+        return self._among((self._starts <= time) & (time <= self._ends + self._holds), time)
+
+    def around(self, time: float) -> Iterator[ShownFace]:
+        """Those, and faces that were or will be there shortly: what has to be blurred."""
+        return self._among((self._starts - self._unseen <= time) & (time <= self._ends + self._unseen), time)
+
+    def _among(self, chosen: np.ndarray, time: float) -> Iterator[ShownFace]:
+        for row in np.flatnonzero(chosen):
+            yield self._paths[row].at(time)
+
+
+def caption(face: Row, person: Row, known: frozenset[str] = frozenset({"emotion", "age", "gender"})) -> Caption:
+    """What is said of a face: its number, the emotion now, age and gender; what is unknown is a question mark.
+
+    Args:
+      face: row of `faces`; the emotion is the smoothed one.
+      person: row of `tracks`, or the same row of `faces`: where age and gender are taken from.
+      known: what there was a model for; the rest is not mentioned.
+    """
+    first = [str(face["track_id"])] + ([emotion_text(face, "emotion_smooth")] if "emotion" in known else [])
+    second = [age_text(person, unknown="age ?")] if "age" in known else []
+    second += [gender_text(person, unknown="gender ?")] if "gender" in known else []
+    lines = tuple("  ".join(words) for words in (first, second) if words)
+    return Caption(lines, face["emotion_smooth"], bool(face["quality_flags"]))
+
+
+def emotion_text(row: Row, column: str) -> str:
+    """An emotion with its probability, as "happy 71 %"; `column` is emotion or emotion_smooth."""
+    emotion = row[column]
+    return "?" if emotion is None else f"{emotion} {100 * row[f'{column}_{emotion}']:.0f} %"
+
+
+def age_text(row: Row, *, unknown: str = "?") -> str:
+    """An age with its 80 % interval, as "34 (27–41)"."""
+    return unknown if row["age"] is None else f"{row['age']:.0f} ({row['age_low']:.0f}–{row['age_high']:.0f})"
+
+
+def gender_text(row: Row, *, unknown: str = "?") -> str:
+    """Gender with its probability, as "female 93 %"."""
+    gender, female = row["gender"], row["gender_female"]
+    if gender not in ("female", "male") or female is None:
+        return unknown
+    return f"{gender} {100 * (female if gender == 'female' else 1 - female):.0f} %"
+
+
+def flag_texts(flags: int) -> list[str]:
+    """Quality flags in words."""
+    return [text for bit, text in _FLAGS.items() if flags & bit]
+
+
+def read_settings(out: str, video_id: str) -> Config:
+    """The settings that a video was analyzed with, as far as times go (sampling, detection, tracking).
+
+    Raises:
+      StorageError: its tables cannot be read.
+    """
+    metadata = _read(Layout(out, "").table("faces", video_id)).schema.metadata or {}
+    text = json.loads(metadata.get(b"config_json", b"{}"))
+    kinds = {"sampling": Sampling, "detection": Detection, "tracking": Tracking}
+    groups: dict[str, Any] = {name: kind(**text.get(name, {})) for name, kind in kinds.items()}
+    stitch_iou = text.get("aggregation", {}).get("stitch_iou")
+    return dataclasses.replace(Config(), **groups).override(stitch_iou=stitch_iou)
+
+
+def read_paths(out: str, video_id: str, segments: tuple[Segment, ...], config: Config) -> FacePaths:
+    """The faces of a video.
+
+    Args:
+      out: DIR.
+      video_id: of the video.
+      segments: of the video, as the probe finds them with the settings of `read_settings`.
+      config: these settings.
+
+    Raises:
+      StorageError: its tables cannot be read.
+    """
+    layout = Layout(out, "")
+    faces = _read(layout.table("faces", video_id)).to_pylist()
+    tracks = _read(layout.table("tracks", video_id)).to_pylist()
+    known = known_attributes(faces)
+    by_track: dict[int, list[Row]] = {track["track_id"]: [] for track in tracks}
+    for face in faces:
+        by_track[face["track_id"]].append(face)
+    observations = _observations(layout, video_id, segments, config, len(tracks))
+    paths = []
+    for track in tracks:
+        rows = by_track[track["track_id"]]
+        times, boxes = _best(track, rows) if observations is None else _samples(observations, track["track_id"])
+        captions = [caption(face, track, known) for face in rows]
+        paths.append(_Path(times, boxes, np.array([face["second"] for face in rows]), captions))
+    period = 1 / config.sampling.sample_fps if config.sampling.sample_fps else 0.1
+    # A cut lies somewhere between two samples: what is held there may stand in the next shot.
+    holds = np.array([0.0 if track["end_reason"] == "cut" else period for track in tracks])
+    # A face may have come right after the detector ran, and a track ends with its last detection.
+    unseen = max(0.5, config.detection.detect_every + period)
+    return FacePaths(paths, holds, from_observations=observations is not None, unseen=unseen)
+
+
+def known_attributes(faces: list[dict[str, Any]]) -> frozenset[str]:
+    """What there was a model for."""
+    columns = {"emotion": (*EMOTION_COLUMNS, *SMOOTH_COLUMNS), "age": ("age",), "gender": ("gender_female",)}
+    return frozenset(
+        name for name, of in columns.items() if any(face[column] is not None for face in faces for column in of)
+    )
+
+
+def _best(track: Row, rows: list[Row]) -> tuple[np.ndarray, np.ndarray]:
+    """The best sample of each second; the first and the last box stand until the track's ends."""
+    boxes = [[face[name] for name in ("x", "y", "width", "height")] for face in rows]
+    times = [face["timestamp"] for face in rows]
+    ends = (track["start_time"], track["end_time"])
+    return np.array([ends[0], *times, ends[1]]), np.array([boxes[0], *boxes, boxes[-1]])
+
+
+def _samples(observations: Observations, track: int) -> tuple[np.ndarray, np.ndarray]:
+    columns = observations.columns
+    first, last = np.searchsorted(columns["track"], [track, track + 1])
+    boxes = np.stack([columns[name][first:last] for name in ("x", "y", "width", "height")], axis=1)
+    return columns["timestamp"][first:last], boxes
+
+
+class _Kept(Layout):
+    """Fragments where they lie once they are kept."""
+
+    def work(self, video_id: str) -> str:
+        return self.observations(video_id)
+
+
+def _observations(
+    layout: Layout, video_id: str, segments: tuple[Segment, ...], config: Config, n_tracks: int
+) -> Observations | None:
+    """All samples, with the tracks' numbers as in `tracks`; None where they were not kept, or not as they are now."""
+    kept = _Kept(layout.out, "")
+    names = {info.uri.rsplit("/", 1)[-1] for info in storage.list_files(kept.observations(video_id))}
+    if sum(bool(_FRAGMENT.fullmatch(name)) for name in names) != len(segments):
+        return None
+    try:
+        fragments = [read_fragment(kept, video_id, segment.index) for segment in segments]
+    except (FileNotFoundError, FacelogError, OSError, KeyError, pa.ArrowException):
+        return None
+    joined = stitch_tracks(fragments, segments, min_iou=config.aggregation.stitch_iou)
+    return joined if len(joined.end_reason) == n_tracks else None
+
+
+def _read(uri: str) -> pa.Table:
+    try:
+        return pq.read_table(pa.BufferReader(storage.read_bytes(uri)))
+    except FileNotFoundError:
+        raise StorageError(f"{uri} is missing, though its video's row stands; analyze the video again.") from None
+    except (OSError, pa.ArrowException) as error:
+        raise StorageError(f"{uri} is no table of facelog ({error}); analyze its video again.") from error
