@@ -5,11 +5,7 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
 from pipelines.drawing import Canvas
-from transforms.picture import Orientation
-
-_BT709, _BT601, _BT2020 = (0.2126, 0.0722), (0.299, 0.114), (0.2627, 0.0593)
-_LUMA_WEIGHTS = {1: _BT709, 5: _BT601, 6: _BT601, 9: _BT2020, 10: _BT2020}
-"""Weights of red and blue by libav's number of the colour space."""
+from transforms.picture import Orientation, luma_weights
 
 
 def upright_copy(picture: av.VideoFrame, pixel_aspect: float = 1.0) -> tuple[av.VideoFrame, Canvas]:
@@ -34,7 +30,7 @@ def upright_copy(picture: av.VideoFrame, pixel_aspect: float = 1.0) -> tuple[av.
     frame.color_range, frame.colorspace = source.color_range, source.colorspace
     frame.color_primaries, frame.color_trc = picture.color_primaries, picture.color_trc
     full_range = source.color_range == ColorRange.JPEG
-    return frame, Canvas(tuple(planes), _luma_weights(source), full_range, pixel_aspect)
+    return frame, Canvas(tuple(planes), luma_weights(source), full_range, pixel_aspect)
 
 
 def _as_420(picture: av.VideoFrame) -> av.VideoFrame:
@@ -59,11 +55,6 @@ def _plane(frame: av.VideoFrame, index: int) -> np.ndarray:
     """[h, w] uint8, the frame's own memory."""
     plane = frame.planes[index]
     return np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
-
-
-def _luma_weights(frame: av.VideoFrame) -> tuple[float, float]:
-    # Unlabelled: standard definition is BT.601, what is larger BT.709, as players assume.
-    return _LUMA_WEIGHTS.get(frame.colorspace, _BT709 if frame.height >= 720 else _BT601)
 
 
 def upright_rgb(picture: av.VideoFrame) -> Canvas:

@@ -29,6 +29,13 @@ _BT709 = (0.2126, 0.0722)
 _BT601 = (0.299, 0.114)
 _BT2020 = (0.2627, 0.0593)
 _LUMA_WEIGHTS = {1: _BT709, 5: _BT601, 6: _BT601, 9: _BT2020, 10: _BT2020}
+"""Weights of red and blue by libav's number of the colour space."""
+
+
+def luma_weights(frame: av.VideoFrame) -> tuple[float, float]:
+    """Weights of red and blue in a frame's luma, as ITU-R BT.601, BT.709 or BT.2020 have them."""
+    # Unlabelled: standard definition is BT.601, what is larger BT.709, as players assume.
+    return _LUMA_WEIGHTS.get(frame.colorspace, _BT709 if frame.height >= 720 else _BT601)
 
 
 def _unknown_side_data(cls: type[Type], value: int) -> Any:
@@ -136,7 +143,9 @@ class Picture:
             return planes[0]
         if len(planes) == 1:
             return np.repeat(self._full_range(planes[0])[:, :, None], 3, axis=2)
-        return _to_rgb(planes[0], planes[1], planes[2], limited=not self._is_full_range, weights=self._luma_weights)
+        return _to_rgb(
+            planes[0], planes[1], planes[2], limited=not self._is_full_range, weights=luma_weights(self.frame)
+        )
 
     def _for_plane(self, transform: np.ndarray, plane: np.ndarray) -> np.ndarray:
         # Chroma of an odd size is rounded up: its pixels are whole steps of the luma's all the same.
@@ -156,11 +165,6 @@ class Picture:
         if name.startswith("gray"):
             return stated != _LIMITED
         return name == "rgb24" or name.startswith("yuvj") or stated == _FULL
-
-    @property
-    def _luma_weights(self) -> tuple[float, float]:
-        # Unlabelled: standard definition is BT.601, what is larger BT.709, as players assume.
-        return _LUMA_WEIGHTS.get(self.frame.colorspace, _BT709 if self.frame.height >= 720 else _BT601)
 
     @functools.cached_property
     def _source(self) -> av.VideoFrame:
