@@ -97,7 +97,7 @@ def annotate(
         raise MediaError(plan.error_message or f"{video} cannot be read.")
     if start is not None and plan.info.duration is not None and start >= plan.info.duration:
         raise UsageError(f"{video} ends at {plan.info.duration:.1f} s; --from {start:g} lies behind it.")
-    paths = read_paths(out, identity, plan.segments, config)
+    paths = read_paths(out, identity, config)
     draw = _Draw(paths, blur, not blur if labels is None else labels)
     with open_video(video, config) as (container, stream):
         if is_still(container):

@@ -6,7 +6,6 @@ second. In between, a box moves evenly.
 
 import dataclasses
 import json
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,7 +15,7 @@ import pyarrow.parquet as pq
 
 from schemas import storage
 from schemas.config import Config, Detection, Sampling, Tracking
-from schemas.errors import FacelogError, StorageError
+from schemas.errors import StorageError
 from schemas.layout import Layout
 from schemas.tables import (
     AT_BORDER,
@@ -28,11 +27,8 @@ from schemas.tables import (
     SMOOTH_COLUMNS,
     TRACKER_ONLY,
 )
-from schemas.video import Segment
-from transforms.stitch_tracks import Observations, stitch_tracks
-from transforms.write_fragment import read_fragment
-
-_FRAGMENT = re.compile(r"\d{5}\.parquet")
+from transforms.observations import read_observations
+from transforms.stitch_tracks import Observations
 
 Row = Mapping[str, Any]
 
@@ -182,18 +178,16 @@ def read_settings(out: str, video_id: str) -> Config:
     text = json.loads(metadata.get(b"config_json", b"{}"))
     kinds = {"sampling": Sampling, "detection": Detection, "tracking": Tracking}
     groups: dict[str, Any] = {name: kind(**text.get(name, {})) for name, kind in kinds.items()}
-    stitch_iou = text.get("aggregation", {}).get("stitch_iou")
-    return dataclasses.replace(Config(), **groups).override(stitch_iou=stitch_iou)
+    return dataclasses.replace(Config(), **groups)
 
 
-def read_paths(out: str, video_id: str, segments: tuple[Segment, ...], config: Config) -> FacePaths:
+def read_paths(out: str, video_id: str, config: Config) -> FacePaths:
     """The faces of a video.
 
     Args:
       out: DIR.
       video_id: of the video.
-      segments: of the video, as the probe finds them with the settings of `read_settings`.
-      config: these settings.
+      config: as `read_settings` gives it.
 
     Raises:
       StorageError: its tables cannot be read.
@@ -205,7 +199,7 @@ def read_paths(out: str, video_id: str, segments: tuple[Segment, ...], config: C
     by_track: dict[int, list[Row]] = {track["track_id"]: [] for track in tracks}
     for face in faces:
         by_track[face["track_id"]].append(face)
-    observations = _observations(layout, video_id, segments, config, len(tracks))
+    observations = read_observations(layout.out, video_id)
     paths = []
     for track in tracks:
         rows = by_track[track["track_id"]]
@@ -241,29 +235,6 @@ def _samples(observations: Observations, track: int) -> tuple[np.ndarray, np.nda
     first, last = np.searchsorted(columns["track"], [track, track + 1])
     boxes = np.stack([columns[name][first:last] for name in ("x", "y", "width", "height")], axis=1)
     return columns["timestamp"][first:last], boxes
-
-
-class _Kept(Layout):
-    """Fragments where they lie once they are kept."""
-
-    def work(self, video_id: str) -> str:
-        return self.observations(video_id)
-
-
-def _observations(
-    layout: Layout, video_id: str, segments: tuple[Segment, ...], config: Config, n_tracks: int
-) -> Observations | None:
-    """All samples, with the tracks' numbers as in `tracks`; None where they were not kept, or not as they are now."""
-    kept = _Kept(layout.out, "")
-    names = {info.uri.rsplit("/", 1)[-1] for info in storage.list_files(kept.observations(video_id))}
-    if sum(bool(_FRAGMENT.fullmatch(name)) for name in names) != len(segments):
-        return None
-    try:
-        fragments = [read_fragment(kept, video_id, segment.index) for segment in segments]
-    except (FileNotFoundError, FacelogError, OSError, KeyError, pa.ArrowException):
-        return None
-    joined = stitch_tracks(fragments, segments, min_iou=config.aggregation.stitch_iou)
-    return joined if len(joined.end_reason) == n_tracks else None
 
 
 def _read(uri: str) -> pa.Table:

@@ -242,6 +242,8 @@ def picture_tables(plan: Plan, config: Config, bundles: Sequence[Any]) -> tuple[
     run = Run("", config, Layout("", config.hash))
     fragment = Fragment(
         segment=0,
+        start=0.0,
+        end=None,
         table=pq.read_table(pa.BufferReader(fragment_bytes(batch, config, ""))).replace_schema_metadata(None),
         timestamps=np.array(batch.log["timestamp"], np.float64),
         is_cut=np.array(batch.log["is_cut"], bool),

@@ -54,6 +54,8 @@ def cut_into_fragments(
         fragments.append(
             Fragment(
                 segment=segment.index,
+                start=segment.start,
+                end=segment.end,
                 table=table,
                 timestamps=seen,
                 is_cut=is_cut,

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from schemas.video import Segment
 from transforms.crop_faces import NO_STAMP
 from transforms.track_faces import assign, overlap
 from transforms.write_fragment import Fragment
@@ -36,21 +35,20 @@ class Observations:
         return len(self.columns["track"])
 
 
-def stitch_tracks(fragments: Sequence[Fragment], segments: Sequence[Segment], *, min_iou: float) -> Observations:
+def stitch_tracks(fragments: Sequence[Fragment], *, min_iou: float) -> Observations:
     """One video from its fragments.
 
     Args:
       fragments: in the order of the segments, all of them.
-      segments: of the video.
       min_iou: smallest mean overlap of two tracks, over the samples that both saw, to be one.
     """
     pieces = [_columns(fragment) for fragment in fragments]
-    last = max((i for i, own in enumerate(_own_samples(fragments, segments)) if own.any()), default=0)
+    last = max((i for i, own in enumerate(_own_samples(fragments)) if own.any()), default=0)
     names: list[dict[int, int]] = []  # of each segment: its tracks' numbers in the video
     reasons: list[str] = []
     for i, (fragment, piece) in enumerate(zip(fragments, pieces, strict=True)):
         known = names[i - 1] if i else {}
-        follows = _same(pieces[i - 1], piece, segments[i].start, min_iou) if i else {}
+        follows = _same(pieces[i - 1], piece, fragment.start, min_iou) if i else {}
         numbers: dict[int, int] = {}
         # Tracks of the tail alone, too: where a segment is shorter than a tail, they tell what its successor saw.
         for track in np.unique(piece["track"]).tolist():
@@ -63,7 +61,7 @@ def stitch_tracks(fragments: Sequence[Fragment], segments: Sequence[Segment], *,
             reasons[number] = fragment.ended.get(track, "eof" if i >= last else "lost")
         names.append(numbers)
 
-    own = [_own(piece["timestamp"], segment.end) for piece, segment in zip(pieces, segments, strict=True)]
+    own = [_own(piece["timestamp"], fragment.end) for piece, fragment in zip(pieces, fragments, strict=True)]
     columns = {
         name: np.concatenate([piece[name][rows] for piece, rows in zip(pieces, own, strict=True)]) for name in pieces[0]
     }
@@ -73,7 +71,7 @@ def stitch_tracks(fragments: Sequence[Fragment], segments: Sequence[Segment], *,
             for piece, rows, numbers in zip(pieces, own, names, strict=True)
         ]
     )
-    timestamps, shots = _shots(fragments, segments)
+    timestamps, shots = _shots(fragments)
     return _renumbered(Observations(columns, reasons, timestamps, shots))
 
 
@@ -87,8 +85,8 @@ def _columns(fragment: Fragment) -> dict[str, np.ndarray]:
     return out
 
 
-def _own_samples(fragments: Sequence[Fragment], segments: Sequence[Segment]) -> list[np.ndarray]:
-    return [_own(f.timestamps, s.end) for f, s in zip(fragments, segments, strict=True)]
+def _own_samples(fragments: Sequence[Fragment]) -> list[np.ndarray]:
+    return [_own(fragment.timestamps, fragment.end) for fragment in fragments]
 
 
 def _own(timestamps: np.ndarray, end: float | None) -> np.ndarray:
@@ -116,10 +114,10 @@ def _same(before: dict[str, np.ndarray], after: dict[str, np.ndarray], bound: fl
     return {int(later[c]): int(earlier[r]) for r, c in pairs}
 
 
-def _shots(fragments: Sequence[Fragment], segments: Sequence[Segment]) -> tuple[np.ndarray, np.ndarray]:
+def _shots(fragments: Sequence[Fragment]) -> tuple[np.ndarray, np.ndarray]:
     """Times and shots of all samples; whether a segment begins with a cut is known to those before it."""
     times, cuts, known = [], [], set[float]()
-    for fragment, own in zip(fragments, _own_samples(fragments, segments), strict=True):
+    for fragment, own in zip(fragments, _own_samples(fragments), strict=True):
         is_cut = fragment.is_cut[own].copy()
         is_cut[:1] |= np.isin(fragment.timestamps[own][:1], list(known))
         known.update(fragment.timestamps[fragment.is_cut].tolist())

@@ -1,7 +1,7 @@
 """Make a segment's work durable: its observations as a Parquet file, written whole or not at all.
 
-A fragment's footer says, under `segment`, what else is to be known: the samples (also those without a face), the ends
-of tracks, and what the decoder met.
+A fragment's footer says, under `segment`, what else is to be known: the segment's bounds, the samples (also those
+without a face), the ends of tracks, and what the decoder met.
 """
 
 import dataclasses
@@ -33,6 +33,8 @@ class Fragment:
 
     Attributes:
       segment: its number.
+      start: second of its first frame.
+      end: second at which the next segment starts; None: the end of the file.
       table: `schemas.tables.OBSERVATIONS`.
       timestamps: [k] float64, of all samples, the tail's included.
       is_cut: [k] bool, whether a shot begins with the sample.
@@ -43,6 +45,8 @@ class Fragment:
     """
 
     segment: int
+    start: float
+    end: float | None
     table: pa.Table
     timestamps: np.ndarray
     is_cut: np.ndarray
@@ -67,6 +71,8 @@ def fragment_bytes(batch: FaceBatch, config: Config, run_id: str) -> bytes:
         stats = dataclasses.asdict(batch.log["stats"])
         stats["damaged_seconds"] = sorted(stats["damaged_seconds"])
         log |= {
+            "start": batch.segment.start,
+            "end": batch.segment.end,
             "ended": batch.log["ended"],
             "stats": stats,
             "wall_seconds": time.monotonic() - batch.log["started"],
@@ -131,6 +137,8 @@ def read_fragment(layout: Layout, video_id: str, segment: int) -> Fragment:
     logs.append(log)
     return Fragment(
         segment=segment,
+        start=log["start"],
+        end=log["end"],
         table=pa.concat_tables([t.replace_schema_metadata(None) for t in tables]),
         timestamps=np.concatenate([np.array(part["timestamp"], np.float64) for part in logs]),
         is_cut=np.concatenate([np.array(part["is_cut"], bool) for part in logs]),

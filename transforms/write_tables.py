@@ -67,7 +67,7 @@ def make_tables(
         "peak_rss_mb": max((fragment.peak_rss_mb for fragment in fragments), default=0.0),
     }
     counts = {f"frames_{name}": sum(s[f"frames_{name}"] for s in stats) for name in ("decoded", "corrupt")}
-    observations = stitch_tracks(fragments, plan.segments, min_iou=config.aggregation.stitch_iou)
+    observations = stitch_tracks(fragments, min_iou=config.aggregation.stitch_iou)
     if not len(observations.timestamps):
         error = f"{plan.file.uri} has a video stream and not one frame that decodes."
         why = {"status": "corrupt", "error_type": "no_frames", "error_message": error}

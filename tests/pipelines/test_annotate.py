@@ -311,8 +311,7 @@ def test_boxes_move_evenly_between_samples(tmp_path: Path) -> None:
     clip = portrait_clip(tmp_path / "clip.mp4")
     times = np.arange(0, 1.76, 0.25)
     video_id = write_results(clip.path, tmp_path / "r", track(0, 0.0, 1.75, x=100 * times))
-    plan = probe_video(storage.stat(str(clip.path)), CONFIG)
-    paths = read_paths(str(tmp_path / "r"), video_id, plan.segments, CONFIG)
+    paths = read_paths(str(tmp_path / "r"), video_id, CONFIG)
     assert paths.from_observations
     for t in (0.0, 0.1, 0.33, 1.6):
         (face,) = paths.at(t)
@@ -325,7 +324,7 @@ def test_without_observations_boxes_are_coarser(tmp_path: Path) -> None:
     quality = np.where(times % 1 == 0.5, 0.9, 0.5)
     write_results(clip.path, tmp_path / "r", track(0, 0.0, 2.75, x=40 * times, quality=quality), keep=False)
     plan = probe_video(storage.stat(str(clip.path)), CONFIG)
-    paths = read_paths(str(tmp_path / "r"), plan.video_id or "", plan.segments, CONFIG)
+    paths = read_paths(str(tmp_path / "r"), plan.video_id or "", CONFIG)
     assert not paths.from_observations
     assert [next(iter(paths.at(t))).box[0] for t in (0.0, 0.5, 1.0, 1.5, 2.0, 2.75)] == pytest.approx(
         [20, 20, 40, 60, 80, 100]
@@ -338,7 +337,7 @@ def test_numbers_are_those_of_the_table(tmp_path: Path) -> None:
     # The fragment's own numbers are 5 and 3; in the table they count by time and place.
     write_results(clip.path, tmp_path / "r", track(5, 0.0, 1.75, x=10.0), track(3, 0.0, 1.75, x=200.0))
     plan = probe_video(storage.stat(str(clip.path)), CONFIG)
-    paths = read_paths(str(tmp_path / "r"), plan.video_id or "", plan.segments, CONFIG)
+    paths = read_paths(str(tmp_path / "r"), plan.video_id or "", CONFIG)
     assert {face.caption.lines[0][0]: face.box[0] for face in paths.at(1.1)} == {"0": 10, "1": 200}
 
 

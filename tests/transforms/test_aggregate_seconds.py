@@ -21,7 +21,7 @@ MODELS = (*EMOTION_COLUMNS, "age", "age_std", "gender_female")
 def observe(*tracks: dict[str, np.ndarray], seconds: float = 10.0, **log) -> Observations:
     plan = example_plan()
     fragments = cut_into_fragments(plan, join_tracks(*tracks), example_samples(seconds), **log)
-    return stitch_tracks(fragments, plan.segments, min_iou=0.3)
+    return stitch_tracks(fragments, min_iou=0.3)
 
 
 def faces_of(observations: Observations, config: Config | None = None, unknown_below: float = 0.6) -> pa.Table:

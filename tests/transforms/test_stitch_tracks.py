@@ -23,7 +23,7 @@ CUTS = (7.5,)
 def stitch(*bounds: float, columns=THREE, ended=ENDED, cuts=CUTS, samples=SAMPLES, **stats) -> Observations:
     plan = example_plan(*bounds)
     fragments = cut_into_fragments(plan, columns, samples, cuts=cuts, ended=ended, stats=stats)
-    return stitch_tracks(fragments, plan.segments, min_iou=0.3)
+    return stitch_tracks(fragments, min_iou=0.3)
 
 
 def assert_same(a: Observations, b: Observations) -> None:
