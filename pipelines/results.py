@@ -46,8 +46,9 @@ def connect(out: str) -> duckdb.DuckDBPyConnection:
 
 
 def _make_view(connection: duckdb.DuckDBPyConnection, name: str, folder: str) -> None:
-    if not storage.is_local(folder):
-        # DuckDB's own way to object stores is an extension that it would have to download.
+    if not storage.is_local(folder) or "=" in folder:
+        # DuckDB's own way to object stores is an extension that it would have to download; and on disk it takes every
+        # folder called `key=value` for a partition, also those that DIR lies in.
         connection.register(name, open_dataset(folder, TABLES[name]))
     elif any(storage.list_files(folder)):
         files = (glob.escape(folder) + "/bucket=*/*.parquet").replace("'", "''")

@@ -1,0 +1,117 @@
+"""Results for other programs: MOT, OpenFace-like CSV, spreadsheets, subtitles, FiftyOne."""
+
+from __future__ import annotations
+
+import dataclasses
+import posixpath
+from collections.abc import Callable, Iterable, Iterator
+
+from rich.console import Console
+from rich.progress import Progress
+
+from pipelines.exports import fiftyone, mot, openface, spreadsheet, subtitles
+from pipelines.exports.videos import NothingToExportError, Video, choose_videos
+from schemas import storage
+from schemas.errors import UsageError
+
+FORMATS = ("mot", "csv", "openface", "subtitles", "fiftyone")
+_FROM_OBSERVATIONS = ("mot", "openface")
+
+
+@dataclasses.dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Attributes:
+      files: names, in order.
+      left_out: uri and reason of the videos that could not be had in this format.
+    """
+
+    files: list[str]
+    left_out: list[tuple[str, str]]
+
+
+def export(
+    out: str,
+    to: str,
+    target: str,
+    *,
+    videos: Iterable[str] = (),
+    subtitle_format: str = "ass",
+    console: Console | None = None,
+) -> Exported:
+    """Writes results in the format of another program, one video after the other.
+
+        export("out", "mot", "mot/", videos=["talk.mp4"])
+
+    Args:
+      out: DIR, on disk or on an object store.
+      to: mot, csv, openface, subtitles or fiftyone (see docs/exports.md).
+      target: a folder, made if it is not there; for fiftyone a JSON file, or a folder that gets `facelog.json`.
+      videos: uris, names of files, or ids; none: all.
+      subtitle_format: ass or vtt.
+      console: where progress is shown; none: nowhere.
+
+    Raises:
+      UsageError: no such format, no results in DIR, no such video, or none that can be had in the format.
+      StorageError: something cannot be read or written.
+    """
+    if to not in FORMATS:
+        raise UsageError(f"--to {to}: choose one of {', '.join(FORMATS)}.")
+    if subtitle_format not in subtitles.FORMATS:
+        raise UsageError(f"--format {subtitle_format}: choose one of {', '.join(subtitles.FORMATS)}.")
+    target, asked = storage.normalize(target), list(videos)
+    chosen = choose_videos(out, asked)
+    left_out: list[tuple[str, str]] = []
+
+    def leave_out(video: Video, reason: str) -> None:
+        left_out.append((video.row["uri"], reason))
+
+    console = console or Console(quiet=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        if to == "csv":
+            written = spreadsheet.export_csv(chosen, target, whole=not asked)
+            files = list(progress.track(written, total=len(spreadsheet.TABLES), description="exporting"))
+        elif to == "fiftyone":
+            shown = progress.track(chosen, description="exporting")
+            files = list(fiftyone.export_fiftyone(shown, _json_file(target), leave_out))
+        else:
+            one = {
+                "mot": mot.export_mot,
+                "openface": openface.export_openface,
+                "subtitles": lambda video, folder: subtitles.export_subtitles(video, folder, form=subtitle_format),
+            }[to]
+            files = []
+            for video in progress.track(chosen, description="exporting"):
+                files += _one_video(video, one, target, leave_out)
+    if to in _FROM_OBSERVATIONS and len(left_out) == len(chosen):
+        raise UsageError(_nothing(to, chosen[0].out, left_out))
+    return Exported(files, left_out)
+
+
+def _one_video(
+    video: Video,
+    write: Callable[[Video, str], Iterator[str]],
+    target: str,
+    leave_out: Callable[[Video, str], None],
+) -> list[str]:
+    try:
+        return list(write(video, target))
+    except NothingToExportError as reason:
+        leave_out(video, str(reason))
+        return []
+
+
+def _json_file(target: str) -> str:
+    return target if target.lower().endswith(".json") else storage.join(target, "facelog.json")
+
+
+def _nothing(to: str, out: str, left_out: list[tuple[str, str]]) -> str:
+    reasons = {reason for _, reason in left_out}
+    if reasons == {"its observations were not kept"}:
+        return (
+            f"--to {to} needs every sample of every face, which {out} does not have: analyze the videos into a new "
+            f"folder with `facelog analyze … --keep-observations`."
+        )
+    uri, reason = left_out[0]
+    return f"No video can be had as {to}; {posixpath.basename(uri)}: {reason}."

@@ -1,0 +1,50 @@
+"""The four tables as CSV files for spreadsheets: `faces.csv`, `tracks.csv`, `timeline.csv`, `videos.csv`.
+
+RFC 4180 in UTF-8: comma, carriage return and line feed, double quotes; null is nothing. Names of files are other
+people's, and a spreadsheet takes a text that begins with = + - @ (or a tab) as a formula: such a text gets an
+apostrophe in front.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+
+from pipelines.exports.videos import Video
+from pipelines.output_file import open_output
+from pipelines.query import write_csv
+from pipelines.results import connect
+from schemas import storage
+from schemas.tables import TABLES
+
+_FORMULA = r"^[=+\-@\t\r\n]"
+
+
+def export_csv(videos: Sequence[Video], folder: str, *, whole: bool) -> Iterator[str]:
+    """Writes the rows of all videos, and yields what was written.
+
+    Args:
+      videos: which.
+      folder: where to.
+      whole: they are all there are; then files that could not be read have their rows in `videos.csv`, too.
+    """
+    connection = connect(videos[0].out)
+    connection.execute("CREATE TEMP TABLE chosen (uri VARCHAR, video_id VARCHAR)")
+    connection.executemany("INSERT INTO chosen VALUES (?, ?)", [(v.row["uri"], v.video_id) for v in videos])
+    buckets = ", ".join(f"'{bucket}'" for bucket in sorted({video.video_id[:2] for video in videos}))
+    for table, schema in TABLES.items():
+        columns = ", ".join(map(_cell, schema))
+        key, pruned = ("uri", "") if table == "videos" else ("video_id", f" AND bucket IN ({buckets})")
+        where = "" if whole else f" WHERE {key} IN (SELECT {key} FROM chosen){pruned}"
+        rows = connection.sql(f"SELECT {columns} FROM {table}{where}")
+        name = storage.join(folder, f"{table}.csv")
+        with open_output(name) as file:
+            write_csv(rows, file, line_end="\r\n")
+        yield name
+    connection.close()
+
+
+def _cell(field: pa.Field) -> str:
+    name = field.name
+    if not (pa.types.is_string(field.type) or pa.types.is_dictionary(field.type)):
+        return name
+    return f"CASE WHEN regexp_matches({name}, '{_FORMULA}') THEN '''' || {name} ELSE {name} END AS {name}"
