@@ -48,14 +48,15 @@ from schemas.video import Clock, Plan, Segment
 from tests.s3 import BUCKET, Proxy, S3Server
 from transforms.job import Job, Known, lists_of, write_job
 from transforms.ledger import Run
+from transforms.pack import unpack
 from transforms.probe_video import probe_video
 from transforms.write_fragment import SegmentDone
 from transforms.write_tables import assemble_video
 
-_POOL = f"{Path(sys.executable).parent / 'facelog'} worker"
+POOL = f"{Path(sys.executable).parent / 'facelog'} worker"
 _TICKS = os.sysconf("SC_CLK_TCK")
 _A_VIDEO = 60  # segments of the videos that `shape` makes up: an hour
-_CLIENT = """
+CLIENT = """
 from pipelines import cli, flink
 flink._POOL_ANSWERS_WITHIN = 600  # seconds; a busy machine needs them
 cli.main()
@@ -244,7 +245,7 @@ class _DoNothing(beam.PTransform):
 
 
 def _made_rows(group: tuple[str, Any], job: Job) -> Iterator[str]:
-    for content in group[1]["content"]:
+    for content in map(unpack, group[1]["content"]):
         yield from (plan.file.uri for plan in content.plans)
 
 
@@ -318,7 +319,7 @@ def runs(cluster: Cluster, server: S3Server, proxy: Proxy, videos: list[str]) ->
                 time.sleep(1)
         where = ["--out", f"s3://{BUCKET}/out-{managers}", "--flink-master", cluster.master]
         how = ["--runner", "flink", "--flink-job-server-jar", str(cluster.job_server_jar), "--quiet"]
-        command = [sys.executable, "-c", _CLIENT, "analyze", f"s3://{BUCKET}/in", *where, *how]
+        command = [sys.executable, "-c", CLIENT, "analyze", f"s3://{BUCKET}/in", *where, *how]
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         requests.clear()
         proxy.clear()
@@ -368,12 +369,20 @@ def main() -> None:
     parser.add_argument("what", choices=["segments", "shape", "runs"])
     parser.add_argument("arguments", nargs="+")
     parser.add_argument("--state", help="the cluster's folder; default: a temporary one")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of Flink, such as a smaller heap"
+    )
     parser.add_argument("--minutes", type=float, default=1.0, help="of each clip, for segments (default 1)")
     choice = parser.parse_args()
     if choice.what == "segments":
         segments([Path(path) for path in choice.arguments], choice.minutes)
         return
-    with tempfile.TemporaryDirectory() as folder, Cluster(choice.state or folder, s3=False, pool=_POOL) as cluster:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Cluster(
+            choice.state or folder, s3=False, pool=POOL, settings=dict(text.split("=", 1) for text in choice.set)
+        ) as cluster,
+    ):
         if choice.what == "shape":
             for number in choice.arguments:
                 shape(cluster, int(number))

@@ -52,6 +52,7 @@ from transforms.job import (
     write_job,
 )
 from transforms.ledger import Run, read_ledger
+from transforms.pack import Deal
 from transforms.probe_video import ProbeVideo
 from transforms.track_faces import TrackFaces
 from transforms.write_fragment import WriteFragment
@@ -113,7 +114,7 @@ def archive_job(pipeline: beam.Pipeline, job: Job, device: Device = "cpu") -> No
     run = job.run
     plans = pipeline | ReadFiles(job) | Counted(BeginProbes(run, job.max_attempts), ProbeFiles(run))
     contents, known = plans | GroupContents(job)
-    segments = contents | "Pending" >> beam.FlatMap(pending_of, run.layout) | beam.Reshuffle()
+    segments = contents | "Pending" >> beam.FlatMap(pending_of, run.layout) | Deal()
     ended = segments | Counted(BeginSegments(run, job.max_attempts), AnalyzeSegments(run, device))
     assembled = (contents, ended) | AssembleContents(job)
     (known, assembled) | CloseJob(job)

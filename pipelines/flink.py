@@ -84,7 +84,9 @@ def analyze_on_flink(
       HeldError: DIR is held by another run, and not by a job that does what is asked for.
     """
     record: RunRecord | None
-    asked = digest(inputs, matched.files, run.config.hash, keep_observations)
+    asked = digest(
+        inputs, matched.files, run.config.hash, retry_failed=retry_failed, keep_observations=keep_observations
+    )
     try:
         with hold(run.layout.out):
             archive = Archive(run, matched.files, dict(matched.missing), retry_failed=retry_failed)
@@ -213,10 +215,17 @@ def _left(submitted: Submitted, run: Run) -> str:
     )
 
 
-def digest(inputs: Inputs, files: list[FileInfo], config_hash: str, keep_observations: bool) -> str:
-    """What was asked for, so that the same command is known again; files of a folder may have become more since."""
+def digest(
+    inputs: Inputs, files: list[FileInfo], config_hash: str, *, retry_failed: bool, keep_observations: bool
+) -> str:
+    """What was asked for, so that the same command is known again: all that decides which rows there will be.
+
+    Options are compared, and not the files that they choose: files of a folder may have become more since, and an age
+    (`--newer-than 36h`) chooses others every minute. Of a list on standard input the files are all there is.
+    """
     names = [name if name == "-" else storage.normalize(name) for name in inputs.inputs]
-    asked = [names, list(inputs.exclude), inputs.limit, config_hash, keep_observations]
+    which = [names, list(inputs.exclude), inputs.limit, str(inputs.newer_than), inputs.settle, retry_failed]
+    asked = [*which, config_hash, keep_observations]
     if "-" in inputs.inputs:
         asked.append([file.uri for file in files])
     return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:32]

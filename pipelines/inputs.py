@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TextIO
 
 from transforms.match_inputs import Matched, match_inputs
@@ -16,7 +16,7 @@ class Inputs:
       inputs: files, folders, globs, URLs, or `-`.
       exclude: patterns of names or paths to leave out.
       limit: files at most.
-      newer_than: only files modified after this.
+      newer_than: only files modified after this, or younger than this when they are matched.
       settle: seconds for which a file found in a folder must not have been modified.
       stdin: where `-` is read from.
     """
@@ -24,21 +24,22 @@ class Inputs:
     inputs: Sequence[str]
     exclude: Sequence[str] = ()
     limit: int | None = None
-    newer_than: datetime | None = None
+    newer_than: datetime | timedelta | None = None
     settle: float = 0.0
     stdin: TextIO | None = None
 
     def match(self, out: str, known: Sequence[str] = ()) -> Matched:
         """The files, as they are now."""
+        now, newer_than = datetime.now(UTC), self.newer_than
         return match_inputs(
             self.inputs,
             out=out,
             exclude=self.exclude,
-            newer_than=self.newer_than,
+            newer_than=now - newer_than if isinstance(newer_than, timedelta) else newer_than,
             settle=self.settle,
             limit=self.limit,
             stdin=self.stdin,
-            now=datetime.now(UTC),
+            now=now,
             known=known,
         )
 

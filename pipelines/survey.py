@@ -33,6 +33,8 @@ class RunRecord(pydantic.BaseModel):
       started_at: UTC.
       files: that were to be looked at.
       bytes: of them all.
+      share_before: of the whole work, by bytes, in [0, 1]: what earlier runs had done when it began.
+      seconds_before: of video, likewise.
       finished_at: UTC; None while it goes on, and of one that was stopped.
     """
 
@@ -43,6 +45,8 @@ class RunRecord(pydantic.BaseModel):
     started_at: datetime
     files: int
     bytes: int
+    share_before: float = 0.0
+    seconds_before: float = 0.0
     finished_at: datetime | None = None
 
 
@@ -104,12 +108,13 @@ class Surveyor:
     def look(self) -> Survey:
         """How far the run is now. Lists `_work` and `videos`, and reads what plans are new."""
         begun = self._record.started_at
-        names: dict[str, list[tuple[str, bool]]] = {}
+        names: dict[str, list[str]] = {}
         for info in storage.list_files(self._layout.works):
             folder, name = info.uri.rsplit("/", 2)[-2:]
-            now = info.modified_at is not None and info.modified_at >= begun
-            names.setdefault(folder, []).append((name, now))
-        stems = [name.removesuffix(".json") for name, _ in names.pop("plans", []) if name.count(".") == 1]
+            if name.endswith(".failed.json") and (info.modified_at is None or info.modified_at < begun):
+                continue  # an earlier run gave it up; this one tries again
+            names.setdefault(folder, []).append(name)
+        stems = [name.removesuffix(".json") for name in names.pop("plans", []) if name.count(".") == 1]
         rows = {
             info.uri.rsplit("/", 1)[-1].removesuffix(".parquet")
             for info in storage.list_files(storage.join(self._layout.out, "videos"))
@@ -136,11 +141,11 @@ class Surveyor:
         seconds = tuple(segment.duration for segment in plan.segments)
         return _Brief(plan.video_id or "", plan.file.size_bytes or 0, seconds)
 
-    def _count(self, stems: list[str], rows: set[str], names: dict[str, list[tuple[str, bool]]]) -> Survey:
+    def _count(self, stems: list[str], rows: set[str], names: dict[str, list[str]]) -> Survey:
         known = [stem for stem in stems if stem in self._plans]
         scale = len(stems) / len(known) if known else 1.0
         segments = done = failed = 0
-        seconds = bytes_done = bytes_before = 0.0
+        seconds = bytes_done = 0.0
         counted: set[str] = set()
         for stem in known:
             brief = self._plans[stem]
@@ -150,19 +155,13 @@ class Surveyor:
                 continue
             counted.add(brief.video_id)
             segments += n
-            # Without a fragment whose row stands all are done; a part of a long segment has a second number.
-            there = {name: now for name, now in names.get(brief.video_id, []) if name.count(".") == 1}
-            if stem in rows:
-                there = {f"{index:05d}.parquet": True for index in range(n)}
+            there = set(names.get(brief.video_id, []))
             for index, length in enumerate(brief.seconds):
-                now = there.get(f"{index:05d}.parquet")
-                if now is None:
-                    continue
-                done += 1
-                bytes_done += brief.size / n
-                bytes_before += 0 if now else brief.size / n
-                seconds += length if now else 0.0
-            failed += sum(1 for name, now in names.get(brief.video_id, []) if name.endswith(".failed.json") and now)
+                if stem in rows or f"{index:05d}.parquet" in there:  # with its row a video's fragments go
+                    done += 1
+                    bytes_done += brief.size / n
+                    seconds += length
+            failed += sum(name.endswith(".failed.json") for name in there)
         whole = max(1, self._record.bytes)
         return Survey(
             probed=len(stems),
@@ -170,14 +169,17 @@ class Surveyor:
             segments=round(segments * scale),
             segments_done=round(done * scale),
             segments_failed=round(failed * scale),
-            video_seconds=seconds * scale,
+            video_seconds=max(0.0, seconds * scale - self._record.seconds_before),
             share=min(1.0, bytes_done * scale / whole),
-            share_before=min(1.0, bytes_before * scale / whole),
+            share_before=self._record.share_before,
         )
 
 
 def begin_record(layout: Layout, run_id: str, runner: str, files: list[Any]) -> RunRecord:
-    """Notes what a run sets out to do; `files` have `size_bytes`."""
+    """Notes what a run sets out to do, and what is done of it; `files` have `size_bytes`.
+
+    What earlier runs had done cannot be told later: with a video's row its fragments go.
+    """
     record = RunRecord(
         run_id=run_id,
         config_hash=layout.config_hash,
@@ -187,6 +189,8 @@ def begin_record(layout: Layout, run_id: str, runner: str, files: list[Any]) -> 
         files=len(files),
         bytes=sum(file.size_bytes or 0 for file in files),
     )
+    before = Surveyor(layout.out, record).look()
+    record = record.model_copy(update={"share_before": before.share, "seconds_before": before.video_seconds})
     _write(layout, record)
     return record
 

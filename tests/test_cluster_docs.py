@@ -25,7 +25,7 @@ def _given(command: str) -> dict[str, str]:
 
 def _deployed(role: str) -> dict[str, str]:
     text = yaml.safe_load((_ROOT / "deploy" / "kubernetes" / "config.yaml").read_text("utf-8"))["data"][role]
-    return {key: str(value).replace(" ", "") for key, value in yaml.safe_load(text).items()}
+    return {key: str(value).replace(" ", "") for key, value in yaml.load(text, Loader=yaml.BaseLoader).items()}
 
 
 @pytest.mark.parametrize(

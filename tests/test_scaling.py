@@ -2,16 +2,19 @@
 
 import dataclasses
 import sys
+import time
 from pathlib import Path
 
 import av
 import pytest
 
-from benchmarks import scaling
-from benchmarks.flink_cost import counted, kind, made_up_job, minutes_of, steps_that_cost_nothing
+from benchmarks import flink_speedup, scaling
+from benchmarks.flink_cost import Use, counted, kind, made_up_job, minutes_of, steps_that_cost_nothing
 from benchmarks.scaling import MEASURED, Archive, Machines, lines, most_dealt, needs, straggling
 from pipelines.analyze import archive_job
 from runners.direct import run_direct
+from schemas import storage
+from schemas.layout import Layout
 from tests.clips import portrait_clip
 
 _DOCUMENT = Path(__file__).parents[1] / "docs" / "scaling.md"
@@ -121,6 +124,50 @@ def test_a_clip_is_repeated_for_about_so_long(tmp_path: Path) -> None:
     clip = portrait_clip(tmp_path / "clip.mp4", seconds=2, fps=10, size=(160, 120), gop=10).path
     with av.open(str(minutes_of(clip, tmp_path / "long.mp4", 0.1))) as container:
         assert (container.duration or 0) / 1e6 == pytest.approx(6, abs=0.2)
+
+
+def test_videos_of_the_speed_up_are_no_copies(tmp_path: Path) -> None:
+    minutes = flink_speedup.make_videos(tmp_path / "in", 2.0)
+    paths = sorted((tmp_path / "in").iterdir())
+    lengths = []
+    for path in paths:
+        with av.open(str(path)) as container:
+            lengths.append((container.duration or 0) / 1e6)
+    assert len(set(lengths)) == len(lengths) == 4
+    assert sum(lengths) / 60 == pytest.approx(minutes, rel=0.01)
+    cost = flink_speedup.steps_seconds(paths[0], tmp_path, flink_speedup.MODELS["without models"])
+    assert cost > 0.1  # CPU seconds of a minute
+
+
+def test_segments_are_timed_by_what_is_durable(tmp_path: Path) -> None:
+    layout = Layout(str(tmp_path), "abc")
+    watch = flink_speedup.Segments(tmp_path)
+    storage.write_bytes(layout.probe_attempts("run-1", "/v/a.mp4"), b"{}")
+    time.sleep(0.5)
+    assert not watch.begun  # that was no segment
+    storage.write_bytes(layout.attempts("run-1", "aa" * 16, 0), b"{}")
+    for index in range(2):
+        storage.write_bytes(layout.fragment("aa" * 16, index), b"")
+    while not (watch.begun and len(watch.done) == 2):
+        time.sleep(0.05)
+    storage.delete_tree(layout.work("aa" * 16))  # as with a row
+    first, last = watch.end()
+    assert first <= last
+
+
+def test_the_table_of_the_speed_up() -> None:
+    uses = {"pool-1": Use(100.0, running=3.0, waiting=1.0), "task-manager-1": Use(30.0), "job-manager": Use(10.0)}
+    one = flink_speedup.Measured(1, 240.0, 40.0, 200.0, uses, client=10.0, steps=90.0)
+    two = flink_speedup.Measured(2, 160.0, 40.0, 120.0, uses, client=10.0, steps=90.0)
+    head, _, *rows = flink_speedup.table(20.0, {"without models": (two, one)})
+    assert head == "| | without models, 2 | without models, 1 |"
+    cells = {row.split(" | ")[0][2:]: row.removesuffix(" |").split(" | ")[1:] for row in rows}
+    assert cells["**speed-up** of the whole"] == ["1.50", ""]
+    assert cells["**speed-up** of the segments"] == ["2.00", ""]
+    assert cells["a worker had a core"] == ["75%", "75%"]
+    assert cells["**not steps**, of all CPU"] == ["40%", "40%"]  # 150 CPU s, of them 90 for steps
+    assert cells["**not steps**, of the slots' time for segments"] == ["44%", "44%"]
+    assert cells["of video in an hour"] == ["7.5 h", "5.0 h"]
 
 
 def test_requests_are_counted_without_names_of_videos_and_runs() -> None:

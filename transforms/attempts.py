@@ -28,6 +28,7 @@ from schemas.storage import FileInfo
 from schemas.video import Plan, Segment
 from transforms.failures import FAILED, SegmentFailed, WriteFailure
 from transforms.ledger import Run
+from transforms.pack import Gather
 from transforms.write_fragment import SegmentDone
 from transforms.write_plan import WritePlan
 
@@ -174,7 +175,7 @@ class Counted(beam.PTransform):
         outputs = elements | self.step
         outputs = outputs if isinstance(outputs, tuple) else (outputs,)
         # Only what is durable is brought together: a step ends where PCollections are flattened.
-        return (*outputs, *past) | beam.Flatten()
+        return (*outputs, *past) | Gather()
 
 
 @dataclasses.dataclass(eq=False)

@@ -27,6 +27,7 @@ from schemas.tables import VIDEOS, make_table, parquet_bytes
 from schemas.video import Plan
 from transforms.check_host import CheckHosts, HostCheck
 from transforms.ledger import HAS_TABLES, Row, Run, close_ledger, copied_row, new_row, read_row, write_row
+from transforms.pack import Deal, pack, unpack
 from transforms.write_fragment import pending_segments
 from transforms.write_tables import assemble_video
 
@@ -128,7 +129,7 @@ class ReadFiles(beam.PTransform):
         lists = pipeline | "Lists" >> beam.Create(range(self.job.lists)) | "Spread" >> beam.Reshuffle()
         if self.job.host_check:
             lists |= CheckHosts(self.job.host_check)
-        return lists | "Read" >> read | beam.Reshuffle()
+        return lists | "Read" >> read | Deal()
 
 
 def _read_list(number: int, folder: str) -> list[FileInfo]:
@@ -151,7 +152,7 @@ class GroupContents(beam.PTransform):
         by_content = (
             plans
             | "With" >> beam.Filter(lambda plan: plan.segments)
-            | "ByContent" >> beam.Map(lambda plan: (plan.video_id, plan)).with_output_types(tuple[str, Plan])
+            | "ByContent" >> beam.Map(lambda plan: (plan.video_id, pack(plan))).with_output_types(tuple[str, bytes])
             | beam.GroupByKey()
         )
         settle = beam.ParDo(_Settle(self.job)).with_output_types(Content).with_outputs("uri", main="content")
@@ -175,7 +176,7 @@ class _Settle(beam.DoFn):
 
     def process(self, group):
         video_id, run = group[0], self._job.run
-        plans = sorted(group[1], key=lambda plan: plan.file.uri)
+        plans = sorted(map(unpack, group[1]), key=lambda plan: plan.file.uri)
         known = _read_known(self._job.folder)
         computed = known.computed.get(video_id)
         if computed is not None:
@@ -213,7 +214,7 @@ class AssembleContents(beam.PTransform):
 
     def expand(self, pcolls):
         contents, ended = pcolls
-        by_id = contents | "ById" >> beam.Map(lambda content: (content.plans[0].video_id, content))
+        by_id = contents | "ById" >> beam.Map(lambda content: (content.plans[0].video_id, pack(content)))
         # Only that they ended counts; what became of them lies in DIR.
         through = ended | "IdOf" >> beam.Map(lambda end: (end.segment.video_id, 1))
         through |= "OnceEach" >> beam.CombinePerKey(sum)
@@ -223,7 +224,7 @@ class AssembleContents(beam.PTransform):
 
 def _assemble(group: tuple[str, Mapping[str, Iterable[Any]]], job: Job) -> Iterator[str]:
     run = job.run
-    for content in group[1]["content"]:
+    for content in map(unpack, group[1]["content"]):
         first, *copies = content.plans
         row = _of_this_run(first.file.uri, run, group[0])
         if row is None:

@@ -24,7 +24,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,9 @@ REST_PORT = 8081
 POOL_PORT = 50000
 S3_PORT = 7070
 POOL = f"{shlex.quote(sys.executable)} -m apache_beam.runners.worker.worker_pool_main --service_port={POOL_PORT}"
+
+_NETWORK_MB = 64
+"""Of each slot: with half of it a job ends with "Insufficient number of network buffers"."""
 
 # Flink 1.19 on Java 17 needs these; they are in the configuration that comes with it, which ours takes the place of.
 _EXPORTS = "java.base/sun.net.util java.rmi/sun.rmi.registry java.security.jgss/sun.security.krb5"
@@ -83,6 +86,7 @@ class Cluster:
       s3: whether to start the S3 server.
       pool: the command of a worker pool, which listens on port 50000 of its host's localhost.
       restarts: how often a job may start again after a failure; 0 makes a cluster whose jobs end with the first one.
+      settings: of Flink, by key, in place of the cluster's own.
 
     Attributes:
       master: address and port of Flink's REST API, for --flink_master.
@@ -101,6 +105,7 @@ class Cluster:
         s3: bool = True,
         pool: str = POOL,
         restarts: int = 20,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
         if hosts not in (1, 3):
             raise ClusterError(f"a cluster has 3 hosts or 1, not {hosts}")
@@ -112,6 +117,7 @@ class Cluster:
         self.s3 = s3
         self.pool = pool
         self.restarts = restarts
+        self.settings = dict(settings or {})
         self.flink_home = home / "flink"
         self.job_server_jar = home / "job-server.jar"
         self._versitygw = home / "versitygw"
@@ -310,8 +316,10 @@ class Cluster:
             "taskmanager.host": address,
             "taskmanager.bind-host": address,
             "taskmanager.numberOfTaskSlots": self.slots,
-            "taskmanager.memory.process.size": "1000m",
+            "taskmanager.memory.process.size": "1300m",
             "taskmanager.memory.managed.size": "64m",
+            "taskmanager.memory.task.off-heap.size": "256m",
+            "taskmanager.memory.network.min": f"{_NETWORK_MB * self.slots}m",
             "io.tmp.dirs": tmp,
             "env.java.opts.all": f"{' '.join(_JAVA_OPTIONS)} -Djava.io.tmpdir={tmp}",
             # Milliseconds. A killed task manager refuses calls and is noticed in seconds; a silent one may be slow.
@@ -321,7 +329,11 @@ class Cluster:
             "restart-strategy.type": "fixed-delay" if self.restarts else "none",
             "restart-strategy.fixed-delay.attempts": self.restarts,
             "restart-strategy.fixed-delay.delay": "1 s",
-        }
+            # What runs out of memory in a thread of gRPC is only logged otherwise, and its job stands still for ever;
+            # in a task's own thread it fails that task each time again.
+            "cluster.uncaught-exception-handling": "FAIL",
+            "taskmanager.jvm-exit-on-oom": "true",
+        } | self.settings
         lines = (f"{key}: {json.dumps(str(value))}\n" for key, value in settings.items())
         (conf / "config.yaml").write_text("".join(lines), "utf-8")
         variables = (f"FLINK_{name}_DIR={folder}" for name, folder in (("CONF", conf), ("LOG", tmp), ("PID", tmp)))

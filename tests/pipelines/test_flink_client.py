@@ -14,6 +14,7 @@ import pytest
 from pipelines import flink as client
 from pipelines.analyze import analyze
 from pipelines.archive import Summary
+from pipelines.cli import parse_time
 from pipelines.flink import OnFlink, Onlooker, digest, follow
 from pipelines.inputs import Inputs
 from pipelines.survey import RunRecord, Survey, begin_record, read_record
@@ -176,28 +177,41 @@ def test_ctrl_c_leaves_the_job_or_cancels_it(run: Run) -> None:
     assert job.cancelled
 
 
+def asked(inputs: Inputs, *uris: str, config_hash: str = "abc", **options: bool) -> str:
+    """The digest of a question, of files of these names."""
+    options = {"retry_failed": False, "keep_observations": False} | options
+    return digest(inputs, [example_file(uri) for uri in uris or ("/v/a.mp4",)], config_hash, **options)
+
+
 def test_the_same_question_has_the_same_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    files = [example_file()]
-    asked = digest(Inputs(["/v"]), files, "abc", False)
-    assert digest(Inputs(["/v/"]), [*files, example_file("/v/new.mp4")], "abc", False) == asked
-    others = [
-        digest(Inputs(["/w"]), files, "abc", False),
-        digest(Inputs(["/v", "/w"]), files, "abc", False),
-        digest(Inputs(["/v"], exclude=["*.gif"]), files, "abc", False),
-        digest(Inputs(["/v"], limit=1), files, "abc", False),
-        digest(Inputs(["/v"]), files, "abd", False),
-        digest(Inputs(["/v"]), files, "abc", True),
-    ]
-    assert len({asked, *others}) == 7
+    assert asked(Inputs(["/v/"]), "/v/a.mp4", "/v/new.mp4") == asked(Inputs(["/v"]))
     monkeypatch.chdir(tmp_path)
-    assert digest(Inputs(["v"]), files, "abc", False) == digest(Inputs([str(tmp_path / "v")]), files, "abc", False)
+    assert asked(Inputs(["v"])) == asked(Inputs([str(tmp_path / "v")]))
+    day = timedelta(days=1)
+    assert asked(Inputs(["/v"], newer_than=day)) == asked(Inputs(["/v"], newer_than=parse_time("24h")))
+
+
+def test_another_choice_of_files_or_tables_has_another_digest() -> None:
+    others = [
+        asked(Inputs(["/v"])),
+        asked(Inputs(["/w"])),
+        asked(Inputs(["/v", "/w"])),
+        asked(Inputs(["/v"], exclude=["*.gif"])),
+        asked(Inputs(["/v"], limit=1)),
+        asked(Inputs(["/v"], newer_than=datetime(2026, 11, 1, tzinfo=UTC))),
+        asked(Inputs(["/v"], newer_than=datetime(2026, 11, 2, tzinfo=UTC))),
+        asked(Inputs(["/v"], newer_than=timedelta(days=1))),
+        asked(Inputs(["/v"], settle=60.0)),
+        asked(Inputs(["/v"]), config_hash="abd"),
+        asked(Inputs(["/v"]), retry_failed=True),
+        asked(Inputs(["/v"]), keep_observations=True),
+    ]
+    assert len(set(others)) == len(others)
 
 
 def test_a_list_on_standard_input_is_known_by_its_files() -> None:
-    one, other = [example_file("/v/a.mp4")], [example_file("/v/b.mp4")]
-    stdin = StringIO()
-    assert digest(Inputs(["-"], stdin=stdin), one, "abc", False) == digest(Inputs(["-"]), list(one), "abc", False)
-    assert digest(Inputs(["-"]), one, "abc", False) != digest(Inputs(["-"]), other, "abc", False)
+    assert asked(Inputs(["-"], stdin=StringIO()), "/v/a.mp4") == asked(Inputs(["-"]), "/v/a.mp4")
+    assert asked(Inputs(["-"]), "/v/a.mp4") != asked(Inputs(["-"]), "/v/b.mp4")
 
 
 @dataclasses.dataclass
@@ -282,6 +296,28 @@ def test_the_same_command_comes_back_to_a_job_that_was_left(
     assert ended.statuses == {"ok": 1, "corrupt": 1} and len(cluster.names) == 1
     assert said == [f"job 17 does this already, begun by {lease.who}: looking on"]
     assert read_lease(str(tmp_path / "out")) is None
+
+
+@pytest.mark.parametrize(
+    "other", [{"retry_failed": True}, {"keep_observations": True}, {"settle": 0.001}, {"newer_than": timedelta(days=7)}]
+)
+def test_the_same_command_with_another_option_is_refused_while_its_job_lives(
+    cluster: Cluster, folder: Path, bare: Config, tmp_path: Path, other: dict[str, Any]
+) -> None:
+    cluster.states = ("RUNNING",)
+
+    def call(**options: Any) -> Summary:
+        inputs = Inputs([str(folder)], newer_than=options.pop("newer_than", timedelta(days=1)))
+        inputs = dataclasses.replace(inputs, settle=options.pop("settle", 0.0))
+        return analyze(inputs, str(tmp_path / "out"), config=bare, runner="flink", flink=on_flink(True), **options)
+
+    with pytest.raises(LeftRunningError):
+        call()
+    with pytest.raises(HeldError, match="is being written by job 17"):
+        call(**other)
+    with pytest.raises(LeftRunningError):  # an age is the same whenever it is asked for
+        call()
+    assert len(cluster.names) == 1
 
 
 def test_another_command_is_refused_while_a_job_holds_the_folder(

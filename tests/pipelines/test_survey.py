@@ -36,6 +36,12 @@ class World:
         )
         self.surveyor = Surveyor(str(out), self.record)
 
+    def begin(self) -> None:
+        """The run begins now, after what earlier ones did."""
+        files = [example_file(f"/v/{name}.mp4") for name in "abc"]
+        self.record = begin_record(self.layout, "run-2", "flink", files)
+        self.surveyor = Surveyor(self.layout.out, self.record)
+
     def plan(self, uri: str, video_id: str) -> Plan:
         plan = example_plan(4.0, 8.0, uri=uri, video_id=video_id)
         return write_plan(plan, self.layout)
@@ -105,10 +111,31 @@ def test_rows_of_earlier_runs_do_not_count(world: World) -> None:
 def test_what_earlier_runs_did_is_done_but_no_pace(world: World) -> None:
     world.plan("/v/a.mp4", A)
     world.fragment(A, 0, 1, at=BEFORE)
+    world.begin()
     world.fragment(A, 2)
     seen = world.look()
     assert (seen.segments_done, seen.video_seconds) == (3, 2.0)
     assert seen.share == pytest.approx(3 / 9) and seen.share_before == pytest.approx(2 / 9)
+
+
+def test_it_is_no_pace_either_once_the_row_stands(world: World) -> None:
+    world.plan("/v/a.mp4", A)
+    world.fragment(A, 0, 1, at=BEFORE)
+    world.begin()
+    world.fragment(A, 2)
+    before = world.look()
+    storage.delete_tree(world.layout.work(A))
+    world.row("/v/a.mp4")
+    after = world.look()
+    assert (after.segments_done, after.video_seconds, after.share_before) == (3, 2.0, before.share_before)
+    assert after.seconds_left(60) == before.seconds_left(60) == pytest.approx(60 * 6)  # six times as much is left
+
+
+def test_a_file_that_needs_no_work_is_no_pace(world: World) -> None:
+    write_plan(Plan(example_file("/v/bad.mp4"), None, "corrupt", "unreadable", "bad"), world.layout)
+    world.begin()
+    seen = world.look()
+    assert seen.share == seen.share_before == pytest.approx(1 / 3)
 
 
 def test_segments_that_this_run_gave_up(world: World) -> None:

@@ -333,7 +333,21 @@ Caused by: {inner}
             "\tat org.apache.flink.runtime.Handler.handleFailure(Handler.java:139)\n"
             "Caused by: org.apache.flink.runtime.taskmanager.TaskManagerException: lost\n\t... 2 more\n"
             "Caused by: java.util.concurrent.TimeoutException: Heartbeat of TaskManager 10.0.0.3:1 timed out.\n",
-            "java.util.concurrent.TimeoutException: Heartbeat of TaskManager 10.0.0.3:1 timed out.",
+            "a task manager at 10.0.0.3:1 was lost (java.util.concurrent.TimeoutException: Heartbeat of TaskManager "
+            f"10.0.0.3:1 timed out.): {flink_module._LOOK}",
+        ),
+        (
+            "org.apache.flink.runtime.JobException: Recovery is suppressed by FixedDelayRestartBackoffTimeStrategy\n"
+            "Caused by: org.apache.flink.runtime.io.network.netty.exception.RemoteTransportException: Connecting to "
+            "remote task manager '/10.0.0.3:37691 [ 10.0.0.3:35923-d96b39 ] ' has failed. This might indicate that\n"
+            "Caused by: java.net.ConnectException: finishConnect(..) failed: Connection refused\n",
+            "a task manager at 10.0.0.3:37691 was lost (java.net.ConnectException: finishConnect(..) failed: "
+            f"Connection refused): {flink_module._LOOK}",
+        ),
+        (
+            "org.apache.flink.util.FlinkExpectedException: The TaskExecutor is shutting down.\n\tat a.b(C.java:1)",
+            "a task manager was lost (org.apache.flink.util.FlinkExpectedException: The TaskExecutor is shutting down.)"
+            f": {flink_module._LOOK}",
         ),
         (
             "java.lang.OutOfMemoryError: Java heap space\n\tat a.b(C.java:1)",
@@ -341,7 +355,7 @@ Caused by: {inner}
         ),
         ("x" * 2000, "x" * 500),
     ],
-    ids=["host", "storage", "python", "lost host", "one line", "long"],
+    ids=["host", "storage", "python", "lost host", "host that refuses", "host that ends", "one line", "long"],
 )
 def test_the_first_sentence_of_a_trace_is_its_authors(text: str, sentence: str) -> None:
     assert first_sentence(text) == sentence
