@@ -19,6 +19,7 @@ from pyarrow import fs
 from rich.console import Console
 
 from pipelines.bar import bar
+from pipelines.results import RECORD, read_record
 from runners.lock import hold
 from schemas import storage
 from schemas.config import Config
@@ -32,9 +33,6 @@ FILE_SIZE = 256_000_000
 
 ROW_GROUP = 122_880
 """Rows of a row group: DuckDB's own number, so that it reads each with one thread. Of `faces` about 10 MB on disk."""
-
-RECORD = "compact.json"
-"""Name of the file in OUT that says what the copy is, and whether it is whole."""
 
 _NEW = ".new"
 _AT_ONCE = 8
@@ -146,15 +144,6 @@ def _under_construction(out: str, target: str) -> Iterator[None]:
             if was_empty:
                 storage.delete_file(storage.join(target, RECORD))
         raise
-
-
-def read_record(target: str) -> dict[str, Any] | None:
-    """What OUT/compact.json says: `whole`, `source`, `tables` and more; None where there is no compact copy."""
-    try:
-        record = json.loads(storage.read_bytes(storage.join(target, RECORD)))
-    except (FileNotFoundError, ValueError):
-        return None
-    return record if isinstance(record, dict) and "whole" in record else None
 
 
 def _check_target(out: str, target: str) -> None:

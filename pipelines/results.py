@@ -1,14 +1,18 @@
-"""An output folder as a database: the four tables as views of DuckDB."""
+"""An output folder, or a compact copy of one, as a database: the four tables as views of DuckDB."""
 
 from __future__ import annotations
 
 import glob
+import json
+from collections.abc import Mapping
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
 
 from schemas import storage
+from schemas.config import SCHEMA_VERSION
 from schemas.errors import UsageError
 from schemas.layout import ROW_TABLES
 from schemas.tables import TABLES, VIDEOS, make_table
@@ -16,6 +20,9 @@ from transforms.ledger import read_ledger
 
 BUCKET = ds.partitioning(pa.schema([("bucket", pa.string())]), flavor="hive")
 """The folders `bucket=3f`: text, for as numbers those that happen to be digits would be guessed otherwise."""
+
+RECORD = "compact.json"
+"""Name of the file in a compact copy that says what it is, and whether it is whole."""
 
 
 def connect(out: str) -> duckdb.DuckDBPyConnection:
@@ -27,13 +34,15 @@ def connect(out: str) -> duckdb.DuckDBPyConnection:
     a condition on it opens those folders alone. `videos` holds the rows that are there now.
 
     Args:
-      out: DIR, on disk or on an object store.
+      out: DIR, or a copy of it by `facelog compact`, on disk or on an object store.
 
     Raises:
-      UsageError: there are no results in it, or of another schema version.
+      UsageError: there are no results in it, or of another schema version, or the copy is not whole.
       StorageError: it cannot be read.
     """
     out = storage.normalize(out)
+    if record := read_record(out):
+        return _connect_copy(out, record)
     rows = list(read_ledger(out).values())
     if not rows:
         raise UsageError(f"{out} holds no results of facelog: give the folder that `facelog analyze` wrote to (--out).")
@@ -71,3 +80,37 @@ def open_dataset(folder: str, schema: pa.Schema) -> ds.Dataset:
     with storage.plain_errors(folder):
         whole = schema.append(pa.field("bucket", pa.string()))
         return ds.dataset(path, schema=whole, filesystem=files, format="parquet", partitioning=BUCKET)
+
+
+def read_record(target: str) -> dict[str, Any] | None:
+    """What a compact copy says of itself: `whole`, `source`, `tables` and more; None of what is no compact copy."""
+    try:
+        record = json.loads(storage.read_bytes(storage.join(target, RECORD)))
+    except (FileNotFoundError, ValueError):
+        return None
+    return record if isinstance(record, dict) and "whole" in record else None
+
+
+def _connect_copy(target: str, record: Mapping[str, Any]) -> duckdb.DuckDBPyConnection:
+    if not record["whole"]:
+        raise UsageError(
+            f"{target} is a copy that is not whole: run `facelog compact {record['source']} {target}` again."
+        )
+    if record["schema_version"] != str(SCHEMA_VERSION):
+        raise UsageError(
+            f"{target} is a copy with schema version {record['schema_version']}, this facelog reads {SCHEMA_VERSION}: "
+            f"make it anew, `facelog compact {record['source']} {target}`."
+        )
+    connection = duckdb.connect()
+    connection.execute("SET timezone = 'UTC'")
+    for name, schema in TABLES.items():
+        folder = storage.join(target, name)
+        if storage.is_local(folder):
+            files = "read_parquet('" + glob.escape(folder).replace("'", "''") + "/*.parquet')"
+        else:
+            files, (system, path) = f"{name}_files", storage.resolve(folder)
+            with storage.plain_errors(folder):
+                connection.register(files, ds.dataset(path, schema=schema, filesystem=system, format="parquet"))
+        columns = "*" if name == "videos" else "*, video_id[:2] AS bucket"
+        connection.execute(f"CREATE VIEW {name} AS SELECT {columns} FROM {files}")
+    return connection

@@ -1,11 +1,13 @@
 """An output folder as DuckDB views."""
 
+import json
 import re
 from pathlib import Path
 
 import duckdb
 import pytest
 
+from pipelines.compact import compact
 from pipelines.results import connect, open_dataset
 from schemas import storage
 from schemas.config import SCHEMA_VERSION
@@ -92,6 +94,31 @@ def test_a_folder_without_results(tmp_path: Path) -> None:
         connect(str(tmp_path))
 
 
+def test_a_compact_copy_answers_as_its_source_does(tmp_path: Path) -> None:
+    out = make_results(tmp_path / "out")
+    compact(str(out), str(tmp_path / "it's a copy"))
+    source, copy = connect(str(out)), connect(str(tmp_path / "it's a copy"))
+    for name in TABLES:
+        question = f"SELECT * FROM {name} ORDER BY ALL"
+        assert copy.sql(question).fetchall() == source.sql(question).fetchall(), name
+        assert copy.table(name).columns == source.table(name).columns
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"whole": False}, "not whole: run `facelog compact /videos"),
+        ({"schema_version": "99"}, "schema version 99, this facelog reads"),
+    ],
+)
+def test_a_copy_that_cannot_be_read_says_so(tmp_path: Path, changes: dict[str, object], message: str) -> None:
+    compact(str(make_results(tmp_path / "out")), str(tmp_path / "copy"))
+    record = tmp_path / "copy" / "compact.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"source": "/videos"} | changes))
+    with pytest.raises(UsageError, match=message):
+        connect(str(tmp_path / "copy"))
+
+
 def test_on_an_object_store(s3_bucket: str, s3_proxy: Proxy, tmp_path: Path) -> None:
     local = make_results(tmp_path / "out")
     out = f"{s3_bucket}/results"
@@ -106,3 +133,6 @@ def test_on_an_object_store(s3_bucket: str, s3_proxy: Proxy, tmp_path: Path) -> 
     kinds = connection.sql("SELECT DISTINCT typeof(bucket) FROM faces").fetchall()
     assert kinds == [("VARCHAR",)]
     assert open_dataset(f"{out}/faces", FACES).count_rows() == 12
+    compact(out, f"{s3_bucket}/copy")
+    copy = connect(f"{s3_bucket}/copy")
+    assert {name: count(copy, name) for name in TABLES} == {"faces": 12, "tracks": 2, "timeline": 20, "videos": 4}
