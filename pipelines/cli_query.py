@@ -122,9 +122,9 @@ def _format(form: Format | None, out: str | None) -> str:
 def _answer(
     connection: "duckdb.DuckDBPyConnection", sql: str, form: str, out: str | None, max_rows: int, console: Console
 ) -> None:
-    from pipelines.output_file import open_output
     from pipelines.query import ask, cancellable, write_csv, write_json, write_parquet
     from pipelines.query_table import show
+    from schemas import storage
 
     write: dict[str, Callable] = {"csv": write_csv, "json": write_json, "parquet": write_parquet}
 
@@ -138,7 +138,7 @@ def _answer(
             write[form](relation, sys.stdout.buffer)
             sys.stdout.buffer.flush()
             return None
-        with open_output(out) as file:
+        with storage.open_output(out) as file:
             return write[form](relation, file)
 
     rows = cancellable(connection, work)

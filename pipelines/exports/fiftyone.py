@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from pipelines.exports.videos import NothingToExportError, Video
-from pipelines.output_file import open_output
+from schemas import storage
 
 _TEXT, _INT = "fiftyone.core.fields.StringField", "fiftyone.core.fields.IntField"
 _ID, _FRAME = "fiftyone.core.fields.ObjectIdField", "fiftyone.core.fields.FrameNumberField"
@@ -50,7 +50,7 @@ def export_fiftyone(videos: Iterable[Video], file_name: str, left_out: Callable[
     name = posixpath.basename(file_name).rpartition(".")[0] or "facelog"
     head = {"name": name, "media_type": "video", "sample_fields": _SAMPLE_FIELDS, "frame_fields": _FRAME_FIELDS}
     head["info"] = {"made_by": "facelog"}
-    with open_output(file_name) as file:
+    with storage.open_output(file_name) as file:
         file.write((json.dumps(head, indent=1)[:-2] + ',\n "samples": [').encode())
         number = 0
         for video in videos:

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from pipelines.exports.videos import NothingToExportError, Video
-from pipelines.output_file import open_output
 from schemas import storage
 from transforms.crop_faces import NO_STAMP
 
@@ -43,7 +42,7 @@ def export_mot(video: Video, folder: str) -> Iterator[str]:
         (storage.join(folder, "data", f"{video.name}.txt"), text.getvalue()),
         (storage.join(folder, video.name, "seqinfo.ini"), _sequence_info(video, last)),
     ):
-        with open_output(name) as file:
+        with storage.open_output(name) as file:
             file.write(content.encode())
         yield name
 

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from pipelines.exports.videos import Video
-from pipelines.output_file import open_output
 from schemas import storage
 from transforms.crop_faces import NO_STAMP
 
@@ -45,7 +44,7 @@ def export_openface(video: Video, folder: str) -> Iterator[str]:
             ]
         )
     name = storage.join(folder, f"{video.name}.csv")
-    with open_output(name) as file:
+    with storage.open_output(name) as file:
         file.write(text.getvalue().encode())
     yield name
 

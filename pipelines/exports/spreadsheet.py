@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 
 from pipelines.exports.videos import Video
-from pipelines.output_file import open_output
 from pipelines.query import write_csv
 from pipelines.results import connect
 from schemas import storage
@@ -37,7 +36,7 @@ def export_csv(videos: Sequence[Video], folder: str, *, whole: bool) -> Iterator
         where = "" if whole else f" WHERE {key} IN (SELECT {key} FROM chosen){pruned}"
         rows = connection.sql(f"SELECT {columns} FROM {table}{where}")
         name = storage.join(folder, f"{table}.csv")
-        with open_output(name) as file:
+        with storage.open_output(name) as file:
             write_csv(rows, file, line_end="\r\n")
         yield name
     connection.close()

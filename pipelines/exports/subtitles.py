@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pipelines.exports.videos import NothingToExportError, Video
-from pipelines.output_file import open_output
 from schemas import storage
 
 FORMATS = ("ass", "vtt")
@@ -54,7 +53,7 @@ def export_subtitles(video: Video, folder: str, *, form: str) -> Iterator[str]:
     cues = make_cues(video)
     text = _ass(video, cues) if form == "ass" else _vtt(cues)
     name = storage.join(folder, f"{video.name}.facelog.{form}")
-    with open_output(name) as file:
+    with storage.open_output(name) as file:
         file.write(text.encode())
     yield name
 

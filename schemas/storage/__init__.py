@@ -8,8 +8,10 @@ all else (permission, no such bucket, not reachable), each with one sentence for
 """
 
 import contextlib
+import mmap
 import os
 import shutil
+import tempfile
 import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
 from typing import BinaryIO, cast
@@ -38,6 +40,7 @@ __all__ = [
     "move_file",
     "normalize",
     "open_input",
+    "open_output",
     "plain_errors",
     "prefetch",
     "read_bytes",
@@ -193,9 +196,37 @@ def write_bytes(uri: str, data: bytes) -> None:
       StorageError: it cannot be written.
     """
     uri = normalize(uri)
-    write = local.write_bytes if is_local(uri) else remote.write_bytes
-    with plain_errors(uri):
-        write(uri, data)
+    if not is_local(uri):
+        with plain_errors(uri):
+            remote.write_bytes(uri, data)
+        return
+    with plain_errors(uri), local.open_output(uri) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def open_output(uri: str) -> Iterator[BinaryIO]:
+    """A file to write in, for what is too much for `write_bytes`: it gets its name at the end of the `with`.
+
+    If that ends in an exception it gets none. On disk it grows as `write_bytes` does it; what goes to an object store
+    grows in a temporary file.
+
+    Raises:
+      StorageFullError: no space is left.
+      StorageError: it cannot be written.
+    """
+    uri = normalize(uri)
+    if is_local(uri):
+        with plain_errors(uri), local.open_output(uri) as file:
+            yield file
+        return
+    with tempfile.TemporaryFile() as temporary:
+        yield cast(BinaryIO, temporary)
+        size = temporary.tell()
+        temporary.flush()
+        whole = mmap.mmap(temporary.fileno(), size, access=mmap.ACCESS_READ) if size else b""
+        with plain_errors(uri):
+            remote.write_bytes(uri, cast(bytes, whole))
 
 
 def move_file(source: str, target: str) -> None:

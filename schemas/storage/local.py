@@ -60,14 +60,15 @@ def walk(root: str, recursive: bool, skip: SkipEntry, unreadable: UnreadableFold
                     yield FileInfo(entry.path, None, None)
 
 
-def write_bytes(path: str, data: bytes) -> None:
+@contextlib.contextmanager
+def open_output(path: str) -> Iterator[BinaryIO]:
     """A dot-named temporary in the same folder, fsync, rename, fsync of the folder; parents are made."""
     folder = os.path.dirname(path)
     os.makedirs(folder, exist_ok=True)
     temporary = os.path.join(folder, f".{uuid.uuid4().hex}.tmp")
     try:
         with open(temporary, "xb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

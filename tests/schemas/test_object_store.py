@@ -79,6 +79,19 @@ class TestObjects:
         assert sum("partNumber" in target for _, target in s3_proxy.requests) == 3
         assert storage.read_bytes(f"{s3_bucket}/large") == data
 
+    def test_an_object_written_in_pieces_is_there_whole_or_not_at_all(self, s3_bucket: str):
+        pieces = [os.urandom(6 << 20), b"end"]
+        with storage.open_output(f"{s3_bucket}/whole") as file:
+            for piece in pieces:
+                file.write(piece)
+        assert storage.read_bytes(f"{s3_bucket}/whole") == b"".join(pieces)
+        with storage.open_output(f"{s3_bucket}/empty"):
+            pass
+        with pytest.raises(KeyboardInterrupt), storage.open_output(f"{s3_bucket}/half") as file:
+            file.write(pieces[0])
+            raise KeyboardInterrupt
+        assert names(s3_bucket) == ["empty", "whole"]
+
     def test_times_are_the_same_however_they_are_asked_for(self, s3_bucket: str):
         storage.write_bytes(f"{s3_bucket}/x", b"hello")
         (listed,) = storage.list_files(s3_bucket)

@@ -120,6 +120,17 @@ class TestLocalFiles:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         assert os.listdir(tmp_path) == []
 
+    def test_a_file_written_in_pieces_gets_its_name_at_the_end(self, tmp_path):
+        with storage.open_output(f"{tmp_path}/a/x") as file:
+            file.write(b"one ")
+            assert not any(not name.startswith(".") for name in os.listdir(tmp_path / "a"))
+            file.write(b"two")
+        assert storage.read_bytes(f"{tmp_path}/a/x") == b"one two"
+        with pytest.raises(KeyboardInterrupt), storage.open_output(f"{tmp_path}/a/x") as file:
+            file.write(b"three")
+            raise KeyboardInterrupt
+        assert storage.read_bytes(f"{tmp_path}/a/x") == b"one two" and os.listdir(tmp_path / "a") == ["x"]
+
     def test_writing_over_a_folder_or_below_a_file(self, tmp_path):
         (tmp_path / "folder").mkdir()
         (tmp_path / "file").touch()
