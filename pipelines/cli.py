@@ -1,24 +1,26 @@
 """The command line: `facelog`. What it does is in the functions that it calls, which are imported when they are."""
 
-import enum
-import re
-import sys
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
+from pipelines.cli_analyze import analyze, demo
+from pipelines.cli_annotate import annotate
 from pipelines.cli_data import data_app
 from pipelines.cli_evaluate import evaluate
+from pipelines.cli_export import export
+from pipelines.cli_image import image
+from pipelines.cli_keep import compact, forget, prune, upgrade
 from pipelines.cli_models import models_app
 from pipelines.cli_prepare import prepare
+from pipelines.cli_query import query
+from pipelines.cli_report import report
 from pipelines.cli_status import status
 from pipelines.cli_train import train
 from pipelines.cli_worker import worker
-from pipelines.terminal import MORE, WithMore, key_values, log_to, plain_errors
-from schemas.errors import UsageError
+from pipelines.terminal import WithMore, plain_errors
 
 app = typer.Typer(
     name="facelog",
@@ -27,359 +29,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(models_app, name="models")
-app.add_typer(data_app, name="data")
-
-_FILES, _LOOK, _RUN, _FLINK = "Which files", "What to look for", "How to run", "On Flink"
 
 
-class Device(enum.StrEnum):
-    """Where models run."""
-
-    auto = "auto"
-    cpu = "cpu"
-    gpu = "gpu"
-
-
-def parse_time(text: str) -> datetime:
-    """A date, a date with time (of this machine's zone unless it says one), or an age such as `36h` or `7d`."""
-    if match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*([mhdw])", text.strip()):
-        unit = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}[match[2]]
-        return datetime.now(UTC) - timedelta(**{unit: float(match[1])})
-    try:
-        return datetime.fromisoformat(text.strip()).astimezone(UTC)
-    except ValueError:
-        raise UsageError(f"--newer-than {text}: give a date (2026-11-01), a time, or an age (36h, 7d).") from None
-
-
-def parse_fps(text: str) -> float:
-    """Samples a second, or infinity for `all`."""
-    if text.strip().lower() == "all":
-        return float("inf")
-    try:
-        return float(text)
-    except ValueError:
-        raise UsageError(f"--sample-fps {text}: give a number, or all for every frame.") from None
-
-
-def _model(name: str) -> str | None:
-    return None if name.lower() == "none" else name
-
-
-@app.command(cls=WithMore)
-def analyze(
-    context: typer.Context,
-    inputs: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="INPUT...",
-            help="Files, folders, globs, URLs (s3://, gs://, abfs://), or - for a list on standard input.",
-            show_default=False,
-        ),
-    ],
-    out: Annotated[
-        str, typer.Option("--out", "-o", metavar="DIR", help="Where the tables go; made if it is not there.")
-    ],
-    exclude: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="PATTERN",
-            help="Leave out names or paths like this; may be repeated.",
-            rich_help_panel=_FILES,
-            show_default=False,
-        ),
-    ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many files.", rich_help_panel=_FILES)] = None,
-    newer_than: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", help="Only files modified since: 2026-11-01, or 36h, 7d.", rich_help_panel=_FILES),
-    ] = None,
-    settle: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            metavar="SECONDS",
-            help="Pass over files of folders modified less than this long ago.",
-            rich_help_panel=_FILES,
-        ),
-    ] = 0.0,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Try files again that failed before.", rich_help_panel=_FILES)
-    ] = False,
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run",
-            help="Only list what would be done, with hours, bytes, and an estimate.",
-            rich_help_panel=_FILES,
-        ),
-    ] = False,
-    sample_fps: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N|all", help="Samples a second. \\[default: 4]", rich_help_panel=_LOOK, show_default=False
-        ),
-    ] = None,
-    min_face: Annotated[
-        int | None,
-        typer.Option(
-            min=20,
-            metavar="PIXELS",
-            rich_help_panel=_LOOK,
-            show_default=False,
-            help="Smallest face to find; half of it costs four times as much. \\[default: 60]",
-        ),
-    ] = None,
-    detect_every: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            metavar="SECONDS",
-            rich_help_panel=_LOOK,
-            show_default=False,
-            help="Between two runs of the detector; the tracker does the rest. \\[default: 0.5]",
-        ),
-    ] = None,
-    lost_after: Annotated[
-        float | None,
-        typer.Option(
-            min=0.1,
-            metavar="SECONDS",
-            rich_help_panel=_LOOK,
-            show_default=False,
-            help="Without a detection, after which a track has ended. \\[default: 2]",
-        ),
-    ] = None,
-    emotion_model: Annotated[
-        str | None,
-        typer.Option(metavar="NAME|PATH|none", help="Bundle for emotions.", rich_help_panel=_LOOK, show_default=False),
-    ] = None,
-    age_gender_model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME|PATH|none", help="Bundle for age and gender.", rich_help_panel=_LOOK, show_default=False
-        ),
-    ] = None,
-    age_model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME|PATH",
-            rich_help_panel=_LOOK,
-            show_default=False,
-            help="Bundle for age alone; with it or the next, --age-gender-model is not used.",
-        ),
-    ] = None,
-    gender_model: Annotated[
-        str | None,
-        typer.Option(metavar="NAME|PATH", help="Bundle for gender alone.", rich_help_panel=_LOOK, show_default=False),
-    ] = None,
-    config: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="Settings in TOML; options win over it. See docs/configuration.md.",
-            rich_help_panel=_LOOK,
-        ),
-    ] = None,
-    keep_observations: Annotated[
-        bool,
-        typer.Option(
-            "--keep-observations", help="Keep every sample of every face under DIR/observations.", rich_help_panel=_LOOK
-        ),
-    ] = False,
-    runner: Annotated[
-        str,
-        typer.Option(
-            metavar="local|flink|…",
-            help="local: worker processes. flink: a cluster. direct: Beam in this process. dataflow, spark: see "
-            "docs/cluster.md.",
-            rich_help_panel=_RUN,
-        ),
-    ] = "local",
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Worker processes. \\[default: one for each core]", rich_help_panel=_RUN, show_default=False
-        ),
-    ] = None,
-    max_attempts: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Times that a segment may end its worker. \\[default: 3, on a cluster 6]",
-            rich_help_panel=_RUN,
-            show_default=False,
-        ),
-    ] = None,
-    device: Annotated[Device, typer.Option(help="Where the models run.", rich_help_panel=_RUN)] = Device.auto,
-    storage_options: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="KEY=VALUE",
-            help="Of the object store, such as endpoint_override=HOST:PORT or region=eu-west-1; may be repeated. Keys "
-            "come from the environment.",
-            rich_help_panel=_RUN,
-            show_default=False,
-        ),
-    ] = None,
-    log_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a log here as well.", rich_help_panel=_RUN)
-    ] = None,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="No display and no summary.", rich_help_panel=_RUN)
-    ] = False,
-    flink_master: Annotated[
-        str | None,
-        typer.Option(metavar="HOST:PORT", help="REST address of the job manager.", rich_help_panel=_FLINK),
-    ] = None,
-    flink_version: Annotated[
-        str | None,
-        typer.Option(metavar="X.Y", help="\\[default: the cluster's own]", rich_help_panel=_FLINK, show_default=False),
-    ] = None,
-    flink_job_server_jar: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PATH|URL",
-            help="Beam's job server. \\[default: Beam downloads it]",
-            rich_help_panel=_FLINK,
-            show_default=False,
-        ),
-    ] = None,
-    parallelism: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Slots to use. \\[default: all of the cluster]", rich_help_panel=_FLINK, show_default=False
-        ),
-    ] = None,
-    workers_per_host: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Python processes beside each task manager. \\[default: one for each slot]",
-            rich_help_panel=_FLINK,
-            show_default=False,
-        ),
-    ] = None,
-    detach: Annotated[
-        bool,
-        typer.Option("--detach", help="Leave the job alone as soon as it is at work.", rich_help_panel=_FLINK),
-    ] = False,
-) -> None:
-    """Analyze videos and pictures into the tables faces, tracks, timeline and videos.
-
-    What is done already is not done again, so the same command goes on after a stop, a crash or new files. A file that
-    cannot be read costs nothing but its own row in videos, which says why.
-
-    Exit status: 0 done; 3 finished, and some files are corrupt or failed; 2 the call is wrong; 1 the run itself
-    failed; 130 stopped by Ctrl-C.
-
-        facelog analyze archive/ --out results
-        find archive -name '*.mxf' | facelog analyze - --out results
-        facelog analyze archive/ --out results --min-face 40 --dry-run
-        facelog analyze s3://archive/ --out s3://results/run1 --runner flink --flink-master HOST:8081
-
-    On a cluster, options of Beam or its runner can follow after --.
-    """
-    console = Console(quiet=quiet)
-    with plain_errors(console), log_to(console, log_file):
-        from pipelines.analyze import analyze
-        from pipelines.estimate import plan_run
-        from pipelines.inputs import Inputs
-        from pipelines.settings import AGE_GENDER_MODEL, EMOTION_MODEL, make_config
-        from runners.options import parse_runner
-        from schemas import storage
-
-        settings = make_config(
-            config,
-            emotion_model=_model(emotion_model or EMOTION_MODEL),
-            age_gender_model=_model(age_gender_model or AGE_GENDER_MODEL),
-            age_model=age_model and _model(age_model),
-            gender_model=gender_model and _model(gender_model),
-            sample_fps=parse_fps(sample_fps) if sample_fps else None,
-            min_face=min_face,
-            detect_every=detect_every,
-            lost_after=lost_after,
-        )
-        storage.configure(key_values("--storage-options", storage_options or ()))
-        chosen = Inputs(
-            inputs,
-            exclude=tuple(exclude or ()),
-            limit=limit,
-            newer_than=parse_time(newer_than) if newer_than else None,
-            settle=settle,
-            stdin=sys.stdin,
-        )
-        if dry_run:
-            plan_run(chosen, out, config=settings, workers=workers, retry_failed=retry_failed, console=console)
-            return
-        on_flink = None
-        if parse_runner(runner) == "flink" and flink_master:
-            from pipelines.flink import OnFlink
-            from pipelines.look_on import terminal_onlooker
-            from runners.flink import FlinkOptions
-
-            cluster = FlinkOptions(
-                flink_master,
-                version=flink_version,
-                job_server_jar=flink_job_server_jar,
-                parallelism=parallelism,
-                workers_per_host=workers_per_host,
-                more=tuple(context.meta.get(MORE, ())),
-            )
-            on_flink = OnFlink(cluster, detach, terminal_onlooker(console))
-        summary = analyze(
-            chosen,
-            out,
-            config=settings,
-            runner=runner,
-            workers=workers,
-            max_attempts=max_attempts,
-            retry_failed=retry_failed,
-            keep_observations=keep_observations,
-            device=device.value,
-            console=console,
-            storage_options=key_values("--storage-options", storage_options or ()),
-            flink=on_flink,
-            more=tuple(context.meta.get(MORE, ())),
-        )
-        from pipelines.progress import print_summary
-
-        print_summary(summary, console)
-    raise typer.Exit(summary.exit_status)
-
-
-@app.command()
-def demo(
-    out: Annotated[str, typer.Option("--out", "-o", metavar="DIR", help="Where the clip and the tables go.")] = "out",
-    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes.", show_default=False)] = None,
-) -> None:
-    """Make a clip of twenty seconds from a public-domain portrait, analyze it, and say where the tables are.
-
-    The head moves, comes nearer, leaves, comes back, and there is one cut.
-    """
-    console = Console()
-    with plain_errors(console), log_to(console, None):
-        from pipelines.analyze import analyze
-        from pipelines.demo_clip import make_demo_clip
-        from pipelines.progress import print_summary
-        from schemas.errors import StorageError
-
-        clip = Path(out) / "demo.mp4"
-        if not clip.exists():
-            try:
-                clip.parent.mkdir(parents=True, exist_ok=True)
-                make_demo_clip(clip)
-            except OSError as error:
-                raise StorageError(f"The clip cannot be written to {clip}: {error.strerror}.") from error
-            console.print(f"made {clip}")
-        summary = analyze([str(clip)], out, workers=workers or 1, console=console)
-        print_summary(summary, console)
-        example = f"python -c \"import pandas; print(pandas.read_parquet('{out}/tracks').T)\""
-        console.print(f"The tables are in {out}/. For instance:\n  {example}", soft_wrap=True)
-    raise typer.Exit(summary.exit_status)
-
-
-@app.command()
 def doctor() -> None:
     """Say what this installation has, what is missing, and how to get it."""
     console = Console()
@@ -390,11 +41,18 @@ def doctor() -> None:
     raise typer.Exit(0 if healthy else 1)
 
 
-app.command()(evaluate)
-app.command()(prepare)
-app.command()(train)
-app.command()(status)
-app.command()(worker)
+_COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
+    "Faces in videos and pictures": (analyze, status, image, demo),
+    "Results": (report, query, annotate, export),
+    "Keeping results": (compact, prune, forget, upgrade),
+    "Models": (train, evaluate, prepare),
+    "This installation": (doctor, worker),
+}
+for _panel, _functions in _COMMANDS.items():
+    for _function in _functions:
+        app.command(rich_help_panel=_panel, cls=WithMore if _function is analyze else None)(_function)
+app.add_typer(models_app, name="models", rich_help_panel="Models")
+app.add_typer(data_app, name="data", rich_help_panel="Models")
 
 
 def _version(wanted: bool) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from pipelines.terminal import key_values, plain_errors
+from pipelines.cli_options import StorageOptions, use_stores
+from pipelines.terminal import plain_errors
 from schemas.errors import UsageError
 
 if TYPE_CHECKING:
@@ -51,10 +52,7 @@ def annotate(
     ] = None,
     no_audio: Annotated[bool, typer.Option("--no-audio", help="Leave the sound out.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", "-y", help="Replace FILE if it is there.")] = False,
-    storage_options: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="Of the object store; see facelog analyze.", show_default=False),
-    ] = None,
+    storage_options: StorageOptions = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No display and no summary.")] = False,
 ) -> None:
     """Write VIDEO with boxes, numbers, emotion, age and gender of its faces, as the tables in DIR say; or blur them.
@@ -72,9 +70,8 @@ def annotate(
     console = Console(quiet=quiet, soft_wrap=True, highlight=False)
     with plain_errors(console), stopped("stopped; nothing was written."):
         from pipelines.annotate import annotate as write
-        from schemas import storage
 
-        storage.configure(key_values("--storage-options", storage_options or ()))
+        use_stores(storage_options)
         times = {
             name: parse_seconds(f"--{option}", text)
             for name, option, text in (("start", "from", start), ("end", "to", end))

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from pipelines.terminal import key_values, plain_errors
+from pipelines.cli_options import StorageOptions, use_stores
+from pipelines.terminal import plain_errors
 from schemas.errors import UsageError
 
 _SHOWN = 5
@@ -54,10 +55,7 @@ def export(
         SubtitleFormat | None,
         typer.Option("--format", help="Of subtitles. \\[default: ass]", show_default=False),
     ] = None,
-    storage_options: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="Of the object store; see facelog analyze.", show_default=False),
-    ] = None,
+    storage_options: StorageOptions = None,
 ) -> None:
     """Write the results in DIR for other programs.
 
@@ -70,11 +68,10 @@ def export(
     console = Console(soft_wrap=True, highlight=False)
     with plain_errors(console):
         from pipelines.export import export as write
-        from schemas import storage
 
         if form is not None and to != Target.subtitles:
             raise UsageError("--format is for --to subtitles alone.")
-        storage.configure(key_values("--storage-options", storage_options or ()))
+        use_stores(storage_options)
         made = write(
             directory,
             to.value,

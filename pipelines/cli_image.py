@@ -9,13 +9,26 @@ from rich.console import Console
 from rich.table import Table
 
 from pipelines.cli_annotate import stopped
-from pipelines.terminal import key_values, log_to, plain_errors
+from pipelines.cli_options import (
+    AgeGenderModel,
+    AgeModel,
+    ConfigFile,
+    Device,
+    EmotionModel,
+    GenderModel,
+    MinFace,
+    RunsOn,
+    StorageOptions,
+    settings_of,
+    use_stores,
+)
+from pipelines.terminal import log_to, plain_errors
 from schemas.errors import UsageError
 
 if TYPE_CHECKING:
     from pipelines.image import PictureFaces
 
-_LOOK, _COPY, _RUN = "What to look for", "Annotated copies", "How to run"
+_COPY = "Annotated copies"
 
 
 def image(
@@ -55,50 +68,14 @@ def image(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", "-y", help="Replace copies that are there.", rich_help_panel=_COPY)
     ] = False,
-    min_face: Annotated[
-        int | None,
-        typer.Option(
-            min=20,
-            metavar="PIXELS",
-            help="Smallest face to find. \\[default: 60]",
-            rich_help_panel=_LOOK,
-            show_default=False,
-        ),
-    ] = None,
-    emotion_model: Annotated[
-        str | None,
-        typer.Option(metavar="NAME|PATH|none", help="Bundle for emotions.", rich_help_panel=_LOOK, show_default=False),
-    ] = None,
-    age_gender_model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME|PATH|none", help="Bundle for age and gender.", rich_help_panel=_LOOK, show_default=False
-        ),
-    ] = None,
-    age_model: Annotated[
-        str | None,
-        typer.Option(metavar="NAME|PATH", help="Bundle for age alone.", rich_help_panel=_LOOK, show_default=False),
-    ] = None,
-    gender_model: Annotated[
-        str | None,
-        typer.Option(metavar="NAME|PATH", help="Bundle for gender alone.", rich_help_panel=_LOOK, show_default=False),
-    ] = None,
-    config: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Settings in TOML; options win over it.", rich_help_panel=_LOOK),
-    ] = None,
-    device: Annotated[
-        str, typer.Option(metavar="auto|cpu|gpu", help="Where the models run.", rich_help_panel=_RUN)
-    ] = "auto",
-    storage_options: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="KEY=VALUE",
-            help="Of the object store; see facelog analyze.",
-            rich_help_panel=_RUN,
-            show_default=False,
-        ),
-    ] = None,
+    min_face: MinFace = None,
+    emotion_model: EmotionModel = None,
+    age_gender_model: AgeGenderModel = None,
+    age_model: AgeModel = None,
+    gender_model: GenderModel = None,
+    config: ConfigFile = None,
+    device: RunsOn = Device.auto,
+    storage_options: StorageOptions = None,
 ) -> None:
     """Say which faces pictures show: box, emotion, age and gender, each with how sure that is.
 
@@ -112,19 +89,15 @@ def image(
     """
     console, stderr = Console(highlight=False), Console(stderr=True, soft_wrap=True, highlight=False)
     with plain_errors(console), stopped("stopped; copies that are done stay."), log_to(console, None):
-        if device not in ("auto", "cpu", "gpu"):
-            raise UsageError(f"--device {device}: it is auto, cpu or gpu.")
         if out is None and (blur or labels is not None or overwrite):
             raise UsageError("--blur, --labels and --overwrite are about copies: say where they go with --out.")
         from pipelines.image import image as look_at
-        from pipelines.settings import AGE_GENDER_MODEL, EMOTION_MODEL, make_config
-        from schemas import storage
 
-        storage.configure(key_values("--storage-options", storage_options or ()))
-        settings = make_config(
+        use_stores(storage_options)
+        settings = settings_of(
             config,
-            emotion_model=_model(emotion_model or EMOTION_MODEL),
-            age_gender_model=_model(age_gender_model or AGE_GENDER_MODEL),
+            emotion_model=emotion_model,
+            age_gender_model=age_gender_model,
             age_model=age_model,
             gender_model=gender_model,
             min_face=min_face,
@@ -139,7 +112,7 @@ def image(
         found = look_at(
             pictures,
             config=settings,
-            device=device,  # type: ignore[arg-type]
+            device=device.value,
             out=out,
             blur=blur,
             labels=labels,
@@ -149,10 +122,6 @@ def image(
         if as_json:
             print(json.dumps([dataclasses.asdict(picture) for picture in found], indent=2))
     raise typer.Exit(3 if any(picture.is_bad for picture in found) else 0)
-
-
-def _model(name: str) -> str | None:
-    return None if name.lower() == "none" else name
 
 
 def _print(picture: "PictureFaces", console: Console) -> None:

@@ -9,7 +9,8 @@ import typer
 from rich.console import Console
 from rich.filesize import decimal
 
-from pipelines.terminal import key_values, plain_errors
+from pipelines.cli_options import StorageOptions, use_stores
+from pipelines.terminal import plain_errors
 from schemas.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
 _SHOWN = 50
 
 Dir = Annotated[str, typer.Argument(metavar="DIR", help="Output folder of facelog analyze.", show_default=False)]
-StorageOptions = Annotated[
-    list[str] | None,
-    typer.Option(metavar="KEY=VALUE", help="Of the object store; see facelog analyze.", show_default=False),
-]
 AsJson = Annotated[bool, typer.Option("--json", help="The same as one JSON document.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only list what would be removed.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
@@ -54,9 +51,8 @@ def compact(
     console = _console()
     with plain_errors(console):
         from pipelines.compact import compact as make
-        from schemas import storage
 
-        storage.configure(key_values("--storage-options", storage_options or ()))
+        use_stores(storage_options)
         copy = make(out, target, observations=observations, file_size=parse_size(file_size), console=console)
         console.print(f"{copy.target}: {copy.videos} videos")
         for table, parts in copy.parts.items():
@@ -88,14 +84,13 @@ def prune(
     console = _console()
     with plain_errors(console):
         from pipelines.prune import prune as remove
-        from schemas import storage
 
         def agreed(found: "Pruned") -> bool:
             if not as_json:
                 _show_gone(found, console)
             return _agreed(f"Remove {_count(len(found.gone), 'row')}?", yes)
 
-        storage.configure(key_values("--storage-options", storage_options or ()))
+        use_stores(storage_options)
         found = remove(out, even_if_folder_is_gone=even_if_folder_is_gone, dry_run=dry_run, confirm=agreed)
         if as_json:
             print(json.dumps(found.as_json(), indent=2))
@@ -142,14 +137,13 @@ def forget(
     with plain_errors(console):
         from pipelines.forget import copies_of
         from pipelines.forget import forget as remove
-        from schemas import storage
 
         def agreed(found: "Forgotten") -> bool:
             if not as_json:
                 _show_traces(found, console)
             return _agreed(f"Remove all this of {_count(len(found.uris), 'video')}?", yes)
 
-        storage.configure(key_values("--storage-options", storage_options or ()))
+        use_stores(storage_options)
         if all_copies is None and _can_ask() and (copies := copies_of(videos, out)):
             console.print("The same content under other names:", *copies, sep="\n  ")
             all_copies = typer.confirm("Forget them as well?", err=True)
@@ -178,9 +172,8 @@ def upgrade(out: Dir, storage_options: StorageOptions = None) -> None:
     console = _console()
     with plain_errors(console):
         from pipelines.upgrade import upgrade as rewrite
-        from schemas import storage
 
-        storage.configure(key_values("--storage-options", storage_options or ()))
+        use_stores(storage_options)
         done = rewrite(out, console=console)
         if done.from_versions:
             old = ", ".join(f"{_files(count)} of version {version}" for version, count in done.from_versions.items())

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from pipelines.terminal import key_values, plain_errors
+from pipelines.cli_options import StorageOptions, use_stores
+from pipelines.terminal import plain_errors
 from schemas.errors import UsageError
 
 if TYPE_CHECKING:
@@ -48,10 +49,7 @@ def query(
         typer.Option("--out", "-o", metavar="FILE", help="Write the answer here: .csv, .json or .parquet."),
     ] = None,
     max_rows: Annotated[int, typer.Option(min=0, help="Rows shown of a table; 0: all.")] = 40,
-    storage_options: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="Of the object store; see facelog analyze.", show_default=False),
-    ] = None,
+    storage_options: StorageOptions = None,
 ) -> None:
     """Ask the tables in DIR in SQL (DuckDB's), over the views faces, tracks, timeline and videos.
 
@@ -64,9 +62,8 @@ def query(
     console = Console(soft_wrap=True, highlight=False)
     with plain_errors(console):
         from pipelines.results import connect
-        from schemas import storage
 
-        storage.configure(key_values("--storage-options", storage_options or ()))
+        use_stores(storage_options)
         question = _question(sql, file)
         chosen = _format(form, out)
         connection = connect(directory)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from pipelines.terminal import key_values, plain_errors
+from pipelines.cli_options import StorageOptions, use_stores
+from pipelines.terminal import plain_errors
 
 if TYPE_CHECKING:
     from pipelines.status import Status
@@ -17,10 +18,7 @@ _SHOWN = 10
 def status(
     out: Annotated[str, typer.Argument(metavar="DIR", help="Output folder of a run.", show_default=False)],
     as_json: Annotated[bool, typer.Option("--json", help="The same as one JSON document.")] = False,
-    storage_options: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="Of the object store; see facelog analyze.", show_default=False),
-    ] = None,
+    storage_options: StorageOptions = None,
 ) -> None:
     """Say how far the run in DIR is: done, failed, time left; or how the last one ended.
 
@@ -32,9 +30,8 @@ def status(
     console = Console(soft_wrap=True, highlight=False)
     with plain_errors(console):
         from pipelines.status import status as ask
-        from schemas import storage
 
-        storage.configure(key_values("--storage-options", storage_options or ()))
+        use_stores(storage_options)
         now = ask(out)
         if as_json:
             print(json.dumps(now.as_json(), indent=2))

@@ -14,7 +14,7 @@ import pytest
 from pipelines import flink as client
 from pipelines.analyze import analyze
 from pipelines.archive import Summary
-from pipelines.cli import parse_time
+from pipelines.cli_analyze import parse_time
 from pipelines.flink import OnFlink, Onlooker, digest, follow
 from pipelines.inputs import Inputs
 from pipelines.survey import RunRecord, Survey, begin_record, read_record
