@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import shlex
 import time
 from collections.abc import Iterator
 from typing import Protocol
@@ -134,7 +135,7 @@ _SHOWN = 20
 
 
 def print_summary(summary: Summary, console: Console) -> None:
-    """The table at the end, and each bad file with its reason."""
+    """The table at the end, each bad file with its reason, and how to see more."""
     # Names of files in one piece, however narrow the terminal: they are there to be copied.
     console.print(Text(summary.out, "bold"), soft_wrap=True)
     table = Table(show_header=False, box=None, pad_edge=False)
@@ -162,3 +163,5 @@ def print_summary(summary: Summary, console: Console) -> None:
         console.print(Text.assemble((row["status"], _STYLE[row["status"]]), "  ", message), soft_wrap=True)
     if len(summary.bad) > _SHOWN:
         console.print(f"… and {len(summary.bad) - _SHOWN} more: see the videos table.")
+    if summary.statuses:
+        console.print(f"pages to read: facelog report {shlex.quote(summary.out)}", markup=False, soft_wrap=True)

@@ -1,0 +1,162 @@
+"""Which pages there are to be, what each depends on, and which are as they should be already."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from pipelines.reports import pages
+from schemas import storage
+from schemas.errors import UsageError
+from schemas.layout import ROW_TABLES
+from transforms.ledger import HAS_TABLES, Row
+
+_STATES = "pages.json"
+_STALE = ""
+_LEAST_DIGITS = 6
+_LONGEST_STEM = 60
+
+
+@dataclasses.dataclass(frozen=True)
+class Page:
+    """A page that there is to be.
+
+    Attributes:
+      name: of its files, without ending: stable, and fit for any file system.
+      rows: of `videos`: of the file and of its copies.
+      state: changes when the page would come out differently.
+    """
+
+    name: str
+    rows: Sequence[Row]
+    state: str
+
+    @property
+    def video_id(self) -> str:
+        """Of the file and its copies."""
+        return str(self.rows[0]["video_id"])
+
+    @property
+    def uri(self) -> str:
+        """Of the file, of copies the first."""
+        return str(self.rows[0]["uri"])
+
+
+def plan_pages(rows: Iterable[Row], out: str, **options: bool) -> list[Page]:
+    """A page for each content that could be read, by the first uri.
+
+    Args:
+      rows: of `videos`.
+      out: DIR; its tables are listed.
+      **options: what else changes pages.
+    """
+    groups: dict[str, list[Row]] = {}
+    for row in sorted(rows, key=lambda row: row["uri"]):
+        if row["status"] in HAS_TABLES:
+            groups.setdefault(row["video_id"], []).append(row)
+    tables = _tables(out)
+    common = f"{pages.look()} {json.dumps(options, sort_keys=True)}"
+    return [
+        Page(page_name(group[0]), group, _checksum(common, tables.get(video_id, []), group))
+        for video_id, group in groups.items()
+    ]
+
+
+def page_name(row: Row) -> str:
+    """The file's stem in letters, digits, `-`, `_` and `.`, and ten digits of its video_id.
+
+    It begins with no dot, as names under construction do, and stays the same as long as file and content do.
+    """
+    stem = row["uri"].rsplit("/", 1)[-1]
+    stem = stem.rpartition(".")[0] or stem
+    safe = re.sub(r"[^\w.-]+", "_", stem)[:_LONGEST_STEM].strip("._-") or "video"
+    return f"{safe}-{row['video_id'][:10]}"
+
+
+def choose(planned: Sequence[Page], rows: Iterable[Row], videos: Sequence[str]) -> list[Page]:
+    """The pages of the videos that are named by uri or by the first digits of their id; all where none is named.
+
+    Raises:
+      UsageError: a name is that of no video, of several, or of one without a page.
+    """
+    if not videos:
+        return list(planned)
+    by_uri = {row["uri"]: row for row in rows}
+    chosen = {_chosen(planned, by_uri, video).name for video in videos}
+    return [page for page in planned if page.name in chosen]
+
+
+def _chosen(planned: Sequence[Page], by_uri: Mapping[str, Row], video: str) -> Page:
+    row = by_uri.get(video) or by_uri.get(storage.normalize(video))
+    if row and row["status"] not in HAS_TABLES:
+        raise UsageError(f"--video {video} has no page, for it was not read: {row['error_message'] or row['status']}")
+    wanted = row["video_id"] if row else video.lower()
+    found = [page for page in planned if len(wanted) >= _LEAST_DIGITS and page.video_id.startswith(wanted)]
+    if not found:
+        raise UsageError(
+            f"--video {video} is in no row of the videos table: give a uri as it stands there, or the first "
+            f"{_LEAST_DIGITS} digits or more of a video_id."
+        )
+    if len(found) > 1:
+        raise UsageError(f"--video {video} fits {len(found)} videos: give more digits.")
+    return found[0]
+
+
+class States:
+    """What the pages in a folder were made of, as `pages.json` there says."""
+
+    def __init__(self, folder: str):
+        """Reads it; without it, or where it is damaged, every page is made anew."""
+        self._uri = storage.join(folder, _STATES)
+        self._folder = folder
+        self.files = {info.uri.rsplit("/", 1)[-1] for info in storage.list_files(folder, recursive=False)}
+        try:
+            self._known: dict[str, str] = dict(json.loads(storage.read_bytes(self._uri)))
+        except (FileNotFoundError, ValueError, TypeError):
+            self._known = {}
+
+    def is_fresh(self, page: Page, *, as_json: bool) -> bool:
+        """Whether a page is there and would come out the same."""
+        wanted = {f"{page.name}.html", *([f"{page.name}.json"] if as_json else [])}
+        return self._known.get(page.name) == page.state and wanted <= self.files
+
+    def begin(self, todo: Iterable[Page]) -> None:
+        """Notes what is about to be made as stale: should that be interrupted, it is made anew."""
+        self._known |= dict.fromkeys((page.name for page in todo), _STALE)
+        self._write()
+
+    def end(self, made: Iterable[Page], planned: Iterable[str]) -> None:
+        """Notes what was made, and removes pages of our own that are not planned any more."""
+        self._known |= {page.name: page.state for page in made}
+        keep = set(planned)
+        for name in sorted(set(self._known) - keep):
+            self.remove(name)
+            del self._known[name]
+        self._write()
+
+    def remove(self, name: str, endings: Sequence[str] = ("html", "json")) -> None:
+        """Removes the files of a page."""
+        for ending in endings:
+            if f"{name}.{ending}" in self.files:
+                storage.delete_file(storage.join(self._folder, f"{name}.{ending}"))
+                self.files.discard(f"{name}.{ending}")
+
+    def _write(self) -> None:
+        storage.write_bytes(self._uri, json.dumps(self._known, indent=0, sort_keys=True).encode())
+
+
+def _tables(out: str) -> dict[str, list[str]]:
+    """Of each video_id, what its tables' files look like: tables can change while the row stays."""
+    found: dict[str, list[str]] = {}
+    for table in ROW_TABLES:
+        for info in storage.list_files(storage.join(out, table)):
+            video_id = info.uri.rsplit("/", 1)[-1].removesuffix(".parquet")
+            found.setdefault(video_id, []).append(f"{table} {info.size_bytes} {info.modified_at}")
+    return found
+
+
+def _checksum(*values: object) -> str:
+    return hashlib.sha256(repr(values).encode()).hexdigest()[:32]

@@ -1,0 +1,110 @@
+"""The best sample of each track as a small picture, from the video file; pixelated for those who may not keep faces."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+
+from pipelines.reports.content import Track, VideoReport
+from schemas import storage
+from schemas.config import Config
+from schemas.errors import FacelogError
+from schemas.video import Clock
+from transforms.picture import Picture
+from transforms.probe_video import open_video, video_id
+
+_SIZE = 112
+_AROUND = 1.5
+"""Side of what is shown, in sides of the face's box."""
+_BLOCKS = 8
+"""Pixels across in a pixelated picture: light and pose are left, and nobody can be recognised."""
+_QUALITY = 82
+_SAME = 0.001
+"""Seconds within which a frame is the one that is meant: samples are frames, so times agree but for rounding."""
+_SEEK_BACK = 10.0
+
+
+def add_thumbnails(report: VideoReport, tracks: int, *, blur: bool) -> VideoReport:
+    """The report with pictures of its first tracks; where there are none, `no_thumbnails` says why.
+
+    Args:
+      report: of a video whose file may be there or not.
+      tracks: how many, the longest first.
+      blur: whether they are pixelated.
+    """
+    wanted = report.tracks[:tracks]
+    if not wanted:
+        return report
+    if report.facts["start_pts"] is None:
+        return dataclasses.replace(report, no_thumbnails="The file has no time stamps by which a picture can be found.")
+    reasons = []
+    for uri in report.uris:
+        try:
+            _check(uri, report.facts["video_id"])
+            pictures = _read(uri, report.facts, wanted, blur=blur)
+        except FileNotFoundError:
+            reasons.append(f"{uri} is not there any more.")
+        except (FacelogError, OSError, av.error.FFmpegError) as error:
+            reasons.append(str(error))
+        else:
+            shown = tuple(dataclasses.replace(t, thumbnail=pictures.get(t.track_id)) for t in report.tracks)
+            return dataclasses.replace(report, tracks=shown)
+    return dataclasses.replace(report, no_thumbnails=" ".join(reasons))
+
+
+def _check(uri: str, wanted: str) -> None:
+    """Raises MediaError unless the file is the one that was analyzed."""
+    size = storage.stat(uri).size_bytes or 0
+    with storage.open_input(uri) as file, storage.plain_errors(uri):
+        if video_id(file, size) != wanted:
+            raise FacelogError(f"{uri} is another file than the one that was analyzed.")
+
+
+def _read(uri: str, facts: dict[str, Any], tracks: Sequence[Track], *, blur: bool) -> dict[int, str]:
+    """Pictures as `data:` URLs by track; a time at which nothing decodes has none."""
+    numerator, denominator = (int(part) for part in facts["time_base"].split("/"))
+    clock = Clock(facts["start_pts"], numerator, denominator)
+    aspect = facts["sample_aspect_ratio"] or 1.0
+    pictures: dict[int, str] = {}
+    with open_video(uri, Config()) as (container, stream):
+        for track in sorted(tracks, key=lambda t: t.best_timestamp):
+            frame = _frame_at(container, stream, clock, track.best_timestamp)
+            if frame is not None:
+                pictures[track.track_id] = _picture(Picture(frame, aspect), track.box, blur=blur)
+    return pictures
+
+
+def _frame_at(container: Any, stream: av.VideoStream, clock: Clock, time: float) -> av.VideoFrame | None:
+    """The frame of a time; None where none of that time decodes. Some containers seek too far, so also from before."""
+    for earlier in (0.0, _SEEK_BACK):
+        ticks = (clock.start_pts or 0) + round((time - earlier) * clock.denominator / clock.numerator)
+        try:
+            container.seek(ticks, stream=stream)
+            for frame in container.decode(stream):
+                seconds = -1.0 if frame.pts is None else clock.seconds(frame.pts)
+                if abs(seconds - time) <= _SAME:
+                    return frame
+                if seconds > time:
+                    break
+        except av.error.FFmpegError:
+            continue
+    return None
+
+
+def _picture(picture: Picture, box: tuple[float, float, float, float], *, blur: bool) -> str:
+    scale_x, scale_y = picture.box_scale
+    x, y, width, height = (value / scale for value, scale in zip(box, (scale_x, scale_y) * 2, strict=True))
+    scale = _SIZE / (max(width, height, 1.0) * _AROUND)
+    shift_x, shift_y = (_SIZE / 2 - scale * middle for middle in (x + width / 2, y + height / 2))
+    chip = picture.chip(np.array([[scale, 0, shift_x], [0, scale, shift_y]]), _SIZE, "bgr")
+    if blur:
+        small = cv2.resize(np.ascontiguousarray(chip), (_BLOCKS, _BLOCKS), interpolation=cv2.INTER_AREA)
+        chip = cv2.resize(small, (_SIZE, _SIZE), interpolation=cv2.INTER_NEAREST)
+    _, data = cv2.imencode(".jpg", np.ascontiguousarray(chip), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    return f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}"
