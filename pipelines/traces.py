@@ -5,13 +5,13 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import dataclasses
-import html
 import json
 import os
 import re
 import urllib.parse
 from collections.abc import Collection, Iterable, Iterator
 
+import markupsafe
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -160,7 +160,7 @@ def _spellings(uri: str) -> set[str]:
     return {
         spelled
         for text in (uri, uri.rsplit("/", 1)[-1])
-        for spelled in (text, html.escape(text), json.dumps(text)[1:-1], urllib.parse.quote(text))
+        for spelled in (text, str(markupsafe.escape(text)), json.dumps(text)[1:-1], urllib.parse.quote(text))
     }
 
 

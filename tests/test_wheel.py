@@ -52,6 +52,12 @@ def test_holds_the_packages_and_nothing_else(names: set[str]) -> None:
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == _PACKAGES
 
 
+def test_holds_what_pages_are_made_of(names: set[str]) -> None:
+    parts = [path for part in ("templates", "static") for path in (_ROOT / "pipelines" / "reports" / part).iterdir()]
+    parts += (_ROOT / "training" / "templates").iterdir()
+    assert {path.relative_to(_ROOT).as_posix() for path in parts} <= names
+
+
 def test_holds_the_models(names: set[str]) -> None:
     bundles = _ROOT / "models" / "bundles"
     expected = {path.relative_to(_ROOT).as_posix() for path in bundles.rglob("*") if path.is_file()}

@@ -233,12 +233,15 @@ def test_demo(tmp_path: Path) -> None:
     assert faces[:6] == [1] * 6 and faces[8:10] == [0, 0] and faces[13:] == [1] * 7
     assert any(track["end_reason"] == "cut" for track in rows(tmp_path / "demo", "tracks"))
     assert_whole(tmp_path / "demo")
+    pages = tmp_path / "demo" / "reports"
+    assert f"in a browser: {pages}/index.html" in done.stdout and f"facelog report {tmp_path}/demo" in done.stdout
+    assert len(list(pages.glob("demo-*.html"))) == 1
     # What it suggests to type works, and so does README.md's example.
     suggested = done.stdout.splitlines()[-1].strip()
     shown = subprocess.run(suggested, shell=True, env=_venv(), capture_output=True, text=True, check=True)
     assert "emotion" in shown.stdout
     examples = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    (example,) = (text for text in examples if "out/faces" in text)
+    (example,) = (text for text in examples if "import pandas" in text)
     example = example.replace("out/faces", f"{tmp_path}/demo/faces")
     shown = subprocess.run(["python", "-c", example], env=_venv(), capture_output=True, text=True, check=True)
     assert "emotion" in shown.stdout

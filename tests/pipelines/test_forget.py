@@ -149,10 +149,15 @@ def test_a_video_that_was_never_finished(out: Path) -> None:
     assert telling(out, ["/videos/new.mp4", C]) == []
 
 
-def test_a_file_that_could_not_be_read(out: Path) -> None:
-    write_video("/videos/x.mp4", None, example_run(str(out)), status="failed", error_message="/videos/x.mp4: no")
-    forget("/videos/x.mp4", str(out))
-    assert telling(out, ["/videos/x.mp4"]) == []
+@pytest.mark.parametrize("name", ["x.mp4", "it's \"x\" & <y>.mp4"])
+def test_a_file_that_could_not_be_read(out: Path, name: str) -> None:
+    uri = f"/videos/{name}"
+    write_video(uri, None, example_run(str(out)), status="failed", error_message=f"{uri}: no")
+    report(str(out))
+    assert (out / "reports" / "index.html").exists()
+    forget(uri, str(out))
+    assert telling(out, [uri]) == []
+    assert not (out / "reports" / "index.html").exists()
 
 
 def test_what_a_file_held_before_goes_too(out: Path) -> None:
