@@ -149,7 +149,7 @@ def test_a_video_that_was_never_finished(out: Path) -> None:
     assert telling(out, ["/videos/new.mp4", C]) == []
 
 
-@pytest.mark.parametrize("name", ["x.mp4", "it's \"x\" & <y>.mp4"])
+@pytest.mark.parametrize("name", ["x.mp4", 'it\'s "x" & <y>.mp4'])
 def test_a_file_that_could_not_be_read(out: Path, name: str) -> None:
     uri = f"/videos/{name}"
     write_video(uri, None, example_run(str(out)), status="failed", error_message=f"{uri}: no")
