@@ -153,7 +153,11 @@ def test_the_object_store_is_where_the_readme_says_it_is() -> None:
 
 
 def test_flink_restarts_jobs_and_does_not_stand_still() -> None:
-    assert all(settings["cluster.uncaught-exception-handling"] == "FAIL" for _, settings in _flink_settings())
+    managers = [settings for role, settings in _flink_settings() if role == "taskmanager"]
+    assert managers
+    for each in managers:
+        assert each["env.java.opts.taskmanager"] == "-XX:+ExitOnOutOfMemoryError"
+        assert each["taskmanager.jvm-exit-on-oom"] == "true"
     settings = [settings for role, settings in _flink_settings() if role == "jobmanager"]
     assert len(settings) == 2
     for each in settings:

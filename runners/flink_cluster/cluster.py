@@ -331,7 +331,7 @@ class Cluster:
             "restart-strategy.fixed-delay.delay": "1 s",
             # What runs out of memory in a thread of gRPC is only logged otherwise, and its job stands still for ever;
             # in a task's own thread it fails that task each time again.
-            "cluster.uncaught-exception-handling": "FAIL",
+            "env.java.opts.taskmanager": "-XX:+ExitOnOutOfMemoryError",
             "taskmanager.jvm-exit-on-oom": "true",
         } | self.settings
         lines = (f"{key}: {json.dumps(str(value))}\n" for key, value in settings.items())
