@@ -34,6 +34,8 @@ def _deployed(role: str) -> dict[str, str]:
 def test_flink_is_set_up_as_in_deploy(command: str, role: str) -> None:
     given, deployed = _given(command), _deployed(role)
     assert given.pop("jobmanager.rpc.address") == "JM" and deployed.pop("jobmanager.rpc.address")
+    if options := deployed.pop("env.java.opts.taskmanager", None):  # Flink's scripts take it from the environment
+        assert f"FLINK_ENV_JAVA_OPTS_TM={options} {command} start" in _PAGE
     assert set(deployed) <= set(given)
     assert {key: given[key] for key in deployed} == deployed
 
