@@ -18,7 +18,7 @@ _PREFLIGHT = ("preflight", "_check_java", "_check_job_server", "_restarts", "_re
 
 def _given(command: str) -> dict[str, str]:
     """Flink's settings in a call of one of its scripts."""
-    call = re.search(rf"^{re.escape(command)} start ((?:.*\\\n)*.*)$", _PAGE, re.MULTILINE)
+    call = re.search(rf"^(?:\w+=\S+ )?{re.escape(command)} start ((?:.*\\\n)*.*)$", _PAGE, re.MULTILINE)
     assert call, command
     return dict(re.findall(r"-D ([\w.-]+)=(\S+)", call[1]))
 
