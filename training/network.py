@@ -12,10 +12,6 @@ from schemas.errors import BundleError, UsageError
 from training.batch_norm import with_fused_batch_norm
 from training.recipe import Recipe
 
-_FUSED = ("emotion-resnet", "age-gender-resnet")
-"""Networks that are trained with batch normalisation as one operation. `mini-xception` ends the process with it, in
-TensorFlow 2.21 with oneDNN (memory is corrupted), so it is for those alone that long trainings went through with."""
-
 
 def check_options(network: Zoo, recipe: Recipe) -> None:
     """Whether the network's builder takes the recipe's options; builds nothing.
@@ -34,9 +30,7 @@ def build_network(network: Zoo, recipe: Recipe) -> Any:
     import keras
     from keras import layers
 
-    model = network.build(**recipe.options)
-    if network.name in _FUSED:
-        model = with_fused_batch_norm(model)
+    model = with_fused_batch_norm(network.build(**recipe.options))
     if len(recipe.heads) == 1:
         return model
     last = model.layers[-1]
