@@ -176,3 +176,12 @@ def test_a_trunk_with_a_wrong_file_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="text.h5 does not hold weights for VGG16") as caught:
         age_vgg16(size=32, weights=tmp_path / "text.h5")
     assert "\n" not in str(caught.value)
+
+
+def test_mini_xception_subsamples_before_its_shortcuts() -> None:
+    """A strided 1 × 1 convolution gives the same, and its gradient ended the process on AVX-512; see the builder."""
+    from models.networks import mini_xception
+
+    model = mini_xception()
+    assert all(layer.strides == (1, 1) for layer in layers_of(model, "Conv2D"))
+    assert [tuple(layer.output.shape[1:3]) for layer in layers_of(model, "Add")] == [(30, 30), (15, 15), (8, 8), (4, 4)]
