@@ -180,7 +180,7 @@ def test_a_trunk_with_a_wrong_file_is_one_sentence(tmp_path: Path) -> None:
 
 def test_mini_xception_subsamples_before_its_shortcuts() -> None:
     """A strided 1 × 1 convolution gives the same, and its gradient ended the process on AVX-512; see the builder."""
-    from models.networks import mini_xception
+    from models.networks.xception import mini_xception
 
     model = mini_xception()
     assert all(layer.strides == (1, 1) for layer in layers_of(model, "Conv2D"))
