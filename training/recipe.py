@@ -80,7 +80,7 @@ _EMOTION = Recipe(
 _EMOTION_FER2013 = dataclasses.replace(_EMOTION, heads=(dataclasses.replace(_OWN, suffix=""),))
 _AGE_GENDER = Recipe(
     network="age-gender-resnet",
-    schedule=Schedule(epochs=28, batch=128, rate=0.06, warmup=1.0),
+    schedule=Schedule(epochs=48, batch=128, rate=0.06, warmup=1.0),
     jitter=Jitter(shift=0.05, erase=0.2),
     options={"dropout": 0.3, "decay": 1e-4},
     weights=Weights(age_sigma=2.0, age_error=0.15),

@@ -53,8 +53,9 @@ class Weights:
     """How age and gender are weighed against each other.
 
     Attributes:
-      age_sigma: how far off a stated age may be, in years: the likelihood of an age falls as a normal distribution
-        outside the stated age or range. 0: not at all, the plain cross-entropy.
+      age_sigma: how far off a stated age may be, in years. An exact age becomes a normal distribution around it (B.-B.
+        Gao et al., Deep label distribution learning with label ambiguity, TIP 2017); a child's is known better, see
+        `stated_sigma`. Of a range, the likelihood falls likewise outside. 0: not at all, the plain cross-entropy.
       age_error: weight of the mean's absolute error in years beside that likelihood.
       gender: weight of gender's cross-entropy.
     """
@@ -118,6 +119,13 @@ def by_key(learned: Sequence[Task], values: Sequence[Any]) -> Any:
     if learned[0].key is None:
         return values[0]
     return {task.key: value for task, value in zip(learned, values, strict=True)}
+
+
+def stated_sigma(age: Any, most: float) -> Any:
+    """How far off a stated age may be, in years: half a year and a tenth of the age, and `most` for the grown-up."""
+    import tensorflow as tf
+
+    return tf.minimum(0.5 + age / 10, most)
 
 
 def emotion_targets(emotion: np.ndarray, votes: np.ndarray, head: Head, classes: tuple[str, ...]) -> np.ndarray:
@@ -210,8 +218,15 @@ def _age(output: Output, weights: Weights) -> Task:
         outside = tf.maximum(tf.maximum(low - last, first - high), 0)
         # A range may lie between two classes (ages 2.5 to 2.7); the nearest then counts as if it held it.
         outside -= tf.reduce_min(outside, axis=1, keepdims=True)
-        penalty = (outside / weights.age_sigma) ** 2 / 2 if weights.age_sigma else tf.where(outside > 0, 1e9, 0.0)
-        likelihood = tf.reduce_logsumexp(tf.nn.log_softmax(_logits(raw, output)) - penalty, axis=1)
+        sigma = stated_sigma(low, weights.age_sigma)
+        penalty = (outside / sigma) ** 2 / 2 if weights.age_sigma else tf.where(outside > 0, 1e9, 0.0)
+        log_shares = tf.nn.log_softmax(_logits(raw, output))
+        # Of an exact age the likelihood will not do: years that got no share early on would never get one again.
+        likelihood = tf.where(
+            ages[:, 0] == ages[:, 1],
+            tf.reduce_sum(tf.nn.softmax(-penalty) * log_shares, axis=1),
+            tf.reduce_logsumexp(log_shares - penalty, axis=1),
+        )
         return (weights.age_error * mean_error(ages, raw) if weights.age_error else 0.0) - likelihood
 
     def mae(ages: Any, raw: Any) -> Any:

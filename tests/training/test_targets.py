@@ -9,7 +9,7 @@ from models.runtime import configure_tensorflow
 from models.zoo import AGE_CNN7, find_network
 from schemas.tables import EMOTIONS
 from tests.training.parts import make_part
-from training.targets import Head, Task, Weights, emotion_targets, targets_of, tasks
+from training.targets import Head, Task, Weights, emotion_targets, stated_sigma, targets_of, tasks
 
 Kind = Literal["logits", "probabilities"]
 
@@ -71,6 +71,21 @@ def test_the_loss_of_ages_is_least_inside_the_stated_range() -> None:
     logits[0, 35] = logits[1, 44] = logits[2, 60] = 20
     inside, near, far = loss(only(YEARS, Weights(age_sigma=2.0, age_error=0.1)), [[30, 39]] * 3, logits)
     assert abs(inside) < 1e-3 and 2 < near < far
+
+
+def test_an_exact_age_raises_years_that_have_no_share_yet() -> None:
+    """Once all faces of children were said to be three years old: no year before had ever got a share."""
+    import tensorflow as tf
+
+    raw = tf.Variable(np.eye(101, dtype=np.float32)[[3]] * 20)
+    with tf.GradientTape() as tape:
+        value = only(YEARS, Weights(age_sigma=2.0)).loss(tf.constant([[1.0, 1.0]]), raw)
+    gradient = tape.gradient(value, raw).numpy()[0]
+    assert gradient[1] < -0.5 and gradient[3] > 0.9
+
+
+def test_a_childs_age_is_known_better() -> None:
+    assert [float(stated_sigma(age, 2.0)) for age in (0, 5, 15, 60)] == pytest.approx([0.5, 1, 2, 2])
 
 
 def test_the_plain_loss_of_an_exact_age_is_cross_entropy() -> None:
