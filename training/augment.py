@@ -21,6 +21,7 @@ class Jitter:
       contrast: factor on the difference from the mean, 1 ± this.
       brightness: added, ± this share of the full range.
       erase: side of the square that is greyed out, as a share of the chip; 0 for none.
+      mixup: parameter of `training.mixup`, by which pictures are blends of two; 0 for none.
     """
 
     degrees: float = 10.0
@@ -29,6 +30,7 @@ class Jitter:
     contrast: float = 0.3
     brightness: float = 0.12
     erase: float = 0.25
+    mixup: float = 0.0
 
 
 def augment(images: Any, size: int, jitter: Jitter) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 
 from training.augment import Jitter, augment
 from training.faces import Faces
+from training.mixup import mix
 from training.sources import MIXED
 
 # Faces that go together into the mixing where the order of reading does not matter.
@@ -116,7 +117,7 @@ def batches(
 
     Args:
       part: the faces.
-      targets: arrays with a row for each face, in any nesting.
+      targets: arrays with a row for each face, in any nesting; (targets, weights) where pictures are mixed.
       size: width and height of the chip.
       batch: faces a step.
       scaling: chips are multiplied by the first and get the second added.
@@ -144,8 +145,12 @@ def batches(
         else:
             chips = augment(block, size, jitter)
         chips = chips * scaling[0] + scaling[1]
+        found = tf.nest.map_structure(lambda label: tf.gather(label, rows), labels)
+        if jitter is not None and jitter.mixup:
+            chips, mixed = mix(chips, found[0], found[1], jitter.mixup)
+            found = (mixed, found[1])
         inputs = chips if features is None else (chips, tf.gather(features, rows))
-        return inputs, *tf.nest.map_structure(lambda label: tf.gather(label, rows), labels)
+        return inputs, *found
 
     signature = tf.TensorSpec((None,), tf.int64)
     order = tf.data.Dataset.from_generator(numbers, output_signature=signature)

@@ -16,10 +16,12 @@ from training.calibrate import bias_of, calibrated
 from training.data import batches, part_of
 from training.export import EndToEnd, export
 from training.faces import CALIBRATION, TRAINING, read_sets
+from training.mixup import first_metric, mixed_loss
 from training.network import build_network, check_options, load_weights, one_head, weights_file
 from training.plots import plot_curves, plot_report
 from training.recipe import change, find_recipe
 from training.targets import by_key, targets_of, tasks
+from training.teachers import taught
 from training.train import FINAL, LOG, RECIPE, fit, predict, refuse_other, set_up
 
 
@@ -86,10 +88,6 @@ def train(
         "scaling": (network.scale, network.offset),
     }
 
-    out.mkdir(parents=True, exist_ok=True)
-    if schedule.epochs:
-        (out / RECIPE).write_text(json.dumps(recipe.decisive(), indent=2) + "\n", encoding="utf-8")
-
     # The network.
     set_up(schedule, device)
     model = build_network(network, recipe)
@@ -98,18 +96,22 @@ def train(
 
     # Train, unless it is done.
     if schedule.epochs and not through:
+        targets, weighed = targets_of(learned, training)
+        targets = taught(targets, learned, training, network.geometry)
+        out.mkdir(parents=True, exist_ok=True)
+        (out / RECIPE).write_text(json.dumps(recipe.decisive(), indent=2) + "\n", encoding="utf-8")
         steps = max(1, len(training) // schedule.batch)
         shuffled = batches(
             training,
-            targets=targets_of(learned, training),
+            targets=(targets, weighed),
             jitter=recipe.jitter,
             seed=schedule.seed,
             epoch=lambda: int(model.optimizer.iterations.numpy()) // steps,
             **stream,
         )
         check = batches(held, targets=targets_of(learned, held), **stream)
-        loss = by_key(learned, [task.loss for task in learned])
-        metrics = by_key(learned, [task.metrics for task in learned])
+        loss = by_key(learned, [mixed_loss(task.loss) for task in learned])
+        metrics = by_key(learned, [[first_metric(metric) for metric in task.metrics] for task in learned])
         if fit(model, loss, shuffled, check, metrics, schedule, out, minutes=minutes):
             model.save(out / FINAL, include_optimizer=False)
     notes: dict[str, Any] = {"start": Path(start).name} if start is not None else {}
@@ -118,6 +120,7 @@ def train(
         plot_curves(out / LOG, out)
 
     # Calibrate, judge and export; each head becomes a bundle of its own.
+    out.mkdir(parents=True, exist_ok=True)
     raw = predict(model, batches(held, targets=(), **stream), mirror=recipe.mirror)
     of_training = {}
     if any(head.recall_cost for head in recipe.heads):

@@ -33,6 +33,8 @@ class Head:
         leaves the rare classes (disgust: 1.5 %) to be drowned, 1 gives every class the same weight.
       recall_cost: accuracy on the training pictures that may be given up for a higher mean recall, by adding a multiple
         of the classes' negative log shares to the logits; 0: nothing is added.
+      teachers: bundles whose opinion on each training picture is part of its target; see `training.teachers`.
+      taught: that part, as a share.
     """
 
     name: str = "emotion"
@@ -41,6 +43,8 @@ class Head:
     smoothing: float = 0.0
     balance: float = 0.0
     recall_cost: float = 0.0
+    teachers: tuple[str, ...] = ()
+    taught: float = 0.5
 
     @property
     def by_votes(self) -> bool:
@@ -75,7 +79,7 @@ class Task:
       head: how emotions are read.
       targets: part of the data → (targets [n, k] float32, weights [n] float32).
       loss: (targets, raw output) → [n].
-      metrics: as keras.Model.compile takes them.
+      metrics: (targets, raw output) → [n], to watch.
     """
 
     key: str | None
@@ -83,7 +87,7 @@ class Task:
     head: Head | None
     targets: Callable[[Part], tuple[np.ndarray, np.ndarray]]
     loss: Callable[[Any, Any], Any]
-    metrics: list[Any]
+    metrics: list[Callable[[Any, Any], Any]]
 
 
 def tasks(outputs: tuple[Output, ...], heads: tuple[Head, ...], weights: Weights, training: Part) -> list[Task]:
@@ -162,7 +166,12 @@ def _emotion(key: str | None, output: Output, head: Head, training: Part) -> Tas
 
         return tf.nn.softmax_cross_entropy_with_logits(target, _logits(raw, output) + correction)
 
-    return Task(key, output, head, targets, loss, ["categorical_accuracy"])
+    def categorical_accuracy(target: Any, raw: Any) -> Any:
+        import tensorflow as tf
+
+        return tf.cast(tf.argmax(target, axis=1) == tf.argmax(raw, axis=1), tf.float32)
+
+    return Task(key, output, head, targets, loss, [categorical_accuracy])
 
 
 def _gender(output: Output, weights: Weights) -> Task:

@@ -1,0 +1,65 @@
+"""Mix-up: pictures in training are blends of two, and so is what the network shall say of them.
+
+The blend is of the losses rather than of the labels, which comes to the same for a cross-entropy and holds for ages
+and ranges, too, and where one of the two lacks a label.
+
+Source: H. Zhang et al., mixup: Beyond empirical risk minimization, ICLR 2018. The larger share is always that of the
+picture in whose place the blend stands; pairs are neighbours in the batch, whose order is by chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+
+def mix(chips: Any, targets: Any, weights: Any, alpha: float) -> tuple[Any, Any]:
+    """Blend each picture of a batch with the next.
+
+    Args:
+      chips: [n, size, size, c] float32.
+      targets: [n, k] float32 each, in any nesting.
+      weights: [n] float32 each, nested likewise; 0 where there is no label.
+      alpha: both parameters of the beta distribution that shares are drawn from; the smaller, the purer the pictures.
+
+    Returns:
+      The blends; and targets [n, 2, k + 1]: of both pictures, each with its factor behind it, as `mixed_loss` takes
+      them. The weights of the first pictures stay those of the blends.
+    """
+    import tensorflow as tf
+
+    n = tf.shape(chips)[0]
+    one, other = tf.random.gamma((n,), alpha), tf.random.gamma((n,), alpha)
+    share = tf.math.divide_no_nan(tf.maximum(one, other), one + other)
+    share = tf.where(share > 0, share, 1.0)  # both were too small to be told from 0
+
+    def next_of(values: Any) -> Any:
+        return tf.roll(values, 1, axis=0)
+
+    def pair(target: Any, weight: Any) -> Any:
+        factors = tf.stack([share, (1 - share) * next_of(weight)], axis=1)
+        return tf.concat([tf.stack([target, next_of(target)], axis=1), factors[..., None]], axis=2)
+
+    of_first = share[:, None, None, None]
+    return of_first * chips + (1 - of_first) * next_of(chips), tf.nest.map_structure(pair, targets, weights)
+
+
+def mixed_loss(loss: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """A loss for blends; of targets [n, k] it stays what it is."""
+
+    def of_both(target: Any, raw: Any) -> Any:
+        if len(target.shape) == 2:
+            return loss(target, raw)
+        return sum(target[:, i, -1] * loss(target[:, i, :-1], raw) for i in range(2))
+
+    return of_both
+
+
+def first_metric(metric: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """A metric of blends: of the first picture's label, as if the other were not there."""
+
+    def of_first(target: Any, raw: Any) -> Any:
+        return metric(target if len(target.shape) == 2 else target[:, 0, :-1], raw)
+
+    of_first.__name__ = metric.__name__
+    return of_first
