@@ -15,9 +15,8 @@ import markupsafe
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.reports.renewal import page_name
 from schemas import storage
-from schemas.layout import ROW_TABLES, Layout
+from schemas.layout import ROW_TABLES, Layout, page_ending
 from transforms.ledger import renew_index
 
 KINDS = ("reports", *ROW_TABLES, "observations", "work", "videos")
@@ -121,10 +120,10 @@ def remove_traces(traces: Traces) -> None:
 
 def _reports(out: str, uris: Collection[str], video_ids: Collection[str]) -> Iterator[str]:
     """Pages of contents, under whatever name their files had, and what speaks of many videos and of one of these."""
-    endings = tuple(f"{_page_ending(video_id)}.{kind}" for video_id in video_ids for kind in ("html", "json"))
+    endings = tuple(f"{page_ending(video_id)}.{kind}" for video_id in video_ids for kind in ("html", "json"))
     texts = [text.encode() for uri in uris for text in _spellings(uri)]
     texts += [video_id.encode() for video_id in video_ids]
-    texts += [_page_ending(video_id).encode() for video_id in video_ids]
+    texts += [page_ending(video_id).encode() for video_id in video_ids]
     folder = storage.join(out, "reports")
     for info in storage.list_files(folder, recursive=False):
         if info.uri.endswith(endings):
@@ -133,11 +132,6 @@ def _reports(out: str, uris: Collection[str], video_ids: Collection[str]) -> Ite
             content = storage.read_bytes(info.uri)
             if any(text in content for text in texts):
                 yield info.uri
-
-
-def _page_ending(video_id: str) -> str:
-    """What the names of a content's pages end with."""
-    return page_name({"uri": "page", "video_id": video_id}).removeprefix("page")
 
 
 def _states_file(out: str) -> str:
@@ -150,7 +144,7 @@ def _states(out: str, video_ids: Collection[str]) -> dict[str, bytes]:
         states = json.loads(storage.read_bytes(_states_file(out)))
     except (FileNotFoundError, ValueError):
         return {}
-    endings = tuple(map(_page_ending, video_ids))
+    endings = tuple(map(page_ending, video_ids))
     kept = {name: state for name, state in states.items() if not name.endswith(endings)}
     return {_states_file(out): json.dumps(kept, indent=0, sort_keys=True).encode()} if kept != states else {}
 

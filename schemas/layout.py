@@ -3,6 +3,7 @@
 DIR/{faces,tracks,timeline}/bucket=3f/<video_id>.parquet     tables, one file per video
 DIR/videos/bucket=3f/<sha256 of the uri, 32 digits>.parquet  the ledger, one file per uri, written last
 DIR/observations/bucket=3f/<video_id>/<segment>.parquet      every sample, when asked for
+DIR/reports/<page>.html, .json                               pages of `facelog report`, unless they go elsewhere
 DIR/_work/ledger.parquet                                     copy of all rows of videos, so that they are read quickly
 DIR/_work/run.json                                           the run under way, or the last one: what it set out to do
 DIR/_work/lease.json                                         who holds DIR, where no lock of the file system does
@@ -13,10 +14,13 @@ DIR/_work/<config_hash>/<video_id>/<segment>.parquet         fragments, until th
 
 import dataclasses
 import hashlib
+import re
 
 from schemas import storage
 
 ROW_TABLES = ("faces", "tracks", "timeline")
+
+_LONGEST_STEM = 60  # of a page's name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,6 +108,22 @@ class Layout:
     def observations(self, video_id: str) -> str:
         """Folder of a video's kept observations."""
         return storage.join(self.out, "observations", f"bucket={video_id[:2]}", video_id)
+
+
+def page_name(uri: str, video_id: str) -> str:
+    """Name of a video's page: the file's stem in letters, digits, `-`, `_` and `.`, and `page_ending`.
+
+    It begins with no dot, as names under construction do, and stays the same as long as file and content do.
+    """
+    stem = uri.rsplit("/", 1)[-1]
+    stem = stem.rpartition(".")[0] or stem
+    safe = re.sub(r"[^\w.-]+", "_", stem)[:_LONGEST_STEM].strip("._-") or "video"
+    return f"{safe}{page_ending(video_id)}"
+
+
+def page_ending(video_id: str) -> str:
+    """What the names of all pages of a content end with."""
+    return f"-{video_id[:10]}"
 
 
 def _row_name(uri: str) -> str:

@@ -5,19 +5,17 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from pipelines.reports import pages
 from schemas import storage
 from schemas.errors import UsageError
-from schemas.layout import ROW_TABLES
+from schemas.layout import ROW_TABLES, page_name
 from transforms.ledger import HAS_TABLES, Row
 
 _STATES = "pages.json"
 _STALE = ""
 _LEAST_DIGITS = 6
-_LONGEST_STEM = 60
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,20 +58,9 @@ def plan_pages(rows: Iterable[Row], out: str, **options: bool) -> list[Page]:
     tables = _tables(out)
     common = f"{pages.look()} {json.dumps(options, sort_keys=True)}"
     return [
-        Page(page_name(group[0]), group, _checksum(common, tables.get(video_id, []), group))
+        Page(page_name(group[0]["uri"], video_id), group, _checksum(common, tables.get(video_id, []), group))
         for video_id, group in groups.items()
     ]
-
-
-def page_name(row: Row) -> str:
-    """The file's stem in letters, digits, `-`, `_` and `.`, and ten digits of its video_id.
-
-    It begins with no dot, as names under construction do, and stays the same as long as file and content do.
-    """
-    stem = row["uri"].rsplit("/", 1)[-1]
-    stem = stem.rpartition(".")[0] or stem
-    safe = re.sub(r"[^\w.-]+", "_", stem)[:_LONGEST_STEM].strip("._-") or "video"
-    return f"{safe}-{row['video_id'][:10]}"
 
 
 def choose(planned: Sequence[Page], rows: Iterable[Row], videos: Sequence[str]) -> list[Page]:

@@ -17,9 +17,8 @@ from pipelines import report as exported
 from pipelines.report import Reports, report
 from pipelines.reports.content import VideoReport
 from pipelines.reports.pages import CARDS_SHOWN, video_page
-from pipelines.reports.renewal import page_name
 from schemas.errors import StorageError, UsageError
-from schemas.layout import Layout
+from schemas.layout import Layout, page_name
 from schemas.storage import local
 from schemas.tables import OWN_COLUMNS, VIDEOS
 from tests.made_tables import feeling, write_failure, write_video
@@ -324,7 +323,7 @@ def test_a_video_whose_tables_are_gone_or_damaged_costs_its_page_alone(tmp_path:
     ],
 )
 def test_names_of_pages_are_safe(uri: str, start: str) -> None:
-    assert page_name({"uri": uri, "video_id": "3f" + "0" * 30}) == f"{start}3f00000000"
+    assert page_name(uri, "3f" + "0" * 30) == f"{start}3f00000000"
 
 
 def test_people_are_told_where_to_look(facelog: Facelog, results: Path, tmp_path: Path) -> None:
