@@ -91,10 +91,10 @@ def train(
         bool, typer.Option("--mixed", help="Compute in bfloat16, where the processor can.", rich_help_panel=_RECIPE)
     ] = False,
     start: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             metavar="FILE|BUNDLE",
-            help="Weights to begin with: of a bundle, a .keras or a .weights.h5 file.",
+            help="Weights to begin with: of a bundle, a .keras or a .weights.h5 file; of several, their mean.",
             rich_help_panel=_RUN,
             show_default=False,
         ),
@@ -173,7 +173,7 @@ def train(
             data,
             out or Path("runs") / name,
             bundle=bundle,
-            start=start,
+            start=start or (),
             minutes=minutes,
             cache=cache,
             device=device,  # type: ignore[arg-type]

@@ -31,7 +31,7 @@ def train(
     out: str | Path,
     *,
     bundle: str | Path | None = None,
-    start: str | Path | None = None,
+    start: str | Path | Sequence[str | Path] = (),
     minutes: float | None = None,
     cache: str | Path | None = None,
     device: Device = "auto",
@@ -51,7 +51,8 @@ def train(
       out: folder of the run: checkpoint, logs, reports, pictures.
       bundle: folder to write the bundle to; its name becomes the model's. A recipe with several heads writes the others
         beside it. None: `name` in the run's folder.
-      start: weights to begin with: a bundle's name or folder, a `.keras` or a `.weights.h5` file. With 0 epochs they
+      start: weights to begin with: a bundle's name or folder, a `.keras` or a `.weights.h5` file; the mean of several
+        trainings that began with the same weights is often better than each. With 0 epochs they
         are calibrated, judged and exported as they are.
       minutes: training stops after the epoch that passes so many; the same again then goes on.
       cache: folder for chips that were cut; None: `chips` beside the run's folder.
@@ -69,14 +70,15 @@ def train(
     recipe = change(find_recipe(name), changes, "The recipe's change")
     network, schedule, out = find_network(recipe.network), recipe.schedule, Path(out)
     bundle, cache = Path(bundle or out / name), Path(cache or out.parent / "chips")
+    starts = [start] if isinstance(start, str | Path) else list(start)
     check_options(network, recipe)
     if schedule.epochs:
         refuse_other(out, recipe.decisive())
-    elif start is None and not (out / FINAL).exists():
+    elif not starts and not (out / FINAL).exists():
         raise UsageError("With 0 epochs there is nothing to export: give weights (--start), or a run that is through.")
 
-    through = (out / FINAL).exists() and (schedule.epochs > 0 or start is None)
-    weights = out / FINAL if through else start and weights_file(start)
+    through = (out / FINAL).exists() and (schedule.epochs > 0 or not starts)
+    weights = [out / FINAL] if through else [weights_file(of) for of in starts]
 
     # Faces of all data sets, split; and what each of the network's outputs learns of them.
     sets = read_sets([Path(path) for path in data], network, recipe, cache)
@@ -114,7 +116,7 @@ def train(
         metrics = by_key(learned, [[first_metric(metric) for metric in task.metrics] for task in learned])
         if fit(model, loss, shuffled, check, metrics, schedule, out, minutes=minutes):
             model.save(out / FINAL, include_optimizer=False)
-    notes: dict[str, Any] = {"start": Path(start).name} if start is not None else {}
+    notes: dict[str, Any] = {"start": " + ".join(Path(of).name for of in starts)} if starts else {}
     if (out / LOG).exists():
         notes["epochs_done"] = len(pd.read_csv(out / LOG))
         plot_curves(out / LOG, out)

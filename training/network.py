@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,19 +79,29 @@ def weights_file(start: str | Path) -> Path:
         raise UsageError(f"--start {start}: there is no such file, nor a bundle of this name.") from error
 
 
-def load_weights(model: Any, file: Path, recipe: Recipe) -> None:
-    """Give a network the weights of another of its kind.
+def load_weights(model: Any, files: Sequence[Path], recipe: Recipe) -> None:
+    """Give a network the weights of another of its kind, or the mean of those of several.
+
+    Source: M. Wortsman et al., Model soups: averaging weights of multiple fine-tuned models, ICML 2022.
 
     A head gets those of the head that is called like it; all get those of the only head where there is but one.
 
     Args:
       model: keras.Model.
-      file: as `weights_file` gives it.
+      files: as `weights_file` gives them.
       recipe: what the model is built by.
 
     Raises:
-      UsageError: the file holds another network.
+      UsageError: a file holds another network.
     """
+    found = []
+    for file in files:
+        _load(model, file, recipe)
+        found.append(model.get_weights())
+    model.set_weights([sum(values) / len(files) for values in zip(*found, strict=True)])
+
+
+def _load(model: Any, file: Path, recipe: Recipe) -> None:
     import keras
 
     try:
