@@ -235,6 +235,7 @@ def _first_sentence(trace: str) -> str:
         return _NO_POOL
     causes = re.findall(r"^Caused by: (.+)$", trace, re.MULTILINE)
     cause = (causes[-1] if causes else trace.strip().partition("\n")[0])[:500]
+    cause = re.sub(r"^[\w.]*RecipientUnreachableException: .*", "it could not be reached", cause)
     if lost := re.search(_LOST, trace):
         where = next((f" at {address}" for address in lost.groups() if address), "")
         return f"a task manager{where} was lost ({cause}): {_LOOK}"
@@ -243,7 +244,7 @@ def _first_sentence(trace: str) -> str:
 
 _LOST = (
     r"remote task manager '/?([^ ']+)|Heartbeat of TaskManager (?:with id )?(\S+)|TaskExecutor is shutting down"
-    r"|TaskManager (?:with id )?(\S+) is no longer reachable"
+    r"|TaskManager (?:with id )?(\S+) is no longer reachable|to recipient \[Actor\[[\w.]+://flink@([^/]+)/"
 )
 _LOOK = "its log says why, and where that is OutOfMemoryError, it needs more memory (taskmanager.memory.process.size)"
 _NO_POOL = "no worker pool answers beside a task manager: start `facelog worker` on each host"

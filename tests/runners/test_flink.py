@@ -350,12 +350,29 @@ Caused by: {inner}
             f": {flink_module._LOOK}",
         ),
         (
+            "org.apache.flink.runtime.rpc.exceptions.RecipientUnreachableException: Could not send message "
+            "[RemoteRpcInvocation(TaskExecutorGateway.submitTask(TaskDeploymentDescriptor, JobMasterId, Time))] from "
+            "sender [Actor[pekko://flink/temp/taskmanager_0$dE]] to recipient [Actor[pekko.tcp://flink@10.0.0.3:35491/"
+            "user/rpc/taskmanager_0#259150481]], because the recipient is unreachable.\n\tat a.b(C.java:1)",
+            f"a task manager at 10.0.0.3:35491 was lost (it could not be reached): {flink_module._LOOK}",
+        ),
+        (
             "java.lang.OutOfMemoryError: Java heap space\n\tat a.b(C.java:1)",
             "java.lang.OutOfMemoryError: Java heap space",
         ),
         ("x" * 2000, "x" * 500),
     ],
-    ids=["host", "storage", "python", "lost host", "host that refuses", "host that ends", "one line", "long"],
+    ids=[
+        "host",
+        "storage",
+        "python",
+        "lost host",
+        "host that refuses",
+        "host that ends",
+        "host out of reach",
+        "one line",
+        "long",
+    ],
 )
 def test_the_first_sentence_of_a_trace_is_its_authors(text: str, sentence: str) -> None:
     assert first_sentence(text) == sentence
