@@ -51,8 +51,8 @@ def train(
       out: folder of the run: checkpoint, logs, reports, pictures.
       bundle: folder to write the bundle to; its name becomes the model's. A recipe with several heads writes the others
         beside it. None: `name` in the run's folder.
-      start: weights to begin with: a bundle's name or folder, a `.keras` or a `.weights.h5` file; of several, their mean.
-        With 0 epochs they are calibrated, judged and exported as they are.
+      start: weights to begin with: a bundle's name or folder, a `.keras` or a `.weights.h5` file; of several, their
+        mean. With 0 epochs they are calibrated, judged and exported as they are.
       minutes: training stops after the epoch that passes so many; the same again then goes on.
       cache: folder for chips that were cut; None: `chips` beside the run's folder.
       device: "auto", "cpu" or "gpu".
