@@ -64,16 +64,15 @@ def _age(tf: Any, values: Any, output: Output) -> tuple[Any, Any]:
     if output.kind == "years":
         age = tf.reshape(values, (-1,))
         return age, tf.fill(tf.shape(age), np.float32(output.std_years))
-    mean, std = age_moments(tf, class_probabilities(tf, values, output), output.ranges)
+    mean, std = age_moments(class_probabilities(tf, values, output), output.ranges)
     return mean, std * output.std_scale
 
 
-def age_moments(tf: Any, probabilities: Any, ranges: tuple[tuple[float, float], ...] = ()) -> tuple[Any, Any]:
+def age_moments(probabilities: Any, ranges: tuple[tuple[float, float], ...] = ()) -> tuple[Any, Any]:
     """Mean and standard deviation of an age distribution, in years, [n] each.
 
     Args:
-      tf: the TensorFlow module.
-      probabilities: [n, classes].
+      probabilities: [n, classes] float32, of any kind of array.
       ranges: first and last year of each class, within which all years are as likely; none: 0, 1, 2 … years.
     """
     if ranges:
@@ -82,6 +81,7 @@ def age_moments(tf: Any, probabilities: Any, ranges: tuple[tuple[float, float], 
     else:
         years = np.arange(probabilities.shape[-1], dtype=np.float32)
         within = np.zeros_like(years)
-    mean = tf.reduce_sum(probabilities * years, axis=1)
-    variance = tf.reduce_sum(probabilities * ((years - mean[:, None]) ** 2 + within), axis=1)
-    return mean, tf.sqrt(variance)
+    ones = np.ones((len(years), 1), np.float32)
+    mean = (probabilities * years) @ ones
+    variance = (probabilities * ((years - mean) ** 2 + within)) @ ones
+    return mean[:, 0], variance[:, 0] ** 0.5

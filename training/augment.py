@@ -1,7 +1,8 @@
-"""Random changes to training pictures, as TensorFlow operations on whole batches.
+"""Random changes to training pictures, as Keras operations on whole batches.
 
 One projective transform does crop, turn, scale, shift and mirror at once: pictures are interpolated only once. Its
-ranges stand for what the pipeline will meet: landmarks a little off, light of any kind.
+ranges stand for what the pipeline will meet: landmarks a little off, light of any kind. Chance comes from outside, for
+each backend of Keras has its own.
 """
 
 from __future__ import annotations
@@ -33,50 +34,50 @@ class Jitter:
     mixup: float = 0.0
 
 
-def augment(images: Any, size: int, jitter: Jitter) -> Any:
+DRAWS = 9
+"""Numbers by chance that `augment` takes for each picture."""
+
+
+def augment(images: Any, size: int, jitter: Jitter, draws: Any) -> Any:
     """A changed chip of each picture.
 
     Args:
       images: [n, S, S, c] uint8; the chip is its middle part, what lies around it is the margin for jitter.
       size: width and height of the chip, at most S.
       jitter: how far.
+      draws: [n, DRAWS] float32 by chance, uniform in [0, 1).
 
     Returns:
       [n, size, size, c] float32 in 0 … 255.
     """
     import math
 
-    import tensorflow as tf
+    from keras import ops
 
-    n, channels = tf.shape(images)[0], images.shape[-1]
+    def spread(i: int, reach: float) -> Any:
+        return (2 * draws[:, i] - 1) * reach
 
-    def draw(low: float, high: float) -> Any:
-        return tf.random.uniform((n,), low, high)
-
-    angle, scale = draw(-1, 1) * math.radians(jitter.degrees), draw(*jitter.scale)
-    mirror = tf.where(draw(-1, 1) < 0, -1.0, 1.0)
-    # The operation wants output → input: p ↦ A·(p − c) + C + t, with the middles c of the chip and C of the picture.
-    a, b = tf.cos(angle) / scale, tf.sin(angle) / scale
-    middle, centre = (size - 1) / 2, (images.shape[1] - 1) / 2
-    reach = jitter.shift * size
-    x = centre + draw(-reach, reach) - (a * mirror - b) * middle
-    y = centre + draw(-reach, reach) - (b * mirror + a) * middle
-    zeros = tf.zeros_like(a)
-    chips = tf.raw_ops.ImageProjectiveTransformV3(
-        images=tf.cast(images, tf.float32),
-        transforms=tf.stack([a * mirror, -b, x, b * mirror, a, y, zeros, zeros], axis=1),
-        output_shape=(size, size),
-        fill_value=0.0,
-        interpolation="BILINEAR",
-        fill_mode="NEAREST",
+    angle = spread(0, math.radians(jitter.degrees))
+    scale = jitter.scale[0] + draws[:, 1] * (jitter.scale[1] - jitter.scale[0])
+    mirror = ops.where(draws[:, 2] < 0.5, -1.0, 1.0)
+    # The operation wants output → input: p ↦ A·(p − c) + c + t, with the middle c.
+    a, b, c = ops.cos(angle) / scale, ops.sin(angle) / scale, (images.shape[1] - 1) / 2
+    x = c + spread(3, jitter.shift * size) - (a * mirror - b) * c
+    y = c + spread(4, jitter.shift * size) - (b * mirror + a) * c
+    zeros = ops.zeros_like(a)
+    whole = ops.image.affine_transform(
+        ops.cast(images, "float32"),
+        ops.stack([a * mirror, -b, x, b * mirror, a, y, zeros, zeros], axis=1),
+        fill_mode="nearest",
     )
-    chips = tf.ensure_shape(chips, (None, size, size, channels))
-    factor = 1 + draw(-jitter.contrast, jitter.contrast)[:, None, None, None]
-    mean = tf.reduce_mean(chips, axis=(1, 2, 3), keepdims=True)
-    shift = draw(-jitter.brightness, jitter.brightness)[:, None, None, None] * 255
-    chips = tf.clip_by_value((chips - mean) * factor + mean + shift, 0, 255)
-    place = tf.range(size, dtype=tf.float32)
+    border = (images.shape[1] - size) // 2
+    chips = whole[:, border : border + size, border : border + size]
+    factor = 1 + spread(5, jitter.contrast)[:, None, None, None]
+    mean = ops.mean(chips, axis=(1, 2, 3), keepdims=True)
+    shift = spread(6, jitter.brightness * 255)[:, None, None, None]
+    chips = ops.clip((chips - mean) * factor + mean + shift, 0, 255)
+    place = ops.arange(size, dtype="float32")[None]
     half = jitter.erase * size / 2
-    row = tf.abs(place[None] - draw(0, size)[:, None]) < half
-    column = tf.abs(place[None] - draw(0, size)[:, None]) < half
-    return tf.where((row[:, :, None] & column[:, None, :])[..., None], 127.5, chips)
+    row = ops.abs(place - draws[:, 7:8] * size) < half
+    column = ops.abs(place - draws[:, 8:9] * size) < half
+    return ops.where((row[:, :, None] & column[:, None, :])[..., None], 127.5, chips)

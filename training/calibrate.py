@@ -11,11 +11,10 @@ from scipy.special import log_softmax
 from models.cards import Output
 from models.outputs import INTERVAL_80
 from schemas.tables import EMOTIONS
-from training.data import Part
-from training.targets import Task
+from training.targets import Labels, Task
 
 
-def calibrated(task: Task, raw: np.ndarray, held: Part, *, bias: np.ndarray | None = None) -> Output:
+def calibrated(task: Task, raw: np.ndarray, held: Labels, *, bias: np.ndarray | None = None) -> Output:
     """An output with its calibration.
 
     Args:
@@ -78,7 +77,7 @@ def temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     return float(np.exp(minimize_scalar(loss, bounds=(-2.5, 2.5), method="bounded").x))
 
 
-def _known(task: Task, raw: np.ndarray, part: Part) -> tuple[np.ndarray, np.ndarray]:
+def _known(task: Task, raw: np.ndarray, part: Labels) -> tuple[np.ndarray, np.ndarray]:
     """An emotion head's logits for the pictures whose truth is one of its classes, and that class's index."""
     labels, columns = part.emotion, [EMOTIONS.index(name) for name in task.output.classes]
     if task.head is not None and task.head.by_votes and (part.votes.max(axis=1) > 0.5).any():
@@ -87,7 +86,7 @@ def _known(task: Task, raw: np.ndarray, part: Part) -> tuple[np.ndarray, np.ndar
     return as_logits(raw[known], task.output), np.array([columns.index(label) for label in labels[known]], int)
 
 
-def bias_of(task: Task, raw: np.ndarray, part: Part) -> np.ndarray | None:
+def bias_of(task: Task, raw: np.ndarray, part: Labels) -> np.ndarray | None:
     """`recall_bias` of an emotion head on a part of the data; None of other outputs, or where nothing is to be added.
 
     The training part serves: in the calibration part the rare classes have too few pictures to choose by (five of
@@ -146,5 +145,5 @@ def _ages(raw: np.ndarray, output: Output) -> tuple[Any, Any]:
 
     if output.kind == "years":
         return raw[:, 0], np.ones(len(raw), np.float32)
-    mean, std = age_moments(tf, class_probabilities(tf, tf.constant(raw), output), output.ranges)
+    mean, std = age_moments(class_probabilities(tf, tf.constant(raw), output), output.ranges)
     return mean.numpy(), std.numpy()

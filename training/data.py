@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from training.augment import Jitter, augment
+from training.augment import DRAWS, Jitter, augment
 from training.faces import Faces
-from training.mixup import mix
+from training.mixup import mix, shares
 from training.sources import MIXED
 
 # Faces that go together into the mixing where the order of reading does not matter.
@@ -143,11 +143,12 @@ def batches(
             border = (shape[0] - size) // 2
             chips = tf.cast(block[:, border : border + size, border : border + size], tf.float32)
         else:
-            chips = augment(block, size, jitter)
+            chips = augment(block, size, jitter, tf.random.uniform((tf.shape(rows)[0], DRAWS)))
         chips = chips * scaling[0] + scaling[1]
         found = tf.nest.map_structure(lambda label: tf.gather(label, rows), labels)
         if jitter is not None and jitter.mixup:
-            chips, mixed = mix(chips, found[0], found[1], jitter.mixup)
+            gammas = tf.random.gamma((2, tf.shape(rows)[0]), jitter.mixup)
+            chips, mixed = mix(chips, found[0], found[1], shares(gammas[0], gammas[1]))
             found = (mixed, found[1])
         inputs = chips if features is None else (chips, tf.gather(features, rows))
         return inputs, *found

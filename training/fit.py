@@ -17,12 +17,11 @@ from training.data import batches, part_of
 from training.export import EndToEnd, export
 from training.faces import CALIBRATION, TRAINING, read_sets
 from training.mixup import first_metric, mixed_loss
-from training.network import build_network, check_options, load_weights, one_head, weights_file
+from training.network import build_network, check_options, in_float32, load_weights, one_head, weights_file
 from training.plots import plot_curves, plot_report
 from training.recipe import change, find_recipe
 from training.targets import by_key, targets_of, tasks
-from training.teachers import taught
-from training.train import FINAL, LOG, RECIPE, fit, predict, refuse_other, set_up
+from training.train import FINAL, LOG, NOTES, RECIPE, fit, predict, refuse_other, set_up
 
 
 def train(
@@ -98,7 +97,6 @@ def train(
     # Train, unless it is done.
     if schedule.epochs and not through:
         targets, weighed = targets_of(learned, training)
-        targets = taught(targets, learned, training, network.geometry)
         out.mkdir(parents=True, exist_ok=True)
         (out / RECIPE).write_text(json.dumps(recipe.decisive(), indent=2) + "\n", encoding="utf-8")
         steps = max(1, len(training) // schedule.batch)
@@ -116,12 +114,16 @@ def train(
         if fit(model, loss, shuffled, check, metrics, schedule, out, minutes=minutes):
             model.save(out / FINAL, include_optimizer=False)
     notes: dict[str, Any] = {"start": " + ".join(Path(of).name for of in starts)} if starts else {}
+    if (out / NOTES).exists():
+        notes |= json.loads((out / NOTES).read_text("utf-8"))
     if (out / LOG).exists():
         notes["epochs_done"] = len(pd.read_csv(out / LOG))
         plot_curves(out / LOG, out)
 
     # Calibrate, judge and export; each head becomes a bundle of its own.
     out.mkdir(parents=True, exist_ok=True)
+    if schedule.mixed:
+        model = in_float32(model, network, recipe)
     raw = predict(model, batches(held, targets=(), **stream), mirror=recipe.mirror)
     of_training = {}
     if any(head.recall_cost for head in recipe.heads):

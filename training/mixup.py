@@ -13,35 +13,44 @@ from collections.abc import Callable
 from typing import Any
 
 
-def mix(chips: Any, targets: Any, weights: Any, alpha: float) -> tuple[Any, Any]:
+def mix(chips: Any, targets: Any, weights: Any, share: Any) -> tuple[Any, Any]:
     """Blend each picture of a batch with the next.
 
     Args:
       chips: [n, size, size, c] float32.
       targets: [n, k] float32 each, in any nesting.
       weights: [n] float32 each, nested likewise; 0 where there is no label.
-      alpha: both parameters of the beta distribution that shares are drawn from; the smaller, the purer the pictures.
+      share: [n] float32, of each picture in its blend, from `shares`.
 
     Returns:
       The blends; and targets [n, 2, k + 1]: of both pictures, each with its factor behind it, as `mixed_loss` takes
       them. The weights of the first pictures stay those of the blends.
     """
-    import tensorflow as tf
-
-    n = tf.shape(chips)[0]
-    one, other = tf.random.gamma((n,), alpha), tf.random.gamma((n,), alpha)
-    share = tf.math.divide_no_nan(tf.maximum(one, other), one + other)
-    share = tf.where(share > 0, share, 1.0)  # both were too small to be told from 0
+    from keras import ops, tree
 
     def next_of(values: Any) -> Any:
-        return tf.roll(values, 1, axis=0)
+        return ops.roll(values, 1, axis=0)
 
     def pair(target: Any, weight: Any) -> Any:
-        factors = tf.stack([share, (1 - share) * next_of(weight)], axis=1)
-        return tf.concat([tf.stack([target, next_of(target)], axis=1), factors[..., None]], axis=2)
+        factors = ops.stack([share, (1 - share) * next_of(weight)], axis=1)
+        return ops.concatenate([ops.stack([target, next_of(target)], axis=1), factors[..., None]], axis=2)
 
     of_first = share[:, None, None, None]
-    return of_first * chips + (1 - of_first) * next_of(chips), tf.nest.map_structure(pair, targets, weights)
+    return of_first * chips + (1 - of_first) * next_of(chips), tree.map_structure(pair, targets, weights)
+
+
+def shares(one: Any, other: Any) -> Any:
+    """How much of a blend its first picture is, at least a half; [n].
+
+    Args:
+      one: [n] float32 by chance, of the gamma distribution with mix-up's parameter.
+      other: likewise; the larger over the sum of both is of the beta distribution that the source has.
+    """
+    from keras import ops
+
+    larger, total = ops.maximum(one, other), one + other
+    # Both may be too small to be told from 0.
+    return ops.where(total > 0, larger / ops.where(total > 0, total, 1.0), 1.0)
 
 
 def mixed_loss(loss: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:

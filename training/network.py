@@ -31,7 +31,9 @@ def build_network(network: Zoo, recipe: Recipe) -> Any:
     import keras
     from keras import layers
 
-    model = with_fused_batch_norm(network.build(**recipe.options))
+    model = network.build(**recipe.options)
+    if keras.backend.backend() == "tensorflow":
+        model = with_fused_batch_norm(model)
     if len(recipe.heads) == 1:
         return model
     last = model.layers[-1]
@@ -42,6 +44,16 @@ def build_network(network: Zoo, recipe: Recipe) -> Any:
         for head in recipe.heads
     }
     return keras.Model(model.input, heads, name=model.name)
+
+
+def in_float32(model: Any, network: Zoo, recipe: Recipe) -> Any:
+    """A trained network computing in float32, as its bundles will."""
+    import keras
+
+    keras.mixed_precision.set_global_policy("float32")
+    copy = build_network(network, recipe)
+    copy.set_weights(model.get_weights())
+    return copy
 
 
 def one_head(model: Any, name: str) -> Any:

@@ -66,7 +66,7 @@ class Recipe:
 
 
 # Nine parts of ten from FER+: one more than half of the votes is then also what the network finds most likely.
-_VOTES = Head("votes", votes=0.9, smoothing=0.03, balance=0.3, recall_cost=0.005)
+_VOTES = Head("votes", votes=0.9, smoothing=0.03, balance=0.3, recall_cost=0.01)
 _OWN = Head("own", suffix="-fer2013", smoothing=0.1)
 
 _EMOTION = Recipe(

@@ -8,15 +8,27 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from models.cards import Output
+from models.outputs import age_moments
 from schemas.tables import EMOTIONS
 
-if TYPE_CHECKING:
-    from training.data import Part
+
+class Labels(Protocol):
+    """What is known of n faces, in columns as `training.faces.Faces` has them."""
+
+    @property
+    def emotion(self) -> np.ndarray: ...
+    @property
+    def votes(self) -> np.ndarray: ...
+    @property
+    def age(self) -> np.ndarray: ...
+    @property
+    def female(self) -> np.ndarray: ...
+    def __len__(self) -> int: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,8 +45,6 @@ class Head:
         leaves the rare classes (disgust: 1.5 %) to be drowned, 1 gives every class the same weight.
       recall_cost: accuracy on the training pictures that may be given up for a higher mean recall, by adding a multiple
         of the classes' negative log shares to the logits; 0: nothing is added.
-      teachers: bundles whose opinion on each training picture is part of its target; see `training.teachers`.
-      taught: that part, as a share.
     """
 
     name: str = "emotion"
@@ -43,8 +53,6 @@ class Head:
     smoothing: float = 0.0
     balance: float = 0.0
     recall_cost: float = 0.0
-    teachers: tuple[str, ...] = ()
-    taught: float = 0.5
 
     @property
     def by_votes(self) -> bool:
@@ -79,18 +87,20 @@ class Task:
       head: how emotions are read.
       targets: part of the data → (targets [n, k] float32, weights [n] float32).
       loss: (targets, raw output) → [n].
+      alike: (a teacher's raw output, raw output) → [n], how far the network is from saying what its teacher says.
       metrics: (targets, raw output) → [n], to watch.
     """
 
     key: str | None
     output: Output
     head: Head | None
-    targets: Callable[[Part], tuple[np.ndarray, np.ndarray]]
+    targets: Callable[[Labels], tuple[np.ndarray, np.ndarray]]
     loss: Callable[[Any, Any], Any]
+    alike: Callable[[Any, Any], Any]
     metrics: list[Callable[[Any, Any], Any]]
 
 
-def tasks(outputs: tuple[Output, ...], heads: tuple[Head, ...], weights: Weights, training: Part) -> list[Task]:
+def tasks(outputs: tuple[Output, ...], heads: tuple[Head, ...], weights: Weights, training: Labels) -> list[Task]:
     """What the outputs of a network learn.
 
     Args:
@@ -112,7 +122,7 @@ def tasks(outputs: tuple[Output, ...], heads: tuple[Head, ...], weights: Weights
     return found
 
 
-def targets_of(learned: Sequence[Task], part: Part) -> tuple[Any, Any]:
+def targets_of(learned: Sequence[Task], part: Labels) -> tuple[Any, Any]:
     """Targets and weights of all outputs, as the network's outputs are nested."""
     found = [task.targets(part) for task in learned]
     return by_key(learned, [target for target, _ in found]), by_key(learned, [weight for _, weight in found])
@@ -127,9 +137,9 @@ def by_key(learned: Sequence[Task], values: Sequence[Any]) -> Any:
 
 def stated_sigma(age: Any, most: float) -> Any:
     """How far off a stated age may be, in years: half a year and a tenth of the age, and `most` for the grown-up."""
-    import tensorflow as tf
+    from keras import ops
 
-    return tf.minimum(0.5 + age / 10, most)
+    return ops.minimum(0.5 + age / 10, most)
 
 
 def emotion_targets(emotion: np.ndarray, votes: np.ndarray, head: Head, classes: tuple[str, ...]) -> np.ndarray:
@@ -153,95 +163,106 @@ def emotion_targets(emotion: np.ndarray, votes: np.ndarray, head: Head, classes:
     return ((1 - head.smoothing) * mixed + head.smoothing / len(columns)).astype(np.float32)
 
 
-def _emotion(key: str | None, output: Output, head: Head, training: Part) -> Task:
+def _emotion(key: str | None, output: Output, head: Head, training: Labels) -> Task:
     classes = [EMOTIONS.index(name) for name in output.classes]
     counts = np.bincount(training.emotion, minlength=len(EMOTIONS))[classes]
     correction = (head.balance * np.log(counts / max(counts.sum(), 1) + 1e-6)).astype(np.float32)
 
-    def targets(part: Part) -> tuple[np.ndarray, np.ndarray]:
+    def targets(part: Labels) -> tuple[np.ndarray, np.ndarray]:
         return emotion_targets(part.emotion, part.votes, head, output.classes), np.ones(len(part), np.float32)
 
     def loss(target: Any, raw: Any) -> Any:
-        import tensorflow as tf
+        return _cross_entropy(target, _logits(raw, output) + correction)
 
-        return tf.nn.softmax_cross_entropy_with_logits(target, _logits(raw, output) + correction)
+    def alike(teacher: Any, raw: Any) -> Any:
+        from keras import ops
+
+        return loss(ops.softmax(_logits(teacher, output) + correction), raw)
 
     def categorical_accuracy(target: Any, raw: Any) -> Any:
-        import tensorflow as tf
+        return _agree(target, raw)
 
-        return tf.cast(tf.argmax(target, axis=1) == tf.argmax(raw, axis=1), tf.float32)
-
-    return Task(key, output, head, targets, loss, [categorical_accuracy])
+    return Task(key, output, head, targets, loss, alike, [categorical_accuracy])
 
 
 def _gender(output: Output, weights: Weights) -> Task:
-    def targets(part: Part) -> tuple[np.ndarray, np.ndarray]:
+    def targets(part: Labels) -> tuple[np.ndarray, np.ndarray]:
         known = np.isfinite(part.female)
         female = np.where(known, part.female, 0).astype(np.float32)
         columns = [female if name == "female" else 1 - female for name in output.classes]
         return np.stack(columns, axis=1), known.astype(np.float32)
 
     def loss(target: Any, raw: Any) -> Any:
-        import tensorflow as tf
+        from keras import ops
 
         if len(output.classes) == 2:
-            return weights.gender * tf.nn.softmax_cross_entropy_with_logits(target, _logits(raw, output))
+            return weights.gender * _cross_entropy(target, _logits(raw, output))
         if output.kind == "probabilities":
-            raw = tf.math.log(tf.maximum(raw, 1e-7)) - tf.math.log(tf.maximum(1 - raw, 1e-7))
-        return weights.gender * tf.nn.sigmoid_cross_entropy_with_logits(target, raw)[:, 0]
+            raw = ops.log(ops.maximum(raw, 1e-7)) - ops.log(ops.maximum(1 - raw, 1e-7))
+        return weights.gender * (ops.softplus(raw) - target * raw)[:, 0]
+
+    def alike(teacher: Any, raw: Any) -> Any:
+        from keras import ops
+
+        if len(output.classes) == 2:
+            return loss(_softmax(teacher, output), raw)
+        return loss(teacher if output.kind == "probabilities" else ops.sigmoid(teacher), raw)
 
     def accuracy(target: Any, raw: Any) -> Any:
-        import tensorflow as tf
+        from keras import ops
 
         if len(output.classes) == 2:
-            return tf.cast(tf.argmax(target, axis=1) == tf.argmax(raw, axis=1), tf.float32)
-        return tf.cast((raw > (0.5 if output.kind == "probabilities" else 0.0)) == (target > 0.5), tf.float32)[:, 0]
+            return _agree(target, raw)
+        return ops.cast((raw > (0.5 if output.kind == "probabilities" else 0.0)) == (target > 0.5), "float32")[:, 0]
 
-    return Task(output.source, output, None, targets, loss, [accuracy])
+    return Task(output.source, output, None, targets, loss, alike, [accuracy])
 
 
 def _age(output: Output, weights: Weights) -> Task:
-    def targets(part: Part) -> tuple[np.ndarray, np.ndarray]:
+    def targets(part: Labels) -> tuple[np.ndarray, np.ndarray]:
         known = np.isfinite(part.age[:, 0])
         return np.where(known[:, None], part.age, 0).astype(np.float32), known.astype(np.float32)
 
     def mean_error(ages: Any, raw: Any) -> Any:
         """Years from the predicted age to the stated one, or to the nearest end of the range; [n]."""
-        import tensorflow as tf
+        from keras import ops
 
-        from models.outputs import age_moments
-
-        mean = raw[:, 0] if output.kind == "years" else age_moments(tf, _softmax(raw, output), output.ranges)[0]
+        mean = raw[:, 0] if output.kind == "years" else age_moments(_softmax(raw, output), output.ranges)[0]
         highest = _classes(output, raw)[1][-1]
-        low, high = tf.minimum(ages[:, 0], highest), tf.minimum(ages[:, 1], highest)
-        return tf.maximum(tf.maximum(low - mean, mean - high), 0)
+        low, high = ops.minimum(ages[:, 0], highest), ops.minimum(ages[:, 1], highest)
+        return ops.maximum(ops.maximum(low - mean, mean - high), 0)
 
     def loss(ages: Any, raw: Any) -> Any:
-        import tensorflow as tf
+        from keras import ops
 
         if output.kind == "years":
             return mean_error(ages, raw)
         first, last = _classes(output, raw)
-        low = tf.clip_by_value(ages[:, :1], first[0], last[-1])
-        high = tf.clip_by_value(ages[:, 1:], first[0], last[-1])
-        outside = tf.maximum(tf.maximum(low - last, first - high), 0)
+        low = ops.clip(ages[:, :1], first[0], last[-1])
+        high = ops.clip(ages[:, 1:], first[0], last[-1])
+        outside = ops.maximum(ops.maximum(low - last, first - high), 0)
         # A range may lie between two classes (ages 2.5 to 2.7); the nearest then counts as if it held it.
-        outside -= tf.reduce_min(outside, axis=1, keepdims=True)
+        outside -= ops.min(outside, axis=1, keepdims=True)
         sigma = stated_sigma(low, weights.age_sigma)
-        penalty = (outside / sigma) ** 2 / 2 if weights.age_sigma else tf.where(outside > 0, 1e9, 0.0)
-        log_shares = tf.nn.log_softmax(_logits(raw, output))
+        penalty = (outside / sigma) ** 2 / 2 if weights.age_sigma else ops.where(outside > 0, 1e9, 0.0)
+        log_shares = ops.log_softmax(_logits(raw, output))
         # Of an exact age the likelihood will not do: years that got no share early on would never get one again.
-        likelihood = tf.where(
+        likelihood = ops.where(
             ages[:, 0] == ages[:, 1],
-            tf.reduce_sum(tf.nn.softmax(-penalty) * log_shares, axis=1),
-            tf.reduce_logsumexp(log_shares - penalty, axis=1),
+            ops.sum(ops.softmax(-penalty) * log_shares, axis=1),
+            ops.logsumexp(log_shares - penalty, axis=1),
         )
         return (weights.age_error * mean_error(ages, raw) if weights.age_error else 0.0) - likelihood
+
+    def alike(teacher: Any, raw: Any) -> Any:
+        if output.kind == "years":
+            return abs(teacher - raw)[:, 0]
+        return _cross_entropy(_softmax(teacher, output), _logits(raw, output))
 
     def mae(ages: Any, raw: Any) -> Any:
         return mean_error(ages, raw)
 
-    return Task(output.source, output, None, targets, loss, [mae])
+    return Task(output.source, output, None, targets, loss, alike, [mae])
 
 
 def _classes(output: Output, raw: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -256,12 +277,24 @@ def _classes(output: Output, raw: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _logits(raw: Any, output: Output) -> Any:
-    import tensorflow as tf
+    from keras import ops
 
-    return raw if output.kind == "logits" else tf.math.log(tf.maximum(raw, 1e-7))
+    return raw if output.kind == "logits" else ops.log(ops.maximum(raw, 1e-7))
 
 
 def _softmax(raw: Any, output: Output) -> Any:
-    import tensorflow as tf
+    from keras import ops
 
-    return tf.nn.softmax(raw) if output.kind == "logits" else raw
+    return ops.softmax(raw) if output.kind == "logits" else raw
+
+
+def _cross_entropy(target: Any, logits: Any) -> Any:
+    from keras import ops
+
+    return -ops.sum(target * ops.log_softmax(logits), axis=1)
+
+
+def _agree(target: Any, raw: Any) -> Any:
+    from keras import ops
+
+    return ops.cast(ops.argmax(target, axis=1) == ops.argmax(raw, axis=1), "float32")

@@ -22,6 +22,7 @@ from schemas.errors import UsageError
 
 # What a run folder holds.
 CHECKPOINT, LOG, TENSORBOARD, FINAL, RECIPE = "checkpoint", "log.csv", "tensorboard", "final.keras", "recipe.json"
+NOTES = "notes.json"  # what the card is to say of the training beside the recipe
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,6 +119,17 @@ def learning_rate(schedule: Schedule, steps: int) -> Any:
     return schedule.rate
 
 
+def make_optimizer(schedule: Schedule, steps: int) -> Any:
+    """A keras optimizer, for epochs of so many steps."""
+    import keras
+
+    rate, ema = learning_rate(schedule, steps), {"use_ema": schedule.ema > 0, "ema_momentum": schedule.ema or 0.99}
+    if schedule.optimizer == "adam":
+        return keras.optimizers.Adam(rate, **ema)
+    # In the first steps, at a high rate, one bad batch could throw the weights far.
+    return keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, global_clipnorm=5.0, **ema)
+
+
 def fit(
     model: Any,
     loss: Any,
@@ -146,13 +158,7 @@ def fit(
     """
     import keras
 
-    rate, ema = learning_rate(schedule, len(data)), {"use_ema": schedule.ema > 0, "ema_momentum": schedule.ema or 0.99}
-    # In the first steps, at a high rate, one bad batch could throw the weights far.
-    optimizer = (
-        keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, global_clipnorm=5.0, **ema)
-        if schedule.optimizer == "sgd"
-        else keras.optimizers.Adam(rate, **ema)
-    )
+    optimizer = make_optimizer(schedule, len(data))
     # XLA, which Keras would take by itself, compiles convolutions for one core on a CPU.
     model.compile(optimizer=optimizer, loss=loss, weighted_metrics=metrics, jit_compile=False)
     optimizer.build(model.trainable_variables)  # else the first step would be compiled twice

@@ -69,7 +69,7 @@ def test_female_is_found_whatever_the_order(values: list[list[float]], kind: str
 def test_age_over_years_is_the_expected_value() -> None:
     probabilities = np.zeros((1, 101), np.float32)
     probabilities[0, [20, 40]] = 0.5
-    age, std = (value.numpy() for value in age_moments(tf, tf.constant(probabilities)))
+    age, std = (value.numpy() for value in age_moments(tf.constant(probabilities)))
     assert age == pytest.approx([30]) and std == pytest.approx([10])
 
 

@@ -72,20 +72,13 @@ def test_age_and_gender_of_two_sets(utkface: Path, fairface: Path, tmp_path: Pat
         train("age-gender", sets, tmp_path / "out", device="cpu", **{**shares, "test": 0.3}, **TINY)
 
 
-def test_blends_of_pictures_and_what_a_teacher_says_of_them(fer2013: Path, tmp_path: Path) -> None:
-    heads: list[dict[str, Any]] = [
-        {"name": "votes", "votes": 0.9, "teachers": ["emotion", "emotion-fer2013"], "taught": 0.8},
-        {"name": "own", "suffix": "-own"},
-    ]
+def test_heads_of_blends_as_a_recipe_file_has_them(fer2013: Path, tmp_path: Path) -> None:
+    heads: list[dict[str, Any]] = [{"name": "votes", "votes": 0.9}, {"name": "own", "suffix": "-own"}]
     changes: dict[str, Any] = {**TINY, "heads": heads, "jitter": {"mixup": 0.3}, "calibration": 0.3}
     train("emotion", [fer2013], tmp_path / "out", device="cpu", **changes)
     recipe = load_bundle(tmp_path / "out" / "emotion").card.recipe
-    assert recipe["votes.teachers"] == "('emotion', 'emotion-fer2013')" and recipe["jitter.mixup"] == 0.3
-    assert load_bundle(tmp_path / "out" / "emotion-own").card.recipe["own.teachers"] == "()"
-    heads[0]["teachers"] = ["age-gender"]
-    with pytest.raises(UsageError, match="teacher age-gender takes other crops"):
-        train("emotion", [fer2013], tmp_path / "other", device="cpu", **changes)
-    assert not (tmp_path / "other").exists()
+    assert recipe["votes.votes"] == 0.9 and recipe["jitter.mixup"] == 0.3
+    assert load_bundle(tmp_path / "out" / "emotion-own").card.recipe["own.votes"] == 0
 
 
 def test_ages_and_genders_of_blends(utkface: Path, fairface: Path, tmp_path: Path) -> None:

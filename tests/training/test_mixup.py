@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from models.runtime import configure_tensorflow
-from training.mixup import first_metric, mix, mixed_loss
+from training.mixup import first_metric, mix, mixed_loss, shares
 
 
 def test_a_blend_is_as_much_of_each_picture_as_its_loss_says() -> None:
@@ -12,7 +12,8 @@ def test_a_blend_is_as_much_of_each_picture_as_its_loss_says() -> None:
     chips = np.random.default_rng(0).uniform(0, 255, (n, 3, 3, 1)).astype(np.float32)
     number = np.arange(n, dtype=np.float32)
     targets, weights = {"a": np.stack([number, -number], axis=1)}, {"a": (number % 2).astype(np.float32)}
-    blends, paired = mix(tf.constant(chips), targets, weights, 0.4)
+    gammas = tf.random.gamma((2, n), 0.4)
+    blends, paired = mix(tf.constant(chips), targets, weights, shares(gammas[0], gammas[1]))
     pairs, before = paired["a"].numpy(), np.roll(np.arange(n), 1)
     np.testing.assert_array_equal(pairs[:, 0, :2], targets["a"])
     np.testing.assert_array_equal(pairs[:, 1, :2], targets["a"][before])
@@ -27,7 +28,8 @@ def test_a_blend_is_as_much_of_each_picture_as_its_loss_says() -> None:
 @pytest.mark.parametrize("alpha", [1e-3, 0.2, 5.0])
 def test_shares_are_numbers_however_small_alpha_is(alpha: float) -> None:
     tf = configure_tensorflow("cpu")
-    blends, pairs = mix(tf.ones((1000, 1, 1, 1)), tf.ones((1000, 1)), tf.ones(1000), alpha)
+    gammas = tf.random.gamma((2, 1000), alpha)
+    blends, pairs = mix(tf.ones((1000, 1, 1, 1)), tf.ones((1000, 1)), tf.ones(1000), shares(gammas[0], gammas[1]))
     assert np.isfinite(pairs).all()
     np.testing.assert_allclose(pairs.numpy()[:, :, 1].sum(axis=1), 1, rtol=1e-5)
     np.testing.assert_allclose(blends, 1, rtol=1e-5)

@@ -134,3 +134,34 @@ def test_unknown_ages_have_no_weight() -> None:
     targets, weights = targets_of([only(YEARS)], make_part(age=[(3, 3), (np.nan, np.nan)]))
     np.testing.assert_array_equal(weights["age"], [1, 0])
     assert np.isfinite(targets["age"]).all()
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        Output(attribute="emotion", kind="logits", classes=("happy", "sad", "neutral")),
+        Output(attribute="emotion", kind="probabilities", classes=("happy", "sad", "neutral")),
+        Output(attribute="gender", kind="logits", classes=("female",)),
+        Output(attribute="gender", kind="probabilities", classes=("male", "female")),
+        YEARS,
+        Output(attribute="age", kind="probabilities", ranges=AGE_CNN7),
+        Output(attribute="age", kind="years", std_years=8.0),
+    ],
+)
+def test_nobody_is_more_like_a_teacher_than_itself(output: Output) -> None:
+    import tensorflow as tf
+
+    widths = {"emotion": 3, "gender": len(output.classes), "age": len(output.ranges) or 101}
+    shape = (6, 1 if output.kind == "years" else widths[output.attribute])
+    chance = np.random.default_rng(0)
+    teacher, other = (chance.normal(size=shape).astype(np.float32) for _ in range(2))
+    if output.kind == "probabilities":
+        teacher, other = softmax(teacher, axis=1), softmax(other, axis=1)
+    task = only(output)
+    raw = tf.Variable(teacher)
+    with tf.GradientTape() as tape:
+        itself = task.alike(tf.constant(teacher), raw)
+    assert itself.shape == (6,)
+    assert (task.alike(tf.constant(teacher), tf.constant(other)).numpy() > itself.numpy()).all()
+    if output.kind == "logits":
+        np.testing.assert_allclose(tape.gradient(itself, raw), 0, atol=1e-6)

@@ -1,0 +1,62 @@
+"""What tests of `training.on_device` run with JAX below Keras, in a process of its own: on_jax.py FILE.
+
+Writes to FILE what `augment` makes of the pictures in it, and how often two networks are right: one that learned from
+labels, and one that learned from wrong labels and from the first, which it was to believe.
+"""
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.zoo import ZOO, find_network
+from schemas.tables import EMOTIONS
+from training.augment import Jitter, augment
+from training.on_device import Pictures, fit
+from training.recipe import change, find_recipe
+from training.train import FINAL, LOG
+
+CLASSES = ("happy", "sad", "neutral")
+
+
+def small() -> Any:
+    """Enough for `bands`; a network of the zoo would take minutes to compile and train here."""
+    import keras
+    from keras import layers
+
+    inputs = keras.Input((48, 48, 1), name="chip")
+    x = layers.Dropout(0.1)(layers.Flatten()(layers.AveragePooling2D(8)(inputs)))
+    return keras.Model(inputs, layers.Dense(3, activation="softmax", dtype="float32", name="emotion")(x))
+
+
+def bands(n: int, seed: int) -> Pictures:
+    """Pictures whose class is where they are bright."""
+    chance = np.random.default_rng(seed)
+    label = chance.integers(0, 3, n)
+    chips = chance.integers(0, 80, (n, 60, 60, 1), np.uint8)
+    for chip, of in zip(chips, label, strict=True):
+        chip[6 + 16 * of : 22 + 16 * of] += 150
+    emotion = np.array([EMOTIONS.index(name) for name in CLASSES])[label]
+    none = np.full(n, np.nan, np.float32)
+    return Pictures(chips, emotion, np.zeros((n, 7), np.float32), np.stack([none, none], 1), none, np.empty((n, 0)))
+
+
+def main(file: Path) -> None:
+    given = dict(np.load(file))
+    augmented = np.asarray(augment(given["images"], 48, Jitter(), given["draws"]))
+    ZOO["small"] = dataclasses.replace(find_network("emotion-cnn3"), name="small", build=small)
+    schedule = {"epochs": 30, "batch": 24, "rate": 0.02, "patience": 10}
+    recipe = change(find_recipe("small"), {"schedule": schedule, "jitter": {"mixup": 0.2}}, "test")
+    training, held = bands(96, 0), bands(48, 1)
+    fit(recipe, training, held, file.parent / "taught-by-labels")
+    numbers = np.unique(training.emotion)
+    training.emotion[:] = np.roll(numbers, 1)[np.searchsorted(numbers, training.emotion)]
+    teacher = file.parent / "taught-by-labels" / FINAL
+    fit(recipe, training, held, file.parent / "taught", teachers=[teacher], taught=0.9)
+    np.savez(file, augmented=augmented, logs=[str(file.parent / of / LOG) for of in ("taught-by-labels", "taught")])
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,118 @@
+"""JAX and TensorFlow cannot both be below Keras in one process: JAX's part runs in others."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from models.bundle import load_bundle
+from models.runtime import configure_tensorflow
+from models.zoo import find_network
+from schemas.errors import UsageError
+from schemas.tables import EMOTIONS
+from tests.training.conftest import smooth_noise
+from training.augment import DRAWS, Jitter, augment
+from training.fit import train
+from training.on_device import Pictures, labelled, pack, unpack
+from training.recipe import change, find_recipe, read_changes
+
+pytestmark = [
+    pytest.mark.multiprocess,
+    pytest.mark.slow,
+    # Keras 3.15 has not caught up with NumPy 2 there.
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+]
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments: str | Path) -> str:
+    environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, text=True, capture_output=True, timeout=500)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def test_augmentation_labels_and_teachers(tmp_path: Path) -> None:
+    images = np.stack([smooth_noise(i, 60).reshape(60, 60, 1) for i in range(16)])
+    draws = np.random.default_rng(0).uniform(size=(16, DRAWS)).astype(np.float32)
+    np.savez(tmp_path / "given.npz", images=images, draws=draws)
+    run("-m", "tests.training.on_jax", tmp_path / "given.npz")
+    found = np.load(tmp_path / "given.npz")
+
+    configure_tensorflow("cpu")
+    by_tensorflow = augment(images, 48, Jitter(), draws).numpy()
+    # At the edge of what is erased a pixel may fall to either side.
+    assert (np.abs(found["augmented"] - by_tensorflow) < 0.05).mean() > 0.999
+
+    by_labels, taught = (pd.read_csv(log).val_categorical_accuracy for log in found["logs"])
+    assert by_labels.max() > 0.95
+    assert taught.max() > 0.9  # its labels are wrong in every case
+    assert len(by_labels) <= 30
+
+
+def test_a_run_on_a_device_becomes_a_bundle(fer2013: Path, tmp_path: Path) -> None:
+    changes = tmp_path / "changes.toml"
+    changes.write_text(
+        "calibration = 0.3\n[schedule]\nepochs = 2\nbatch = 8\n[options]\nwidths = [4, 8]\nblocks = [1, 1]\n"
+    )
+    recipe = change(find_recipe("emotion"), read_changes(changes), "test")
+    packed, out = tmp_path / "packed.npz", tmp_path / "run"
+    pack("emotion", [fer2013], packed, recipe=recipe, cache=tmp_path / "chips")
+    arguments: list[str | Path] = ["-m", "training.on_device", "fit", "emotion", packed, "--recipe", changes, "--out"]
+    run(*arguments, tmp_path / "teacher")
+    said = run(*arguments, out, "--teacher", tmp_path / "teacher" / "final.keras", "--taught", "0.3")
+    assert "run 2/2: loss " in said and "val_own_categorical_accuracy" in said
+
+    fields: dict[str, Any] = {"calibration": 0.3, "schedule": {"epochs": 2, "batch": 8}}
+    options = {"widths": [4, 8], "blocks": [1, 1]}
+    figures = train("emotion", [fer2013], out, bundle=tmp_path / "mine", device="cpu", options=options, **fields)
+    assert set(figures) == {"mine", "mine-fer2013"}
+    card = load_bundle(tmp_path / "mine").card
+    assert card.recipe["epochs_done"] == 2 and card.recipe["taught"] == 0.3
+    assert "parameters" in str(card.recipe["teachers"])
+    assert len(pd.read_csv(out / "log.csv")) == 2  # nothing was trained on
+    with pytest.raises(UsageError, match=r"another recipe \(calibration"):
+        train("emotion", [fer2013], out, device="cpu", options=options, **{**fields, "calibration": 0.2})
+    assert json.loads((out / "recipe.json").read_text())["schedule.epochs"] == 2
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_what_is_packed_is_what_training_would_see(channels: int, fer2013: Path, utkface: Path, tmp_path: Path) -> None:
+    from training.data import part_of
+    from training.faces import TRAINING, read_sets
+
+    name, data = ("emotion", fer2013) if channels == 1 else ("age-gender", utkface)
+    recipe = change(find_recipe(name), {"calibration": 0.3, "test": 0.2}, "test")
+    pack(name, [data], tmp_path / "packed.npz", recipe=recipe, cache=tmp_path / "chips")
+    pictures = unpack([tmp_path / "packed.npz"], TRAINING, channels)
+    part = part_of(read_sets([data], find_network(recipe.network), recipe, tmp_path / "chips"), TRAINING)
+    np.testing.assert_array_equal(pictures.chips, part.chips(np.arange(len(part))))
+    for column in ("emotion", "votes", "age", "female"):
+        np.testing.assert_array_equal(getattr(pictures, column), getattr(part, column))
+    twice = unpack([tmp_path / "packed.npz"] * 2, TRAINING, channels)
+    assert len(twice) == 2 * len(pictures)
+
+
+def test_pictures_of_other_emotions_are_left_out() -> None:
+    n, none = 7, np.full(7, np.nan, np.float32)
+    pictures = Pictures(
+        np.arange(n, dtype=np.uint8)[:, None, None, None],
+        np.arange(n),
+        np.zeros((n, 7), np.float32),
+        np.stack([none, none], 1),
+        none,
+        np.empty((n, 0), np.float32),
+    )
+    three = labelled(pictures, find_network("emotion-cnn3"))
+    assert [EMOTIONS[i] for i in three.emotion] == [name for name in EMOTIONS if name in ("happy", "sad", "neutral")]
+    np.testing.assert_array_equal(three.chips[:, 0, 0, 0], three.emotion)
+    with pytest.raises(UsageError, match="No picture has a label"):
+        labelled(pictures, find_network("age-gender-resnet"))

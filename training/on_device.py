@@ -1,0 +1,400 @@
+"""The same recipes on a GPU, by JAX, in minutes: pictures, chance and teachers are in its memory.
+
+    python -m training.on_device pack emotion --data fer2013.csv --out emotion.npz
+    python -m training.on_device fit emotion emotion.npz --out runs/emotion
+    facelog train emotion --data fer2013.csv --out runs/emotion
+
+The first gathers chips and labels in one file, so that the second needs neither the data set, TensorFlow nor dlib, only
+this package, Keras and JAX, on any machine. It leaves a run folder as after the last epoch, which the third calibrates,
+judges and exports.
+
+An epoch is one compiled program here. Where `training.train` feeds batches of 96 small pictures to a GPU one by one, it
+waits for them most of the time. Networks, losses and augmentation are the same code on both ways.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import cv2
+import numpy as np
+import pandas as pd
+import typer
+
+from models.zoo import Zoo, find_network
+from schemas.errors import UsageError
+from schemas.tables import EMOTIONS
+from training.augment import DRAWS, augment
+from training.mixup import mix, mixed_loss, shares
+from training.network import build_network, load_weights, weights_file
+from training.recipe import Recipe, change, find_recipe, read_changes
+from training.targets import Task, targets_of, tasks
+from training.train import FINAL, LOG, NOTES, RECIPE, learning_rate, make_optimizer
+
+LOSSLESS = 101
+"""Quality of WebP from which nothing is lost."""
+_COLUMNS = ("emotion", "votes", "age", "female", "features")
+_BLOCK = 1024
+_STAYED = 3
+"""Epochs without a better loss after which the plateau schedule halves the rate."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Pictures:
+    """Faces in memory, each a row of each array, as `training.faces.Faces` has them.
+
+    Attributes:
+      chips: [n, S, S, channels] uint8, with their margin.
+      emotion: [n]; and so the others.
+      features: [n, k] second input, k = 0 of a network that has none.
+    """
+
+    chips: np.ndarray
+    emotion: np.ndarray
+    votes: np.ndarray
+    age: np.ndarray
+    female: np.ndarray
+    features: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.chips)
+
+
+def pack(name: str, data: Sequence[Path], out: Path, *, recipe: Recipe, cache: Path, quality: int = LOSSLESS) -> None:
+    """Gather what a model is trained and calibrated with in one file.
+
+    Args:
+      name: of the recipe.
+      data: data sets, as `training.fit.train` takes them.
+      out: the file to write, `.npz`.
+      recipe: decides which pictures are held back.
+      cache: folder for chips that were cut.
+      quality: of WebP, 1 to 100; from 101 on chips stay what they are.
+    """
+    from training.data import part_of
+    from training.faces import CALIBRATION, TRAINING, read_sets
+
+    sets = read_sets(data, find_network(recipe.network), recipe, cache)
+    arrays: dict[str, Any] = {}
+    for part in (TRAINING, CALIBRATION):
+        faces = part_of(sets, part)
+        files = []
+        for start in range(0, len(faces), _BLOCK):
+            for chip in faces.chips(np.arange(start, min(start + _BLOCK, len(faces)))):
+                written, file = cv2.imencode(".webp", chip, [cv2.IMWRITE_WEBP_QUALITY, quality])
+                if not written:
+                    raise RuntimeError(f"OpenCV did not encode a chip of {chip.shape}")
+                files.append(file)
+        arrays[f"{part}/ends"] = np.cumsum([len(file) for file in files])
+        arrays[f"{part}/files"] = np.concatenate(files)
+        of_network = {"features": faces.features} if sets[0].features is not None else {}
+        for column in _COLUMNS[:-1]:
+            of_network[column] = getattr(faces, column)
+        arrays |= {f"{part}/{column}": values for column, values in of_network.items()}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(out, name=np.array(name), **arrays)
+
+
+def unpack(files: Sequence[Path], part: str, channels: int) -> Pictures:
+    """One part of what `pack` wrote: "training" or "calibration"; of several files, all of theirs.
+
+    Args:
+      files: to read.
+      part: which.
+      channels: 1 or 3, of the chips.
+    """
+    found = []
+    for path in files:
+        with np.load(path) as arrays:
+            ends, encoded = arrays[f"{part}/ends"], arrays[f"{part}/files"]
+            flag = cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR
+            chips: list[Any] = [cv2.imdecode(file, flag) for file in np.split(encoded, ends[:-1])]
+            columns = {column: arrays[f"{part}/{column}"] for column in _COLUMNS if f"{part}/{column}" in arrays}
+            columns.setdefault("features", np.empty((len(chips), 0), np.float32))
+            stacked = np.stack(chips)
+            found.append({"chips": stacked if channels == 3 else stacked[..., None], **columns})
+    return Pictures(**{name: np.concatenate([of[name] for of in found]) for name in found[0]})
+
+
+def labelled(pictures: Pictures, network: Zoo) -> Pictures:
+    """Those of them that the network can learn from: a file may hold more emotions than it knows."""
+    known = np.zeros(len(pictures), bool)
+    for output in network.outputs:
+        if output.attribute == "emotion":
+            known |= np.isin(pictures.emotion, [EMOTIONS.index(name) for name in output.classes])
+        else:
+            known |= np.isfinite(pictures.age[:, 0] if output.attribute == "age" else pictures.female)
+    if not known.any():
+        raise UsageError(f"No picture has a label that {network.name} learns from: pack other data sets.")
+    columns = dataclasses.fields(Pictures)
+    return Pictures(**{column.name: getattr(pictures, column.name)[known] for column in columns})
+
+
+def fit(
+    recipe: Recipe,
+    training: Pictures,
+    held: Pictures,
+    out: Path,
+    *,
+    starts: Sequence[Path] = (),
+    teachers: Sequence[Path] = (),
+    taught: float = 0.5,
+    minutes: float | None = None,
+) -> None:
+    """Train a model and leave it in a run folder, with the log and the recipe beside it.
+
+    With teachers the network learns to say of each picture, as it is turned, lit and blended in that step, what they
+    say of the very same.
+
+    Source: L. Beyer et al., Knowledge distillation: A good teacher is patient and consistent, CVPR 2022.
+
+    Args:
+      recipe: how.
+      training: what the weights are fit to.
+      held: the calibration part, to watch.
+      out: the run folder.
+      starts: weights to begin with, as `training.network.load_weights` takes them.
+      teachers: `.keras` files of trained networks with the same inputs and outputs; their raw outputs are averaged.
+      taught: how much of the loss is the teachers'; the rest is the labels'.
+      minutes: stop after the epoch that passes so many.
+
+    Raises:
+      UsageError: the recipe asks for what there is not here, or a file does not fit.
+    """
+    import jax
+    import keras
+    from jax import numpy as jnp
+
+    schedule, network = recipe.schedule, find_network(recipe.network)
+    if schedule.ema:
+        raise UsageError("There is no moving average of weights on this way: leave ema at 0.")
+    keras.utils.set_random_seed(schedule.seed)
+    keras.mixed_precision.set_global_policy("mixed_bfloat16" if schedule.mixed else "float32")
+    model = build_network(network, recipe)
+    if starts:
+        load_weights(model, starts, recipe)
+    experts = [keras.saving.load_model(file, compile=False) for file in teachers]
+    learned = tasks(network.outputs, recipe.heads, recipe.weights, training)
+    steps = max(1, len(training) // schedule.batch)
+    # The rate is given to each step, so that the compiled program is the same for any schedule.
+    optimizer = make_optimizer(dataclasses.replace(schedule, decay="constant"), steps)
+    optimizer.build(model.trainable_variables)
+    rate = learning_rate(schedule, steps)
+    counted = jnp.arange(schedule.epochs * steps, dtype=jnp.float32).reshape(schedule.epochs, steps)
+    rates = jax.vmap(jax.vmap(rate))(counted) if callable(rate) else jnp.full_like(counted, rate)
+
+    epoch, check = _programs(model, optimizer, experts, learned, network, recipe, steps, taught if experts else 0.0)
+    data, judged = _on_device(training, learned), _on_device(held, learned)
+    said = [_values(expert.variables) for expert in experts]
+    state = tuple(map(_values, (model.trainable_variables, model.non_trainable_variables, optimizer.variables)))
+    key, began = jax.random.key(schedule.seed), time.monotonic()
+    rows: list[dict[str, float]] = []
+    best, best_state, since = float("inf"), state, 0
+    for number in range(schedule.epochs):
+        start = time.monotonic()
+        state, loss = epoch(state, data, said, jax.random.fold_in(key, number), rates[number])
+        found = {name: float(value) for name, value in check(state, judged).items()}
+        rows.append({"epoch": number, "loss": float(loss)} | found)
+        values = ", ".join(f"{name} {value:.4f}" for name, value in rows[-1].items() if name != "epoch")
+        print(f"{out.name} {number + 1}/{schedule.epochs}: {values}, {time.monotonic() - start:.1f} s", flush=True)
+        since = 0 if found["val_loss"] < best else since + 1
+        if since == 0:
+            best = found["val_loss"]
+            if schedule.patience is not None:
+                best_state = jax.tree.map(lambda value: value.copy(), state)
+        if schedule.decay == "plateau" and since and since % _STAYED == 0:
+            rates = rates / 2
+        if schedule.patience is not None and since >= schedule.patience:
+            break
+        if minutes is not None and time.monotonic() - began > minutes * 60:
+            break
+    if schedule.patience is not None:
+        state = best_state
+    for variables, of in zip((model.trainable_variables, model.non_trainable_variables), state[:2], strict=True):
+        for variable, value in zip(variables, of, strict=True):
+            variable.assign(value)
+    out.mkdir(parents=True, exist_ok=True)
+    model.save(out / FINAL, include_optimizer=False)
+    pd.DataFrame(rows).to_csv(out / LOG, index=False)
+    (out / RECIPE).write_text(json.dumps(recipe.decisive(), indent=2) + "\n", encoding="utf-8")
+    notes: dict[str, Any] = {"trained_by": "training.on_device"}
+    if experts:
+        sizes = " and ".join(f"{expert.count_params():,}" for expert in experts)
+        notes |= {"teachers": f"networks of {sizes} parameters, trained on the same pictures", "taught": taught}
+    if starts:
+        notes["start"] = " + ".join(file.parent.name for file in starts)
+    (out / NOTES).write_text(json.dumps(notes, indent=2) + "\n", encoding="utf-8")
+
+
+def _programs(
+    model: Any,
+    optimizer: Any,
+    experts: Sequence[Any],
+    learned: Sequence[Task],
+    network: Zoo,
+    recipe: Recipe,
+    steps: int,
+    taught: float,
+) -> tuple[Any, Any]:
+    """An epoch, and the look at the held back pictures after it, compiled."""
+    import jax
+    from jax import numpy as jnp
+
+    size, jitter, batch = network.geometry.size, recipe.jitter, recipe.schedule.batch
+    of_rate = [i for i, variable in enumerate(optimizer.variables) if variable.path.endswith("/learning_rate")]
+
+    def inputs(chips: Any, features: Any) -> Any:
+        chips = chips * network.scale + network.offset
+        return (chips, features) if features.shape[1] else chips
+
+    def middle(chips: Any) -> Any:
+        border = (chips.shape[1] - size) // 2
+        return chips[:, border : border + size, border : border + size].astype(jnp.float32)
+
+    def each(nested: Any) -> list[Any]:
+        return [nested if task.key is None else nested[task.key] for task in learned]
+
+    def teach(weights: Sequence[Any], seen: Any) -> list[Any]:
+        """Mean of what the teachers say, for each task."""
+        total: list[Any] = []
+        for expert, values in zip(experts, weights, strict=True):
+            count = len(expert.trainable_variables)
+            order = {id(variable): value for variable, value in zip(expert.variables, values, strict=True)}
+            trainable = [order[id(variable)] for variable in expert.trainable_variables]
+            rest = [order[id(variable)] for variable in expert.non_trainable_variables]
+            assert len(trainable) == count
+            raw, _ = expert.stateless_call(trainable, rest, seen, training=False)
+            total = [before + of for before, of in zip(total, each(raw), strict=True)] if total else each(raw)
+        return [of.astype(jnp.float32) / len(experts) for of in total]
+
+    def step(state: Any, at: Any, data: Any, said: Any) -> tuple[Any, Any]:
+        rows, key, rate = at
+        trainable, rest, of_optimizer = state
+        of_optimizer = [rate if i in of_rate else value for i, value in enumerate(of_optimizer)]
+        chips, features, targets, weights = jax.tree.map(lambda column: column[rows], data)
+        of_jitter, of_mix = jax.random.split(key)
+        if jitter is None:
+            chips = middle(chips)
+        else:
+            with jax.default_matmul_precision("highest"):  # places of pixels
+                chips = augment(chips, size, jitter, jax.random.uniform(of_jitter, (batch, DRAWS)))
+        if jitter is not None and jitter.mixup:
+            one, other = jax.random.gamma(of_mix, jitter.mixup, (2, batch))
+            chips, targets = mix(inputs(chips, features[:, :0]), targets, weights, shares(one, other))
+            seen = (chips, features) if features.shape[1] else chips
+        else:
+            seen = inputs(chips, features)
+        opinions = teach(said, seen) if experts else [None] * len(learned)
+
+        def loss_of(trainable: Any) -> tuple[Any, Any]:
+            raw, after, losses = model.stateless_call(trainable, rest, seen, training=True, return_losses=True)
+            total = sum(losses)
+            for task, target, weight, value, opinion in zip(
+                learned, each(targets), each(weights), each(raw), opinions, strict=True
+            ):
+                loss = mixed_loss(task.loss)(target, value) * weight
+                if opinion is not None:
+                    loss = (1 - taught) * loss + taught * task.alike(opinion, value)
+                total += loss.mean()
+            return total, after
+
+        (loss, rest), gradients = jax.value_and_grad(loss_of, has_aux=True)(trainable)
+        trainable, of_optimizer = optimizer.stateless_apply(of_optimizer, gradients, trainable)
+        return (trainable, rest, of_optimizer), loss
+
+    def epoch(state: Any, data: Any, said: Any, key: Any, rates: Any) -> tuple[Any, Any]:
+        of_order, of_steps = jax.random.split(key)
+        order = jax.random.permutation(of_order, len(data[0]))[: steps * batch].reshape(steps, batch)
+        keys = jax.random.split(of_steps, steps)
+        state, losses = jax.lax.scan(lambda state, at: step(state, at, data, said), state, (order, keys, rates))
+        return state, losses.mean()
+
+    def check(state: Any, data: Any) -> dict[str, Any]:
+        chips, features, targets, weights = data
+        raw, _ = model.stateless_call(state[0], state[1], inputs(middle(chips), features), training=False)
+        found: dict[str, Any] = {"val_loss": 0.0}
+        for task, target, weight, value in zip(learned, each(targets), each(weights), each(raw), strict=True):
+            known = jnp.maximum(weight.sum(), 1)
+            found["val_loss"] += (task.loss(target, value) * weight).sum() / known
+            for metric in task.metrics:
+                name = "_".join(filter(None, ("val", task.key, metric.__name__)))
+                found[name] = (metric(target, value) * weight).sum() / known
+        return found
+
+    return jax.jit(epoch), jax.jit(check)
+
+
+def _on_device(pictures: Pictures, learned: Sequence[Task]) -> Any:
+    """Chips, features, targets and weights, in the device's memory."""
+    import jax
+
+    targets, weights = targets_of(learned, pictures)
+    return jax.device_put((pictures.chips, pictures.features.astype(np.float32), targets, weights))
+
+
+def _values(variables: Sequence[Any]) -> list[Any]:
+    return [variable.value for variable in variables]
+
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
+
+_Name = Annotated[str, typer.Argument(metavar="NAME", help="A recipe, as `facelog train` takes it.")]
+_RecipeFile = Annotated[Path | None, typer.Option("--recipe", help="TOML or YAML file with changes to the recipe.")]
+
+
+def _recipe(name: str, file: Path | None) -> Recipe:
+    return change(find_recipe(name), read_changes(file) if file else {}, str(file))
+
+
+@app.command("pack")
+def pack_command(
+    name: _Name,
+    data: Annotated[list[Path], typer.Option("--data", help="A data set; may be given several times.")],
+    out: Annotated[Path, typer.Option("--out", help="The file to write, .npz.")],
+    recipe: _RecipeFile = None,
+    cache: Annotated[Path, typer.Option("--cache", help="Folder for chips that were cut.")] = Path("runs/chips"),
+    quality: Annotated[int, typer.Option(help="Of WebP; from 101 on nothing is lost.")] = LOSSLESS,
+) -> None:
+    """Gather chips and labels of data sets in one file."""
+    pack(name, data, out, recipe=_recipe(name, recipe), cache=cache, quality=quality)
+
+
+@app.command("fit")
+def fit_command(
+    name: _Name,
+    packed: Annotated[list[Path], typer.Argument(metavar="FILE...", help="What `pack` wrote.")],
+    out: Annotated[Path, typer.Option("--out", help="The run folder.")],
+    recipe: _RecipeFile = None,
+    start: Annotated[
+        list[str] | None, typer.Option("--start", help="Weights to begin with; of several, the mean.")
+    ] = None,
+    teacher: Annotated[list[Path] | None, typer.Option("--teacher", help="A trained network's .keras file.")] = None,
+    taught: Annotated[float, typer.Option(help="How much of the loss is the teachers'.")] = 0.5,
+    minutes: Annotated[float | None, typer.Option(help="Stop after so many.")] = None,
+) -> None:
+    """Train by what `pack` wrote."""
+    os.environ.setdefault("KERAS_BACKEND", "jax")
+    made = _recipe(name, recipe)
+    network = find_network(made.network)
+    parts = [unpack(packed, part, network.inputs["chip"][-1]) for part in ("training", "calibration")]
+    training, held = (labelled(part, network) for part in parts)
+    fit(
+        made,
+        training,
+        held,
+        out,
+        starts=[weights_file(of) for of in start or []],
+        teachers=teacher or [],
+        taught=taught,
+        minutes=minutes,
+    )
+
+
+if __name__ == "__main__":
+    app()
