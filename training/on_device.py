@@ -17,6 +17,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -66,14 +67,13 @@ class Pictures:
         return len(self.chips)
 
 
-def pack(name: str, data: Sequence[Path], out: Path, *, recipe: Recipe, cache: Path, quality: int = LOSSLESS) -> None:
+def pack(recipe: Recipe, data: Sequence[Path], out: Path, *, cache: Path, quality: int = LOSSLESS) -> None:
     """Gather what a model is trained and calibrated with in one file.
 
     Args:
-      name: of the recipe.
+      recipe: decides how chips are cut and which pictures are held back.
       data: data sets, as `training.fit.train` takes them.
       out: the file to write, `.npz`.
-      recipe: decides which pictures are held back.
       cache: folder for chips that were cut.
       quality: of WebP, 1 to 100; from 101 on chips stay what they are.
     """
@@ -93,12 +93,10 @@ def pack(name: str, data: Sequence[Path], out: Path, *, recipe: Recipe, cache: P
                 files.append(file)
         arrays[f"{part}/ends"] = np.cumsum([len(file) for file in files])
         arrays[f"{part}/files"] = np.concatenate(files)
-        of_network = {"features": faces.features} if sets[0].features is not None else {}
-        for column in _COLUMNS[:-1]:
-            of_network[column] = getattr(faces, column)
-        arrays |= {f"{part}/{column}": values for column, values in of_network.items()}
+        columns = _COLUMNS if sets[0].features is not None else _COLUMNS[:-1]
+        arrays |= {f"{part}/{column}": getattr(faces, column) for column in columns}
     out.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(out, name=np.array(name), **arrays)
+    np.savez(out, **arrays)
 
 
 def unpack(files: Sequence[Path], part: str, channels: int) -> Pictures:
@@ -174,14 +172,16 @@ def fit(
     schedule, network = recipe.schedule, find_network(recipe.network)
     if schedule.ema:
         raise UsageError("There is no moving average of weights on this way: leave ema at 0.")
+    if len(training) < schedule.batch:
+        raise UsageError(f"{len(training)} pictures to train with are fewer than a batch of {schedule.batch}.")
     keras.utils.set_random_seed(schedule.seed)
     keras.mixed_precision.set_global_policy("mixed_bfloat16" if schedule.mixed else "float32")
     model = build_network(network, recipe)
     if starts:
         load_weights(model, starts, recipe)
-    experts = [keras.saving.load_model(file, compile=False) for file in teachers]
+    experts = [_load_teacher(file, model) for file in teachers]
     learned = tasks(network.outputs, recipe.heads, recipe.weights, training)
-    steps = max(1, len(training) // schedule.batch)
+    steps = len(training) // schedule.batch
     # The rate is given to each step, so that the compiled program is the same for any schedule.
     optimizer = make_optimizer(dataclasses.replace(schedule, decay="constant"), steps)
     optimizer.build(model.trainable_variables)
@@ -191,8 +191,8 @@ def fit(
 
     epoch, check = _programs(model, optimizer, experts, learned, network, recipe, steps, taught if experts else 0.0)
     data, judged = _on_device(training, learned), _on_device(held, learned)
-    said = [_values(expert.variables) for expert in experts]
-    state = tuple(map(_values, (model.trainable_variables, model.non_trainable_variables, optimizer.variables)))
+    said = [_values(expert.trainable_variables, expert.non_trainable_variables) for expert in experts]
+    state = _values(model.trainable_variables, model.non_trainable_variables, optimizer.variables)
     key, began = jax.random.key(schedule.seed), time.monotonic()
     rows: list[dict[str, float]] = []
     best, best_state, since = float("inf"), state, 0
@@ -219,10 +219,9 @@ def fit(
     for variables, of in zip((model.trainable_variables, model.non_trainable_variables), state[:2], strict=True):
         for variable, value in zip(variables, of, strict=True):
             variable.assign(value)
+
+    # The run folder.
     out.mkdir(parents=True, exist_ok=True)
-    model.save(out / FINAL, include_optimizer=False)
-    pd.DataFrame(rows).to_csv(out / LOG, index=False)
-    (out / RECIPE).write_text(json.dumps(recipe.decisive(), indent=2) + "\n", encoding="utf-8")
     notes: dict[str, Any] = {"trained_by": "training.on_device"}
     if experts:
         sizes = " and ".join(f"{expert.count_params():,}" for expert in experts)
@@ -230,6 +229,27 @@ def fit(
     if starts:
         notes["start"] = " + ".join(file.parent.name for file in starts)
     (out / NOTES).write_text(json.dumps(notes, indent=2) + "\n", encoding="utf-8")
+    (out / RECIPE).write_text(json.dumps(recipe.decisive(), indent=2) + "\n", encoding="utf-8")
+    pd.DataFrame(rows).to_csv(out / LOG, index=False)
+    model.save(out / FINAL, include_optimizer=False)  # last: it says that the run is through
+
+
+def _load_teacher(file: Path, model: Any) -> Any:
+    import keras
+
+    try:
+        teacher = keras.saving.load_model(file, compile=False)
+    except (ValueError, TypeError, OSError) as error:
+        raise UsageError(f"{file} does not hold a network: {str(error).strip().partition(chr(10))[0]}") from error
+    if _shapes(teacher) != _shapes(model):
+        raise UsageError(f"{file} takes or gives something else than {model.name}: it cannot teach it.")
+    return teacher
+
+
+def _shapes(model: Any) -> Any:
+    import keras
+
+    return keras.tree.map_structure(lambda tensor: tuple(tensor.shape), (model.input, model.output))
 
 
 def _programs(
@@ -262,16 +282,11 @@ def _programs(
 
     def teach(weights: Sequence[Any], seen: Any) -> list[Any]:
         """Mean of what the teachers say, for each task."""
-        total: list[Any] = []
-        for expert, values in zip(experts, weights, strict=True):
-            count = len(expert.trainable_variables)
-            order = {id(variable): value for variable, value in zip(expert.variables, values, strict=True)}
-            trainable = [order[id(variable)] for variable in expert.trainable_variables]
-            rest = [order[id(variable)] for variable in expert.non_trainable_variables]
-            assert len(trainable) == count
-            raw, _ = expert.stateless_call(trainable, rest, seen, training=False)
-            total = [before + of for before, of in zip(total, each(raw), strict=True)] if total else each(raw)
-        return [of.astype(jnp.float32) / len(experts) for of in total]
+        said = [
+            each(expert.stateless_call(*of, seen, training=False)[0])
+            for expert, of in zip(experts, weights, strict=True)
+        ]
+        return [sum(of) / len(experts) for of in zip(*said, strict=True)]
 
     def step(state: Any, at: Any, data: Any, said: Any) -> tuple[Any, Any]:
         rows, key, rate = at
@@ -338,14 +353,18 @@ def _on_device(pictures: Pictures, learned: Sequence[Task]) -> Any:
     return jax.device_put((pictures.chips, pictures.features.astype(np.float32), targets, weights))
 
 
-def _values(variables: Sequence[Any]) -> list[Any]:
-    return [variable.value for variable in variables]
+def _values(*groups: Sequence[Any]) -> Any:
+    """What lies in some groups of variables, as JAX takes it."""
+    return tuple([variable.value for variable in variables] for variables in groups)
 
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="A recipe, as `facelog train` takes it.")]
-_RecipeFile = Annotated[Path | None, typer.Option("--recipe", help="TOML or YAML file with changes to the recipe.")]
+_FILE: dict[str, Any] = {"exists": True, "dir_okay": False}
+_RecipeFile = Annotated[
+    Path | None, typer.Option("--recipe", help="TOML or YAML file with changes to the recipe.", **_FILE)
+]
 
 
 def _recipe(name: str, file: Path | None) -> Recipe:
@@ -362,19 +381,21 @@ def pack_command(
     quality: Annotated[int, typer.Option(help="Of WebP; from 101 on nothing is lost.")] = LOSSLESS,
 ) -> None:
     """Gather chips and labels of data sets in one file."""
-    pack(name, data, out, recipe=_recipe(name, recipe), cache=cache, quality=quality)
+    pack(_recipe(name, recipe), data, out, cache=cache, quality=quality)
 
 
 @app.command("fit")
 def fit_command(
     name: _Name,
-    packed: Annotated[list[Path], typer.Argument(metavar="FILE...", help="What `pack` wrote.")],
+    packed: Annotated[list[Path], typer.Argument(metavar="FILE...", help="What `pack` wrote.", **_FILE)],
     out: Annotated[Path, typer.Option("--out", help="The run folder.")],
     recipe: _RecipeFile = None,
     start: Annotated[
         list[str] | None, typer.Option("--start", help="Weights to begin with; of several, the mean.")
     ] = None,
-    teacher: Annotated[list[Path] | None, typer.Option("--teacher", help="A trained network's .keras file.")] = None,
+    teacher: Annotated[
+        list[Path] | None, typer.Option("--teacher", help="A trained network's .keras file.", **_FILE)
+    ] = None,
     taught: Annotated[float, typer.Option(help="How much of the loss is the teachers'.")] = 0.5,
     minutes: Annotated[float | None, typer.Option(help="Stop after so many.")] = None,
 ) -> None:
@@ -397,4 +418,8 @@ def fit_command(
 
 
 if __name__ == "__main__":
-    app()
+    try:
+        app()
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)

@@ -1,7 +1,7 @@
 """What tests of `training.on_device` run with JAX below Keras, in a process of its own: on_jax.py FILE.
 
 Writes to FILE what `augment` makes of the pictures in it, and how often two networks are right: one that learned from
-labels, and one that learned from wrong labels and from the first, which it was to believe.
+labels, and one that learned from wrong labels and from the first, which it was to believe; and what was refused.
 """
 
 import dataclasses
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from models.zoo import ZOO, find_network
+from schemas.errors import UsageError
 from schemas.tables import EMOTIONS
 from training.augment import Jitter, augment
 from training.on_device import Pictures, fit
@@ -29,6 +30,14 @@ def small() -> Any:
     inputs = keras.Input((48, 48, 1), name="chip")
     x = layers.Dropout(0.1)(layers.Flatten()(layers.AveragePooling2D(8)(inputs)))
     return keras.Model(inputs, layers.Dense(3, activation="softmax", dtype="float32", name="emotion")(x))
+
+
+def other_network(folder: Path) -> Path:
+    import keras
+
+    inputs = keras.Input((48, 48, 1), name="chip")
+    keras.Model(inputs, keras.layers.Dense(7)(keras.layers.Flatten()(inputs))).save(folder / "other.keras")
+    return folder / "other.keras"
 
 
 def bands(n: int, seed: int) -> Pictures:
@@ -55,7 +64,19 @@ def main(file: Path) -> None:
     training.emotion[:] = np.roll(numbers, 1)[np.searchsorted(numbers, training.emotion)]
     teacher = file.parent / "taught-by-labels" / FINAL
     fit(recipe, training, held, file.parent / "taught", teachers=[teacher], taught=0.9)
-    np.savez(file, augmented=augmented, logs=[str(file.parent / of / LOG) for of in ("taught-by-labels", "taught")])
+
+    refused = []
+    for changes in ({"teachers": [file]}, {"teachers": [other_network(file.parent)]}, {"training": bands(9, 0)}):
+        try:
+            fit(**{"recipe": recipe, "training": training, "held": held, "out": file.parent / "refused", **changes})
+        except UsageError as error:
+            refused.append(str(error))
+    np.savez(
+        file,
+        refused=refused,
+        augmented=augmented,
+        logs=[str(file.parent / of / LOG) for of in ("taught-by-labels", "taught")],
+    )
 
 
 if __name__ == "__main__":

@@ -56,6 +56,10 @@ def test_augmentation_labels_and_teachers(tmp_path: Path) -> None:
     assert by_labels.max() > 0.95
     assert taught.max() > 0.9  # its labels are wrong in every case
     assert len(by_labels) <= 30
+    no_network, other_outputs, too_few = found["refused"]
+    assert "does not hold a network" in no_network and "cannot teach" in other_outputs
+    assert too_few == "9 pictures to train with are fewer than a batch of 24."
+    assert not (tmp_path / "refused").exists()
 
 
 def test_a_run_on_a_device_becomes_a_bundle(fer2013: Path, tmp_path: Path) -> None:
@@ -65,7 +69,7 @@ def test_a_run_on_a_device_becomes_a_bundle(fer2013: Path, tmp_path: Path) -> No
     )
     recipe = change(find_recipe("emotion"), read_changes(changes), "test")
     packed, out = tmp_path / "packed.npz", tmp_path / "run"
-    pack("emotion", [fer2013], packed, recipe=recipe, cache=tmp_path / "chips")
+    pack(recipe, [fer2013], packed, cache=tmp_path / "chips")
     arguments: list[str | Path] = ["-m", "training.on_device", "fit", "emotion", packed, "--recipe", changes, "--out"]
     run(*arguments, tmp_path / "teacher")
     said = run(*arguments, out, "--teacher", tmp_path / "teacher" / "final.keras", "--taught", "0.3")
@@ -91,7 +95,7 @@ def test_what_is_packed_is_what_training_would_see(channels: int, fer2013: Path,
 
     name, data = ("emotion", fer2013) if channels == 1 else ("age-gender", utkface)
     recipe = change(find_recipe(name), {"calibration": 0.3, "test": 0.2}, "test")
-    pack(name, [data], tmp_path / "packed.npz", recipe=recipe, cache=tmp_path / "chips")
+    pack(recipe, [data], tmp_path / "packed.npz", cache=tmp_path / "chips")
     pictures = unpack([tmp_path / "packed.npz"], TRAINING, channels)
     part = part_of(read_sets([data], find_network(recipe.network), recipe, tmp_path / "chips"), TRAINING)
     np.testing.assert_array_equal(pictures.chips, part.chips(np.arange(len(part))))
