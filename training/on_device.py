@@ -358,7 +358,7 @@ def _values(*groups: Sequence[Any]) -> Any:
     return tuple([variable.value for variable in variables] for variables in groups)
 
 
-app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="A recipe, as `facelog train` takes it.")]
 _FILE: dict[str, Any] = {"exists": True, "dir_okay": False}

@@ -66,9 +66,15 @@ def main(file: Path) -> None:
     fit(recipe, training, held, file.parent / "taught", teachers=[teacher], taught=0.9)
 
     refused = []
-    for changes in ({"teachers": [file]}, {"teachers": [other_network(file.parent)]}, {"training": bands(9, 0)}):
+    wrong: list[dict[str, Any]] = [
+        {"teachers": [file]},
+        {"teachers": [other_network(file.parent)]},
+        {"training": bands(9, 0)},
+    ]
+    for changes in wrong:
+        arguments: dict[str, Any] = {"recipe": recipe, "training": training, "held": held, **changes}
         try:
-            fit(**{"recipe": recipe, "training": training, "held": held, "out": file.parent / "refused", **changes})
+            fit(out=file.parent / "refused", **arguments)
         except UsageError as error:
             refused.append(str(error))
     np.savez(
