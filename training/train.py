@@ -86,7 +86,8 @@ def refuse_other(out: Path, recipe: Mapping[str, Any]) -> None:
     if file.exists():
         there = json.loads(file.read_text("utf-8"))
         for name in recipe.keys() | there.keys():
-            if recipe.get(name) != there.get(name):
+            # A field that only one of them knows is of another version of facelog, which had it off.
+            if (recipe.get(name) or None) != (there.get(name) or None):
                 raise UsageError(
                     f"{out} holds a training with another recipe ({name} {there.get(name)}, now {recipe.get(name)}): "
                     "give another --out, or remove that folder."

@@ -104,5 +104,8 @@ def test_a_run_folder_is_for_one_recipe(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())  # a call that fails later leaves nothing that refuses the next
     (tmp_path / RECIPE).write_text('{"epochs": 3}')
     refuse_other(tmp_path, {"epochs": 3})
+    refuse_other(tmp_path, {"epochs": 3, "mixup": 0.0, "patience": None})  # which a later version knows
     with pytest.raises(UsageError, match=r"holds a training with another recipe \(epochs 3, now 4\)"):
         refuse_other(tmp_path, {"epochs": 4})
+    with pytest.raises(UsageError, match=r"\(mixup None, now 0.2\)"):
+        refuse_other(tmp_path, {"epochs": 3, "mixup": 0.2})
