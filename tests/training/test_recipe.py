@@ -3,6 +3,9 @@ from pathlib import Path
 
 import pytest
 
+import training
+from models.bundle import bundle_path
+from models.cards import read_card
 from models.zoo import ZOO
 from schemas.errors import UsageError
 from training.augment import Jitter
@@ -104,3 +107,16 @@ def test_only_what_the_weights_depend_on_is_decisive() -> None:
     recipe: Recipe = find_recipe("emotion")
     assert dataclasses.replace(recipe, mirror=not recipe.mirror).decisive() == recipe.decisive()
     assert dataclasses.replace(recipe, test=0.3).decisive() != recipe.decisive()
+
+
+@pytest.mark.parametrize(
+    ("name", "file"), [("emotion", "emotion"), ("emotion-fer2013", "emotion"), ("age-gender", "age-gender")]
+)
+def test_the_shipped_models_are_by_the_recipes_that_lie_there(name: str, file: str) -> None:
+    path = Path(str(training.__file__)).parent / "shipped" / f"{file}.toml"
+    recipe = change(find_recipe(file), read_changes(path), str(path)).flat()
+    card = read_card(bundle_path(name)).recipe
+    assert recipe.items() <= card.items()
+    assert {"teachers", "taught", "epochs_done"} <= set(card) - set(recipe)
+    for teacher in path.parent.glob(f"{file}-teacher*.toml"):
+        change(find_recipe(file), read_changes(teacher), str(teacher))
