@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -32,8 +33,8 @@ def configure_tensorflow(device: Device = "cpu", *, threads: int = 1) -> Any:
     """
     if device not in ("auto", "cpu", "gpu"):
         raise BundleError(f"Device {device!r} is not known; it is auto, cpu or gpu.")
-    with _quiet_unless_asked():
-        os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    with _quiet_unless_asked(), _without_jax():
+        os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever the user's own programs have
         # TensorFlow takes oneDNN by itself only on CPUs with AVX-512: said here, all take the same code. With AVX2 it
         # needed 0.95 in place of 1.25 ms a face (emotion), and a chip's place in its block changed nothing.
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
@@ -56,6 +57,19 @@ def configure_tensorflow(device: Device = "cpu", *, threads: int = 1) -> Any:
             "driver on a machine that has one."
         )
     return tf
+
+
+@contextlib.contextmanager
+def _without_jax() -> Iterator[None]:
+    """Keep TensorFlow from importing JAX where that is installed: a second and 100 MB for a converter nobody calls."""
+    if "jax" in sys.modules:
+        yield
+        return
+    sys.modules["jax"] = None  # type: ignore[assignment]  # "there is none", says Python's import system
+    try:
+        yield
+    finally:
+        del sys.modules["jax"]
 
 
 @contextlib.contextmanager

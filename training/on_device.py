@@ -400,7 +400,7 @@ def fit_command(
     minutes: Annotated[float | None, typer.Option(help="Stop after so many.")] = None,
 ) -> None:
     """Train by what `pack` wrote."""
-    os.environ.setdefault("KERAS_BACKEND", "jax")
+    os.environ["KERAS_BACKEND"] = "jax"
     made = _recipe(name, recipe)
     network = find_network(made.network)
     parts = [unpack(packed, part, network.inputs["chip"][-1]) for part in ("training", "calibration")]

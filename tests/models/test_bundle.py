@@ -160,8 +160,10 @@ def test_reading_cards_and_cutting_chips_does_not_import_tensorflow() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
 
 
-def test_loading_says_nothing_on_the_terminal() -> None:
-    code = "from models.bundle import load_bundle; load_bundle('emotion')"
+def test_loading_says_nothing_on_the_terminal_and_leaves_jax_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    code = "from models.bundle import load_bundle; load_bundle('emotion'); import sys; assert 'jax' not in sys.modules"
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], check=True, cwd=root, capture_output=True, text=True)
     assert done.stdout == "" and done.stderr == ""
