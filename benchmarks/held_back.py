@@ -14,6 +14,7 @@ import numpy as np
 from models.bundle import load_bundle
 from models.zoo import find_network
 from schemas.tables import EMOTIONS
+from training.augment import middle
 from training.data import Part
 from training.faces import CALIBRATION, TRAINING, read_sets
 from training.recipe import find_recipe
@@ -28,9 +29,7 @@ def held_back(recipe: str, data: Path, cache: Path) -> tuple[Part, np.ndarray]:
     (faces,) = read_sets([data], network, find_recipe(recipe), cache)
     rows = np.flatnonzero(~np.isin(faces.part, (TRAINING, CALIBRATION, "")))
     part = Part([faces], np.zeros(len(rows), int), rows)
-    chips = part.chips(np.arange(len(rows)))
-    border, size = (chips.shape[1] - network.geometry.size) // 2, network.geometry.size
-    chips = chips[:, border : border + size, border : border + size]
+    chips = middle(part.chips(np.arange(len(rows))), network.geometry.size)
     return part, np.ascontiguousarray(chips[..., 0] if chips.shape[-1] == 1 else chips)
 
 

@@ -38,6 +38,12 @@ DRAWS = 9
 """Numbers by chance that `augment` takes for each picture."""
 
 
+def middle(chips: Any, size: int) -> Any:
+    """Chips [n, S, S, …] without their margin, [n, size, size, …]."""
+    border = (chips.shape[1] - size) // 2
+    return chips[:, border : border + size, border : border + size]
+
+
 def augment(images: Any, size: int, jitter: Jitter, draws: Any) -> Any:
     """A changed chip of each picture.
 
@@ -70,8 +76,7 @@ def augment(images: Any, size: int, jitter: Jitter, draws: Any) -> Any:
         ops.stack([a * mirror, -b, x, b * mirror, a, y, zeros, zeros], axis=1),
         fill_mode="nearest",
     )
-    border = (images.shape[1] - size) // 2
-    chips = whole[:, border : border + size, border : border + size]
+    chips = middle(whole, size)
     factor = 1 + spread(5, jitter.contrast)[:, None, None, None]
     mean = ops.mean(chips, axis=(1, 2, 3), keepdims=True)
     shift = spread(6, jitter.brightness * 255)[:, None, None, None]

@@ -57,12 +57,6 @@ def training_chip(picture: np.ndarray, geometry: Geometry, margin: float = MARGI
     return cut_chip(in_channels(picture, geometry.channels), transform, geometry.size + 2 * border)
 
 
-def middle(chips: np.ndarray, size: int) -> np.ndarray:
-    """Chips [n, S, S, …] without their margin, [n, size, size, …]."""
-    border = (chips.shape[1] - size) // 2
-    return chips[:, border : border + size, border : border + size]
-
-
 def in_channels(picture: np.ndarray, channels: Channels) -> np.ndarray:
     """A picture [H, W] or [H, W, 3] RGB as [H, W] for "grey", else [H, W, 3] in the order that is asked for."""
     if channels == "grey":

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from training.augment import DRAWS, Jitter, augment
+from training.augment import DRAWS, Jitter, augment, middle
 from training.faces import Faces
 from training.mixup import mix, shares
 from training.sources import MIXED
@@ -140,8 +140,7 @@ def batches(
     def load(rows: Any) -> Any:
         block = tf.ensure_shape(tf.numpy_function(part.chips, [rows], tf.uint8), (None, *shape))
         if jitter is None:
-            border = (shape[0] - size) // 2
-            chips = tf.cast(block[:, border : border + size, border : border + size], tf.float32)
+            chips = tf.cast(middle(block, size), tf.float32)
         else:
             chips = augment(block, size, jitter, tf.random.uniform((tf.shape(rows)[0], DRAWS)))
         chips = chips * scaling[0] + scaling[1]

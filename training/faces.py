@@ -18,7 +18,7 @@ import numpy as np
 
 from models.zoo import Zoo
 from schemas.tables import EMOTIONS
-from training.chips import middle
+from training.augment import middle
 from training.datasets import DataError, Sample, read_dataset
 from training.datasets.duplicates import NEAR, near_duplicates
 from training.prepared import fraction, is_prepared, open_prepared

@@ -8,8 +8,8 @@ The first gathers chips and labels in one file, so that the second needs neither
 this package, Keras and JAX, on any machine. It leaves a run folder as after the last epoch, which the third calibrates,
 judges and exports.
 
-An epoch is one compiled program here. Where `training.train` feeds batches of 96 small pictures to a GPU one by one, it
-waits for them most of the time. Networks, losses and augmentation are the same code on both ways.
+An epoch is one compiled program here, where `training.train` sends one batch of small pictures after the other.
+Networks, losses and augmentation are the same code on both ways.
 """
 
 from __future__ import annotations
@@ -23,115 +23,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import cv2
 import numpy as np
 import pandas as pd
 import typer
 
 from models.zoo import Zoo, find_network
 from schemas.errors import UsageError
-from schemas.tables import EMOTIONS
-from training.augment import DRAWS, augment
+from training.augment import DRAWS, augment, middle
 from training.mixup import mix, mixed_loss, shares
 from training.network import build_network, load_weights, weights_file
+from training.packed import LOSSLESS, Pictures, labelled, pack, unpack
 from training.recipe import Recipe, change, find_recipe, read_changes
 from training.targets import Task, targets_of, tasks
-from training.train import FINAL, LOG, NOTES, RECIPE, learning_rate, make_optimizer
+from training.train import FINAL, LOG, NOTES, RECIPE, learning_rate, make_optimizer, refuse_other
 
-LOSSLESS = 101
-"""Quality of WebP from which nothing is lost."""
-_COLUMNS = ("emotion", "votes", "age", "female", "features")
-_BLOCK = 1024
 _STAYED = 3
 """Epochs without a better loss after which the plateau schedule halves the rate."""
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Pictures:
-    """Faces in memory, each a row of each array, as `training.faces.Faces` has them.
-
-    Attributes:
-      chips: [n, S, S, channels] uint8, with their margin.
-      emotion: [n]; and so the others.
-      features: [n, k] second input, k = 0 of a network that has none.
-    """
-
-    chips: np.ndarray
-    emotion: np.ndarray
-    votes: np.ndarray
-    age: np.ndarray
-    female: np.ndarray
-    features: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.chips)
-
-
-def pack(recipe: Recipe, data: Sequence[Path], out: Path, *, cache: Path, quality: int = LOSSLESS) -> None:
-    """Gather what a model is trained and calibrated with in one file.
-
-    Args:
-      recipe: decides how chips are cut and which pictures are held back.
-      data: data sets, as `training.fit.train` takes them.
-      out: the file to write, `.npz`.
-      cache: folder for chips that were cut.
-      quality: of WebP, 1 to 100; from 101 on chips stay what they are.
-    """
-    from training.data import part_of
-    from training.faces import CALIBRATION, TRAINING, read_sets
-
-    sets = read_sets(data, find_network(recipe.network), recipe, cache)
-    arrays: dict[str, Any] = {}
-    for part in (TRAINING, CALIBRATION):
-        faces = part_of(sets, part)
-        files = []
-        for start in range(0, len(faces), _BLOCK):
-            for chip in faces.chips(np.arange(start, min(start + _BLOCK, len(faces)))):
-                written, file = cv2.imencode(".webp", chip, [cv2.IMWRITE_WEBP_QUALITY, quality])
-                if not written:
-                    raise RuntimeError(f"OpenCV did not encode a chip of {chip.shape}")
-                files.append(file)
-        arrays[f"{part}/ends"] = np.cumsum([len(file) for file in files])
-        arrays[f"{part}/files"] = np.concatenate(files)
-        columns = _COLUMNS if sets[0].features is not None else _COLUMNS[:-1]
-        arrays |= {f"{part}/{column}": getattr(faces, column) for column in columns}
-    out.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(out, **arrays)
-
-
-def unpack(files: Sequence[Path], part: str, channels: int) -> Pictures:
-    """One part of what `pack` wrote: "training" or "calibration"; of several files, all of theirs.
-
-    Args:
-      files: to read.
-      part: which.
-      channels: 1 or 3, of the chips.
-    """
-    found = []
-    for path in files:
-        with np.load(path) as arrays:
-            ends, encoded = arrays[f"{part}/ends"], arrays[f"{part}/files"]
-            flag = cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR
-            chips: list[Any] = [cv2.imdecode(file, flag) for file in np.split(encoded, ends[:-1])]
-            columns = {column: arrays[f"{part}/{column}"] for column in _COLUMNS if f"{part}/{column}" in arrays}
-            columns.setdefault("features", np.empty((len(chips), 0), np.float32))
-            stacked = np.stack(chips)
-            found.append({"chips": stacked if channels == 3 else stacked[..., None], **columns})
-    return Pictures(**{name: np.concatenate([of[name] for of in found]) for name in found[0]})
-
-
-def labelled(pictures: Pictures, network: Zoo) -> Pictures:
-    """Those of them that the network can learn from: a file may hold more emotions than it knows."""
-    known = np.zeros(len(pictures), bool)
-    for output in network.outputs:
-        if output.attribute == "emotion":
-            known |= np.isin(pictures.emotion, [EMOTIONS.index(name) for name in output.classes])
-        else:
-            known |= np.isfinite(pictures.age[:, 0] if output.attribute == "age" else pictures.female)
-    if not known.any():
-        raise UsageError(f"No picture has a label that {network.name} learns from: pack other data sets.")
-    columns = dataclasses.fields(Pictures)
-    return Pictures(**{column.name: getattr(pictures, column.name)[known] for column in columns})
 
 
 def fit(
@@ -174,6 +81,7 @@ def fit(
         raise UsageError("There is no moving average of weights on this way: leave ema at 0.")
     if len(training) < schedule.batch:
         raise UsageError(f"{len(training)} pictures to train with are fewer than a batch of {schedule.batch}.")
+    refuse_other(out, recipe.decisive())
     keras.utils.set_random_seed(schedule.seed)
     keras.mixed_precision.set_global_policy("mixed_bfloat16" if schedule.mixed else "float32")
     model = build_network(network, recipe)
@@ -269,13 +177,11 @@ def _programs(
     size, jitter, batch = network.geometry.size, recipe.jitter, recipe.schedule.batch
     of_rate = [i for i, variable in enumerate(optimizer.variables) if variable.path.endswith("/learning_rate")]
 
-    def inputs(chips: Any, features: Any) -> Any:
-        chips = chips * network.scale + network.offset
-        return (chips, features) if features.shape[1] else chips
+    def scaled(chips: Any) -> Any:
+        return chips.astype(jnp.float32) * network.scale + network.offset
 
-    def middle(chips: Any) -> Any:
-        border = (chips.shape[1] - size) // 2
-        return chips[:, border : border + size, border : border + size].astype(jnp.float32)
+    def inputs(chips: Any, features: Any) -> Any:
+        return (chips, features) if features.shape[1] else chips
 
     def each(nested: Any) -> list[Any]:
         return [nested if task.key is None else nested[task.key] for task in learned]
@@ -295,16 +201,15 @@ def _programs(
         chips, features, targets, weights = jax.tree.map(lambda column: column[rows], data)
         of_jitter, of_mix = jax.random.split(key)
         if jitter is None:
-            chips = middle(chips)
+            chips = middle(chips, size)
         else:
             with jax.default_matmul_precision("highest"):  # places of pixels
                 chips = augment(chips, size, jitter, jax.random.uniform(of_jitter, (batch, DRAWS)))
+        chips = scaled(chips)
         if jitter is not None and jitter.mixup:
             one, other = jax.random.gamma(of_mix, jitter.mixup, (2, batch))
-            chips, targets = mix(inputs(chips, features[:, :0]), targets, weights, shares(one, other))
-            seen = (chips, features) if features.shape[1] else chips
-        else:
-            seen = inputs(chips, features)
+            chips, targets = mix(chips, targets, weights, shares(one, other))
+        seen = inputs(chips, features)
         opinions = teach(said, seen) if experts else [None] * len(learned)
 
         def loss_of(trainable: Any) -> tuple[Any, Any]:
@@ -332,7 +237,7 @@ def _programs(
 
     def check(state: Any, data: Any) -> dict[str, Any]:
         chips, features, targets, weights = data
-        raw, _ = model.stateless_call(state[0], state[1], inputs(middle(chips), features), training=False)
+        raw, _ = model.stateless_call(state[0], state[1], inputs(scaled(middle(chips, size)), features), training=False)
         found: dict[str, Any] = {"val_loss": 0.0}
         for task, target, weight, value in zip(learned, each(targets), each(weights), each(raw), strict=True):
             known = jnp.maximum(weight.sum(), 1)

@@ -16,7 +16,8 @@ from rich.progress import track
 from models.geometry import ChipGeometry, Geometry
 from models.landmarks import landmark_sha256
 from models.zoo import Zoo
-from training.chips import MARGIN, middle, training_chip
+from training.augment import middle
+from training.chips import MARGIN, training_chip
 from training.datasets import DataError, DataSet, Sample
 from training.datasets.duplicates import difference_hash
 from training.prepared import PreparedSet

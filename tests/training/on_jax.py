@@ -15,7 +15,8 @@ from models.zoo import ZOO, find_network
 from schemas.errors import UsageError
 from schemas.tables import EMOTIONS
 from training.augment import Jitter, augment
-from training.on_device import Pictures, fit
+from training.on_device import fit
+from training.packed import Pictures
 from training.recipe import change, find_recipe
 from training.train import FINAL, LOG
 

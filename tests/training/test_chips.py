@@ -5,7 +5,8 @@ from skimage import data
 
 from models.geometry import AGE_GENDER, EMOTION, BoxGeometry, ChipGeometry
 from models.landmarks import predict_landmarks
-from training.chips import MARGIN, middle, ready_chip, training_chip
+from training.augment import middle
+from training.chips import MARGIN, ready_chip, training_chip
 
 FACE = np.ascontiguousarray(data.astronaut()[70:175, 165:270])
 
