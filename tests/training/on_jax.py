@@ -71,11 +71,17 @@ def main(file: Path) -> None:
         {"teachers": [file]},
         {"teachers": [other_network(file.parent)]},
         {"training": bands(9, 0)},
+        {"recipe": change(recipe, {"test": 0.3}, "test"), "out": file.parent / "taught"},
     ]
     for changes in wrong:
-        arguments: dict[str, Any] = {"recipe": recipe, "training": training, "held": held, **changes}
+        arguments: dict[str, Any] = {
+            "recipe": recipe,
+            "training": training,
+            "held": held,
+            "out": file.parent / "refused",
+        }
         try:
-            fit(out=file.parent / "refused", **arguments)
+            fit(**arguments | changes)
         except UsageError as error:
             refused.append(str(error))
     np.savez(

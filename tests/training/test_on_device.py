@@ -55,8 +55,9 @@ def test_augmentation_labels_and_teachers(tmp_path: Path) -> None:
     by_labels, taught = (pd.read_csv(log).val_categorical_accuracy for log in found["logs"])
     assert by_labels.max() > 0.95
     assert taught.max() > 0.9  # its labels are wrong in every case
-    no_network, other_outputs, too_few = found["refused"]
+    no_network, other_outputs, too_few, other_recipe = found["refused"]
     assert "does not hold a network" in no_network and "cannot teach" in other_outputs
+    assert "holds a training with another recipe (test" in other_recipe
     assert too_few == "9 pictures to train with are fewer than a batch of 24."
     assert not (tmp_path / "refused").exists()
 
