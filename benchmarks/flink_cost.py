@@ -4,7 +4,7 @@ usage: python -m benchmarks.flink_cost segments VIDEO...     CPU seconds of each
        python -m benchmarks.flink_cost shape N...            the job's shape with N segments that cost nothing
        python -m benchmarks.flink_cost runs MINUTES:VIDEO... a real run on two task managers and on one
 
-`shape` and `runs` start a cluster of their own (root, Java and the S3 server are needed; see runners/flink_cluster).
+`shape` and `runs` start a cluster of their own (root, Java and the S3 server are needed; see deploy/flink_cluster).
 CPU seconds are those of /proc, by role: client (with Beam's job server), job manager, task managers, Python workers.
 """
 
@@ -36,10 +36,10 @@ import pyarrow.parquet as pq
 
 from benchmarks.clips import looped
 from benchmarks.speed import by_step
+from deploy.flink_cluster.cluster import PROCESS_VARIABLE, Cluster
 from pipelines.analyze import archive_job
 from pipelines.settings import make_config
-from runners.flink import FlinkOptions, preflight, submit
-from runners.flink_cluster.cluster import PROCESS_VARIABLE, Cluster
+from runners.flink.submit import FlinkOptions, preflight, submit
 from schemas import storage
 from schemas.config import Config
 from schemas.layout import Layout

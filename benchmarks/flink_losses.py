@@ -2,7 +2,7 @@
 
     python -m benchmarks.flink_losses
 
-Makes a cluster on this machine (see runners/flink_cluster) and an archive of its own on it. Only ratios mean something
+Makes a cluster on this machine (see deploy/flink_cluster) and an archive of its own on it. Only ratios mean something
 on a machine that does other work.
 """
 
@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from runners.flink_cluster.cluster import Cluster, why_no_namespaces
+from deploy.flink_cluster.cluster import Cluster, why_no_namespaces
 from tests.flink.test_analyze import Site, assert_as_local, fragments, wait_for
 
 

@@ -2,7 +2,7 @@
 
 usage: python -m benchmarks.flink_speedup [--minutes 20]
 
-Makes a cluster of three hosts on this machine (root and Java are needed; see runners/flink_cluster) and so many minutes
+Makes a cluster of three hosts on this machine (root and Java are needed; see deploy/flink_cluster) and so many minutes
 of video in a folder that its hosts share. Four runs, after one that warms the cluster up: without models and with them,
 on two task managers of one slot and on one. Only a machine with two idle cores says something; it takes about a quarter
 of an hour there.
@@ -26,8 +26,8 @@ import cv2
 from benchmarks.clips import looped
 from benchmarks.flink_cost import CLIENT, POOL, Use, Watch
 from benchmarks.speed import by_step
+from deploy.flink_cluster.cluster import Cluster
 from pipelines.settings import make_config
-from runners.flink_cluster.cluster import Cluster
 from schemas import storage
 from schemas.layout import Layout
 from tests.clips import portrait_clip

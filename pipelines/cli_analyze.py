@@ -254,7 +254,7 @@ def analyze(
         if parse_runner(runner) == "flink" and flink_master:
             from pipelines.flink import OnFlink
             from pipelines.look_on import terminal_onlooker
-            from runners.flink import FlinkOptions
+            from runners.flink.submit import FlinkOptions
 
             cluster = FlinkOptions(
                 flink_master,

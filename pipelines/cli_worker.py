@@ -36,7 +36,7 @@ def worker(
     """
     console = Console(soft_wrap=True)
     with plain_errors(console):
-        from runners.worker_pool import answers, serve
+        from runners.flink.worker_pool import answers, serve
         from schemas.errors import FacelogError
 
         if check:

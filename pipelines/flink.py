@@ -14,8 +14,8 @@ from pipelines.archive import Archive, Summary
 from pipelines.inputs import Inputs
 from pipelines.progress import LogProgress
 from pipelines.survey import RunRecord, Survey, Surveyor, begin_record, read_record
-from runners.flink import FlinkOptions, Submitted, preflight, submit
-from runners.flink_rest import Job as ClusterJob
+from runners.flink.rest import Job as ClusterJob
+from runners.flink.submit import FlinkOptions, Submitted, preflight, submit
 from runners.lease import HeldError, JobLease, Lease, end_lease, write_lease
 from runners.lock import hold, who
 from schemas import storage
@@ -80,7 +80,7 @@ def analyze_on_flink(
     """As `pipelines.analyze.analyze`, of files that were matched.
 
     Raises:
-      UsageError, FacelogError: as `runners.flink.preflight`, `runners.flink.submit` and `follow`.
+      UsageError, FacelogError: as `runners.flink.submit.preflight`, `runners.flink.submit.submit` and `follow`.
       HeldError: DIR is held by another run, and not by a job that does what is asked for.
     """
     record: RunRecord | None
@@ -118,7 +118,7 @@ def start(
     """Starts the job, which from then on holds DIR; as yet this process does.
 
     Raises:
-      UsageError, FacelogError: as `runners.flink.preflight` and `runners.flink.submit`.
+      UsageError, FacelogError: as `runners.flink.submit.preflight` and `runners.flink.submit.submit`.
     """
     run, max_attempts = job.run, job.max_attempts or 1
     found = preflight(on.options)

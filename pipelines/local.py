@@ -9,7 +9,7 @@ from models.runtime import Device
 from pipelines.analyze import WorkerSteps
 from pipelines.archive import Archive
 from pipelines.progress import Progress
-from runners.local import Outcome, Task, run_local
+from runners.local.supervisor import Outcome, Task, run_local
 from schemas.storage import FileInfo
 from schemas.video import Plan, Segment
 from transforms.attempts import probe_limit, segment_limit

@@ -29,7 +29,7 @@ from pipelines.local import init_worker
 from pipelines.progress import clock
 from runners.devices import worker_count
 from runners.direct import run_direct
-from runners.local import Outcome, Task, run_local
+from runners.local.supervisor import Outcome, Task, run_local
 from runners.lock import hold
 from runners.options import parse_runner
 from schemas.errors import BundleError, FacelogError, UsageError

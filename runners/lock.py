@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from runners.flink_rest import is_alive
+from runners.flink.rest import is_alive
 from runners.lease import HeldError, refuse_if_leased, renewed
 from schemas import storage
 from schemas.errors import FacelogError, StorageError, StorageFullError

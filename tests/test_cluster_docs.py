@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from runners.flink.worker_pool import PORT
 from runners.presets import ACCELERATOR, FILLED, MAX_ATTEMPTS, beam_options
-from runners.worker_pool import PORT
 
 _ROOT = Path(__file__).parents[1]
 _PAGE = (_ROOT / "docs" / "cluster.md").read_text("utf-8")
@@ -88,8 +88,8 @@ def test_what_it_says_is_said() -> None:
 @pytest.mark.parametrize(
     ("name", "functions", "kind"),
     [
-        ("runners/flink.py", _PREFLIGHT, ast.Raise),
-        ("runners/flink_rest.py", ("_get",), ast.Raise),
+        ("runners/flink/submit.py", _PREFLIGHT, ast.Raise),
+        ("runners/flink/rest.py", ("_get",), ast.Raise),
         ("transforms/check_host.py", ("_what_is_wrong", "check_host"), ast.Return),
     ],
 )

@@ -12,7 +12,7 @@ import pytest
 import typer.main
 import yaml
 
-from runners.worker_pool import PORT
+from runners.flink.worker_pool import PORT
 
 _ROOT = Path(__file__).parents[1]
 _DEPLOY = _ROOT / "deploy"
@@ -147,7 +147,7 @@ def test_the_object_store_is_where_the_readme_says_it_is() -> None:
     port = store["command"][1].removeprefix(":")
     assert f"AWS_ENDPOINT_URL=http://s3:{port}" in _README
     assert any(volume.endswith(":/buckets") for volume in store["volumes"]) and store["command"][-1] == "/buckets"
-    get = (_ROOT / "runners" / "flink_cluster" / "get.sh").read_text("utf-8")
+    get = (_ROOT / "deploy" / "flink_cluster" / "get.sh").read_text("utf-8")
     version = re.search(r"^VERSITYGW=(\S+)$", get, re.MULTILINE)
     assert version and f"versity/versitygw:{version[1]}" in store["image"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runners.flink_cluster.cluster import Cluster, ClusterError, default_home, get_parts, why_no_namespaces
+from deploy.flink_cluster.cluster import Cluster, ClusterError, default_home, get_parts, why_no_namespaces
 
 _FOLDER = Path(__file__).parent
 

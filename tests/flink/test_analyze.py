@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from runners.flink_cluster.cluster import POOL, Cluster
+from deploy.flink_cluster.cluster import POOL, Cluster
 from schemas.tables import code_version
 from tests.clips import portrait_clip
 from tests.tables import assert_same_tables, assert_whole, rows, statuses

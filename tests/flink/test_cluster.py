@@ -16,7 +16,7 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
-from runners.flink_cluster.cluster import PROCESS_VARIABLE, Cluster
+from deploy.flink_cluster.cluster import PROCESS_VARIABLE, Cluster
 from schemas import storage
 
 

@@ -19,8 +19,8 @@ from pipelines.flink import OnFlink, Onlooker, digest, follow
 from pipelines.inputs import Inputs
 from pipelines.survey import RunRecord, Survey, begin_record, read_record
 from runners.direct import run_direct
-from runners.flink import FlinkOptions, Preflight, Submitted
-from runners.flink_rest import Job
+from runners.flink.rest import Job
+from runners.flink.submit import FlinkOptions, Preflight, Submitted
 from runners.lease import HeldError, JobLease, Lease, read_lease, write_lease
 from schemas import storage
 from schemas.config import Config

@@ -216,7 +216,7 @@ def test_done_twice_it_does_nothing(album: Path, tmp_path: Path, monkeypatch: py
     out = tmp_path / "out"
     first = prepare(album, out, runner="direct", shard_size=4)
     files = {path: path.stat().st_mtime_ns for path in out.glob("*.*")}
-    monkeypatch.delattr("runners.local.WorkerProcess")
+    monkeypatch.delattr("runners.local.supervisor.WorkerProcess")
     assert prepare(album, out, shard_size=4) == first
     assert {path: path.stat().st_mtime_ns for path in out.glob("*.*")} == files
 
@@ -301,7 +301,7 @@ def test_a_shard_that_cannot_be_written_fails_the_run(
     album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def give_up(*args: Any, on_outcome: Any, **_: Any) -> None:
-        from runners.local import Failure, Outcome
+        from runners.local.supervisor import Failure, Outcome
 
         for task in args[1]:
             on_outcome(Outcome(task, [], Failure("worker_died", "the worker process was killed", 10), 1.0, 0.0))

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator
 
-from runners.local import Task, run_local
+from runners.local.supervisor import Task, run_local
 from tests.runners.jobs import Job, make_transform
 
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from multiprocessing import connection, resource_tracker
 
-from runners import worker
+from runners.local.supervisor import worker
 
 _SPAWN = multiprocessing.get_context("spawn")  # what is forked off a process with TensorFlow's threads may hang
 
@@ -39,7 +39,7 @@ class WorkerProcess:
 
     Attributes:
       process: with its exit code and a sentinel to wait for.
-      connection: its messages come from here (`runners.worker` lists them).
+      connection: its messages come from here (`runners.local.worker` lists them).
       ready: it waits for a task.
       base_rss_mb: resident memory when it was ready for the first time, MB; 0 before.
       limit_seconds: for its start or its task.

@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterable, Iterator
 from multiprocessing import connection
 from typing import TYPE_CHECKING, Any
 
-from runners.worker_process import WorkerProcess
+from runners.local.worker_process import WorkerProcess
 from schemas.errors import FacelogError, StorageFullError
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ With root it has three hosts, each in a network namespace of its own: one with t
 manager and a Beam worker pool each. A bridge joins them, and this machine has an address on it, so that a client and
 the S3 server run here and every host reaches them. Without root it is one host on 127.0.0.1.
 
-    python runners/flink_cluster/cluster.py up
-    python runners/flink_cluster/cluster.py status
-    python runners/flink_cluster/cluster.py down
+    python deploy/flink_cluster/cluster.py up
+    python deploy/flink_cluster/cluster.py status
+    python deploy/flink_cluster/cluster.py down
 
 Nothing but a folder names a cluster: its namespaces, bridge and subnet follow from that folder's path, and its
 processes carry that name in their environment. So `down` finds all of it, whoever started it and however that ended.

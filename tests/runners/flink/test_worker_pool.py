@@ -14,7 +14,7 @@ import grpc
 import pytest
 from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc, endpoints_pb2
 
-from runners.worker_pool import answers, serve
+from runners.flink.worker_pool import answers, serve
 from schemas.errors import FacelogError, UsageError
 
 pytestmark = [
@@ -22,8 +22,10 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
 ]
 
-ROOT = Path(__file__).parents[2]
-_POOL = "from runners.worker_pool import serve; serve(port=0, on_ready=lambda address: print(address, flush=True))"
+ROOT = Path(__file__).parents[3]
+_POOL = (
+    "from runners.flink.worker_pool import serve; serve(port=0, on_ready=lambda address: print(address, flush=True))"
+)
 
 
 class Pool:

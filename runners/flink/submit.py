@@ -17,7 +17,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from runners.flink_rest import FlinkRest, Job
+from runners.flink.rest import FlinkRest, Job
 from runners.options import quiet_beam
 from runners.presets import beam_options
 from schemas.errors import FacelogError, UsageError

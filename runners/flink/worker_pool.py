@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
+from runners.local.worker_process import ONE_THREAD
 from runners.options import quiet_beam
-from runners.worker_process import ONE_THREAD
 from schemas.endings import run_endings
 from schemas.errors import FacelogError, StorageError, UsageError
 
@@ -283,7 +283,7 @@ def _start_process(control: str, worker_id: str) -> tuple[subprocess.Popen[bytes
     arguments = [control, worker_id, str(os.getpid()), str(theirs)]
     try:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "runners.worker_pool", *arguments],
+            [sys.executable, "-P", "-m", "runners.flink.worker_pool", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=sys.stderr.fileno(),
             env={"TF_CPP_MIN_LOG_LEVEL": "2"} | os.environ | ONE_THREAD,

@@ -13,7 +13,7 @@ import pytest
 
 pytestmark = pytest.mark.multiprocess
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from runners import lock
-from runners.local import Outcome, Task, run_local
+from runners.local.supervisor import Outcome, Task, run_local
 from schemas.errors import FacelogError, StorageFullError
 from tests.runners import jobs
 from tests.runners.jobs import Job
@@ -41,7 +41,7 @@ def task(do: str, trail: Path | None = None, *, key: str = "", priority: int = 0
 
 
 def test_without_tasks_no_process_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr("runners.local.WorkerProcess")
+    monkeypatch.delattr("runners.local.supervisor.WorkerProcess")
     assert run([]) == []
 
 

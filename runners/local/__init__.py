@@ -1,0 +1,1 @@
+"""The local runner: a supervisor with worker processes."""
