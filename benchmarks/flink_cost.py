@@ -46,9 +46,9 @@ from schemas.layout import Layout
 from schemas.storage import FileInfo
 from schemas.video import Clock, Plan, Segment
 from tests.s3 import BUCKET, Proxy, S3Server
-from transforms.job import Job, Known, lists_of, write_job
+from transforms.job.contents import Job, Known, lists_of, write_job
+from transforms.job.shuffle import unpack
 from transforms.ledger import Run
-from transforms.pack import unpack
 from transforms.probe_video import probe_video
 from transforms.write_fragment import SegmentDone
 from transforms.write_tables import assemble_video
@@ -261,8 +261,8 @@ def steps_that_cost_nothing() -> Iterator[None]:
         "pipelines.analyze.ProbeFiles": _PlanUp,
         "pipelines.analyze.AnalyzeSegments": _DoNothing,
         "pipelines.analyze.pending_of": lambda content, layout: content.plans[0].segments,
-        "transforms.job._assemble": _made_rows,
-        "transforms.job._close": _count,
+        "transforms.job.contents._assemble": _made_rows,
+        "transforms.job.contents._close": _count,
     }
     with contextlib.ExitStack() as stack:
         for name, step in replaced.items():

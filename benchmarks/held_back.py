@@ -14,9 +14,9 @@ import numpy as np
 from models.bundle import load_bundle
 from models.zoo import find_network
 from schemas.tables import EMOTIONS
-from training.augment import middle
-from training.data import Part
-from training.faces import CALIBRATION, TRAINING, read_sets
+from training.data.batches import Part
+from training.data.labelled_faces import CALIBRATION, TRAINING, read_sets
+from training.learning.augment import middle
 from training.recipe import find_recipe
 
 _BANDS = ((0, 2), (3, 9), (10, 19), (20, 29), (30, 39), (40, 49), (50, 59), (60, 69), (70, 120), (0, 17))

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from models.detectors.hog import detect_hog
 from transforms import media
-from transforms.detect_faces import detect_hog
 from transforms.picture import Picture
 from transforms.probe_video import read_frames
 

@@ -23,6 +23,7 @@ import numpy as np
 
 from benchmarks.clips import minute_720p
 from models.bundle import load_bundle
+from models.detectors.choose import make_detector
 from models.handlers import FaceModelHandler
 from pipelines.analyze import AnalyzeSegments
 from pipelines.settings import make_config
@@ -34,7 +35,7 @@ from schemas.video import Plan
 from transforms.crop_faces import crop_faces
 from transforms.decode_frames import SegmentStream, decode_segment
 from transforms.detect_cuts import detect_cuts
-from transforms.detect_faces import detect_faces, make_detector
+from transforms.detect_faces import detect_faces
 from transforms.ledger import Run
 from transforms.probe_video import probe_video
 from transforms.track_faces import track_faces

@@ -92,7 +92,8 @@ class BoxGeometry:
 
 Geometry = ChipGeometry | BoxGeometry
 
-# Medians of dlib's landmarks over 600 pictures each, made symmetric (`python -m training.measure` measures them).
+# Medians of dlib's landmarks over 600 pictures each, made symmetric; `python -m training.judging.measure_landmarks`
+# measures them.
 # FER2013 (48 × 48): the faces of its pictures scatter around these points by 0.07 of the width.
 EMOTION = ChipGeometry(
     size=48,

@@ -35,13 +35,13 @@ from schemas import storage
 from schemas.config import Config
 from schemas.errors import FacelogError, UsageError
 from schemas.layout import Layout
-from transforms.attempts import BeginProbes, BeginSegments, Counted
 from transforms.crop_faces import CropFaces
 from transforms.decode_frames import DecodeFrames
 from transforms.detect_cuts import DetectCuts
 from transforms.detect_faces import DetectFaces
 from transforms.failures import WriteFailure
-from transforms.job import (
+from transforms.job.attempts import BeginProbes, BeginSegments, Counted
+from transforms.job.contents import (
     AssembleContents,
     CloseJob,
     GroupContents,
@@ -51,8 +51,8 @@ from transforms.job import (
     pending_of,
     write_job,
 )
+from transforms.job.shuffle import Deal
 from transforms.ledger import Run, read_ledger
-from transforms.pack import Deal
 from transforms.probe_video import ProbeVideo
 from transforms.track_faces import TrackFaces
 from transforms.write_fragment import WriteFragment

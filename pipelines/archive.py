@@ -10,7 +10,7 @@ from typing import Any
 from schemas import storage
 from schemas.storage import FileInfo
 from schemas.video import Plan
-from transforms.job import Known
+from transforms.job.contents import Known
 from transforms.ledger import (
     HAS_TABLES,
     Row,

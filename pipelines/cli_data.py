@@ -38,7 +38,7 @@ def show(
     with plain_errors(console):
         from schemas.storage import write_bytes
         from training.datasets import read_dataset
-        from training.show import look, page, print_summary
+        from training.judging.overview import look, page, print_summary
 
         overview = look(read_dataset(path, kind), limit=limit, console=Console(stderr=True))
         target = out or (None if as_json else Path(f"{path.resolve().stem}.html"))

@@ -79,7 +79,7 @@ def import_model(
     """
     console = Console()
     with plain_errors(console):
-        from models.keras2 import import_keras2
+        from models.import_keras2 import import_keras2
 
         card = import_keras2(file, network, out)
         console.print(f"{out}: {network}, {card.parameters:,} parameters", markup=False, highlight=False)

@@ -150,8 +150,8 @@ def train(
     console, stderr = Console(), Console(stderr=True)
     with plain_errors(stderr), log_to(stderr, None):
         from training.export import EndToEnd
-        from training.fit import train
         from training.recipe import find_recipe, read_changes
+        from training.train import train
 
         heads = find_recipe(name).heads
         changes: dict[str, Any] = read_changes(recipe) if recipe is not None else {}

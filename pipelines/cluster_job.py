@@ -21,8 +21,8 @@ from runners.presets import MAX_ATTEMPTS, preset_arguments
 from schemas import storage
 from schemas.errors import FacelogError, HostError, UsageError
 from schemas.tables import code_version
-from transforms.check_host import HostCheck, refusal
-from transforms.job import Job, lists_of, write_job
+from transforms.job.check_host import HostCheck, refusal
+from transforms.job.contents import Job, lists_of, write_job
 from transforms.ledger import Run
 from transforms.match_inputs import Matched
 

@@ -13,14 +13,14 @@ from pathlib import Path
 import apache_beam as beam
 import numpy as np
 
+from models.detectors.hog import detect_hog
 from models.geometry import cut_chip
 from models.landmarks import predict_landmarks
 from schemas import storage
 from schemas.config import Detection
-from training.chips import in_channels, training_chip
+from training.data.ready_chips import in_channels, training_chip
+from training.data.shards import PreparedInfo, ShardDone, write_shard
 from training.datasets import DataError, Sample
-from training.shards import PreparedInfo, ShardDone, write_shard
-from transforms.detect_faces import detect_hog
 
 MISSING = "the file is missing"
 UNREADABLE = "the picture does not read"

@@ -23,6 +23,7 @@ from rich.progress import track
 
 from models.bundle import Bundle, load_bundle
 from models.cards import Card
+from models.detectors.choose import make_detector
 from models.geometry import Geometry
 from models.outputs import INTERVAL_80
 from pipelines.settings import AGE_GENDER_MODEL, EMOTION_MODEL, model_ref
@@ -31,13 +32,13 @@ from schemas.errors import UsageError
 from schemas.storage import FileInfo
 from schemas.tables import EMOTION_COLUMNS
 from schemas.video import Clock, Segment
-from training.chips import ready_chip
+from training.data.ready_chips import ready_chip
 from training.datasets import DataError, Sample, read_dataset
-from training.evaluate import UNREADABLE, Crop, Tally, in_blocks, predict, ready_crops, speed, true_emotion
+from training.judging.evaluate import UNREADABLE, Crop, Tally, in_blocks, predict, ready_crops, speed, true_emotion
 from transforms.crop_faces import crop_faces
 from transforms.decode_frames import DecodeStats, SegmentStream
 from transforms.decode_frames import Sample as Frame
-from transforms.detect_faces import detect_faces, make_detector
+from transforms.detect_faces import detect_faces
 from transforms.picture import Picture
 from transforms.track_faces import track_faces
 
@@ -65,8 +66,8 @@ class Report:
       kind: kind of the data set.
       split: of it; None: all.
       labels: "fer2013" or "ferplus"; None of a model without emotions.
-      figures: as `training.evaluate.Tally.figures`, and `ms_per_face_b1` and `ms_per_face_b32`, CPU milliseconds on one
-        thread. End to end, they are over the faces that were found.
+      figures: as `training.judging.evaluate.Tally.figures`, and `ms_per_face_b1` and `ms_per_face_b32`, CPU
+        milliseconds on one thread. End to end, they are over the faces that were found.
       ready: end to end: the figures on ready crops of the very same pictures.
     """
 

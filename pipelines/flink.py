@@ -22,8 +22,8 @@ from schemas import storage
 from schemas.errors import FacelogError, HostError, LeftRunningError
 from schemas.storage import FileInfo
 from schemas.tables import code_version
-from transforms.check_host import HostCheck, hosts, refusal
-from transforms.job import Job, lists_of, write_job
+from transforms.job.check_host import HostCheck, hosts, refusal
+from transforms.job.contents import Job, lists_of, write_job
 from transforms.ledger import Run
 from transforms.match_inputs import Matched
 

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from models.bundle import load_bundle
+from models.detectors.choose import make_detector
 from models.handlers import FaceModelHandler
 from models.runtime import Device
 from pipelines.annotate import draw_faces
@@ -34,7 +35,7 @@ from schemas.video import Plan
 from transforms.crop_faces import crop_faces
 from transforms.decode_frames import decode_segment
 from transforms.detect_cuts import detect_cuts
-from transforms.detect_faces import detect_faces, make_detector
+from transforms.detect_faces import detect_faces
 from transforms.ledger import HAS_TABLES, Row, Run
 from transforms.media import is_still
 from transforms.probe_video import NoVideoError, open_video, probe_video, read_frames

@@ -33,9 +33,7 @@ from runners.local.supervisor import Outcome, Task, run_local
 from runners.lock import hold
 from runners.options import parse_runner
 from schemas.errors import BundleError, FacelogError, UsageError
-from training.datasets import DataSet, Sample, read_dataset
-from training.datasets.duplicates import with_groups
-from training.shards import (
+from training.data.shards import (
     PreparedInfo,
     ShardDone,
     check_settings,
@@ -45,6 +43,8 @@ from training.shards import (
     shard_path,
     write_info,
 )
+from training.datasets import DataSet, Sample, read_dataset
+from training.datasets.duplicates import with_groups
 
 _LOG = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ def prepare(
     shard_size: int = SHARD_SIZE,
     console: Console | None = None,
 ) -> PreparedInfo:
-    """Cut a data set's faces into chips that `training.prepared.open_prepared` streams.
+    """Cut a data set's faces into chips that `training.data.prepared.open_prepared` streams.
 
     What is done already is not done again: a call that was stopped goes on, and one that was finished does nothing.
 

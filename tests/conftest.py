@@ -97,4 +97,4 @@ def no_face(clips_folder: Path) -> Clip:
 @pytest.fixture(autouse=True)
 def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """Training in tests computes with one thread, for the same reason."""
-    monkeypatch.setattr("training.train.cores", lambda: 1)
+    monkeypatch.setattr("training.learning.loop.cores", lambda: 1)

@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from schemas import storage
 from schemas.config import Config
-from schemas.examples import example_row, example_samples, example_track, join_tracks
 from schemas.layout import Layout
 from schemas.tables import EMOTION_COLUMNS, EMOTIONS, TRACKS, make_table, parquet_bytes
+from tests.examples import example_row, example_samples, example_track, join_tracks
 from transforms.aggregate_seconds import aggregate_faces, aggregate_timeline, aggregate_tracks
 from transforms.ledger import Run, write_row
 from transforms.stitch_tracks import Observations
@@ -48,7 +48,7 @@ def write_video(
     Args:
       out: DIR.
       uri: of the file.
-      tracks: observation columns, see `schemas.examples.example_track`; numbers from 0 in order of time.
+      tracks: observation columns, see `tests.examples.example_track`; numbers from 0 in order of time.
       seconds: that the video lasts.
       persons: person of each track, where somebody was identified.
       cuts: times at which a shot begins.

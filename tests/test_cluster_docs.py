@@ -78,7 +78,7 @@ def _is_in(pieces: list[str], text: str) -> bool:
 
 def test_what_it_says_is_said() -> None:
     names = [f"runners/{name}.py" for name in ("flink", "flink_rest", "presets", "lease", "lock")]
-    names += ["pipelines/flink.py", "pipelines/analyze.py", "transforms/check_host.py"]
+    names += ["pipelines/flink.py", "pipelines/analyze.py", "transforms/job/check_host.py"]
     said = [text for name in names for text in _texts(_tree(name))]
     sentences = _sentences()
     assert len(sentences) > 20
@@ -90,7 +90,7 @@ def test_what_it_says_is_said() -> None:
     [
         ("runners/flink/submit.py", _PREFLIGHT, ast.Raise),
         ("runners/flink/rest.py", ("_get",), ast.Raise),
-        ("transforms/check_host.py", ("_what_is_wrong", "check_host"), ast.Return),
+        ("transforms/job/check_host.py", ("_what_is_wrong", "check_host"), ast.Return),
     ],
 )
 def test_all_that_it_says_is_explained(name: str, functions: tuple[str, ...], kind: type[ast.AST]) -> None:

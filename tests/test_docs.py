@@ -15,12 +15,12 @@ from models.bundle import bundle_names, bundle_path
 from models.cards import Card, Output
 from models.zoo import ZOO
 from pipelines.cli import app
-from training.augment import Jitter
 from training.datasets import KINDS
-from training.evaluate import FIGURES
+from training.judging.evaluate import FIGURES
+from training.learning.augment import Jitter
+from training.learning.loop import Schedule
+from training.learning.targets import Head, Weights
 from training.recipe import SHIPPED, Recipe
-from training.targets import Head, Weights
-from training.train import Schedule
 
 _ROOT = Path(__file__).parents[1]
 _DOCUMENTS = [_ROOT / "README.md", _ROOT / "deploy" / "README.md", *sorted((_ROOT / "docs").glob("*.md"))]

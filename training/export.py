@@ -11,12 +11,12 @@ import numpy as np
 from models.bundle import Bundle, read_bundle, write_bundle
 from models.cards import Output, write_card
 from models.zoo import Zoo
+from training.data.labelled_faces import CALIBRATION, TEST, TRAINING, Faces
 from training.datasets import Sample
-from training.evaluate import Tally, in_blocks, predict, ready_crops
-from training.faces import CALIBRATION, TEST, TRAINING, Faces
-from training.network import plain_network
+from training.judging.evaluate import Tally, in_blocks, predict, ready_crops
+from training.learning.network import plain_network
+from training.learning.targets import Task
 from training.recipe import Recipe
-from training.targets import Task
 
 EndToEnd = Callable[[Bundle, Iterator[Sample], str], Mapping[str, float]]
 
@@ -80,7 +80,8 @@ def export(
       end_to_end: gives further figures for the card, of the model behind the pipeline's own detector and crop.
 
     Returns:
-      The card's figures; and the whole reports of `training.evaluate`, by what their names begin with in the card.
+      The card's figures; and the whole reports of `training.judging.evaluate`, by what their names begin with in the
+      card.
     """
     plain = plain_network(network, recipe)
     plain.set_weights(model.get_weights())
@@ -129,7 +130,7 @@ def judged(sets: Sequence[Faces]) -> Iterator[tuple[str, np.ndarray, Callable[[]
 
 
 def judge(folder: Path, sets: Sequence[Faces], *, ferplus_first: bool) -> dict[str, dict[str, Any]]:
-    """Reports of `training.evaluate` on all that was held back to judge by.
+    """Reports of `training.judging.evaluate` on all that was held back to judge by.
 
     Args:
       folder: of the bundle.

@@ -8,7 +8,7 @@ The first gathers chips and labels in one file, so that the second needs neither
 this package, Keras and JAX, on any machine. It leaves a run folder as after the last epoch, which the third calibrates,
 judges and exports.
 
-An epoch is one compiled program here, where `training.train` sends one batch of small pictures after the other.
+An epoch is one compiled program here, where `training.learning.loop` sends one batch of small pictures after the other.
 Networks, losses and augmentation are the same code on both ways.
 """
 
@@ -29,13 +29,13 @@ import typer
 
 from models.zoo import Zoo, find_network
 from schemas.errors import UsageError
-from training.augment import DRAWS, augment, middle
-from training.mixup import mix, mixed_loss, shares
-from training.network import build_network, load_weights, weights_file
-from training.packed import LOSSLESS, Pictures, labelled, pack, unpack
+from training.data.packed import LOSSLESS, Pictures, labelled, pack, unpack
+from training.learning.augment import DRAWS, augment, middle
+from training.learning.loop import FINAL, LOG, NOTES, RECIPE, learning_rate, make_optimizer, refuse_other
+from training.learning.mixup import mix, mixed_loss, shares
+from training.learning.network import build_network, load_weights, weights_file
+from training.learning.targets import Task, targets_of, tasks
 from training.recipe import Recipe, change, find_recipe, read_changes
-from training.targets import Task, targets_of, tasks
-from training.train import FINAL, LOG, NOTES, RECIPE, learning_rate, make_optimizer, refuse_other
 
 _STAYED = 3
 """Epochs without a better loss after which the plateau schedule halves the rate."""
@@ -64,7 +64,7 @@ def fit(
       training: what the weights are fit to.
       held: the calibration part, to watch.
       out: the run folder.
-      starts: weights to begin with, as `training.network.load_weights` takes them.
+      starts: weights to begin with, as `training.learning.network.load_weights` takes them.
       teachers: `.keras` files of trained networks with the same inputs and outputs; their raw outputs are averaged.
       taught: how much of the loss is the teachers'; the rest is the labels'.
       minutes: stop after the epoch that passes so many.

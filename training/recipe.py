@@ -18,9 +18,9 @@ import yaml
 
 from models.zoo import ZOO, Zoo, find_network
 from schemas.errors import UsageError
-from training.augment import Jitter
-from training.targets import Head, Weights
-from training.train import Schedule
+from training.learning.augment import Jitter
+from training.learning.loop import Schedule
+from training.learning.targets import Head, Weights
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,219 +1,146 @@
-"""The training loop that all recipes share: schedules, checkpoints, logs. It ends in a trained Keras model.
-
-Killed and started again with the same folder, a training goes on after its last whole epoch, with the order of pictures
-that the next one would have had.
-"""
+"""A model from data to bundle: read and split, build, train, calibrate, judge, export. What `facelog train` does."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import os
-import sys
-import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
+import pandas as pd
 
-from models.runtime import Device, configure_tensorflow
+from models.runtime import Device
+from models.zoo import find_network
 from schemas.errors import UsageError
-
-# What a run folder holds.
-CHECKPOINT, LOG, TENSORBOARD, FINAL, RECIPE = "checkpoint", "log.csv", "tensorboard", "final.keras", "recipe.json"
-NOTES = "notes.json"  # what the card is to say of the training beside the recipe
-
-
-@dataclasses.dataclass(frozen=True)
-class Schedule:
-    """How long and how fast.
-
-    Attributes:
-      epochs: passes over the pictures.
-      batch: pictures a step.
-      rate: highest learning rate.
-      optimizer: "sgd" has Nesterov momentum .9.
-      decay: what becomes of the rate. "cosine": it falls to a hundredth; "plateau": it is halved when the loss on the
-        calibration part has stayed for three epochs; "steps": × .2 at a quarter, half and three quarters of the epochs
-        (S. Zagoruyko and N. Komodakis, 2016); "constant".
-      warmup: epochs in which the rate rises from a tenth to `rate`; for "cosine" only.
-      patience: epochs without a better loss on the calibration part before training stops and takes the best weights;
-        None: it does not stop.
-      ema: momentum of an exponential moving average of the weights, which is what is kept in the end; 0 for none.
-      seed: of weights, order and augmentation.
-      mixed: compute in bfloat16. Halves a step's time where the CPU has AVX-512 BF16; on two busy EPYC cores with
-        AVX2 alone a step took 7.2 s in place of 1.6 s (2.8 million weights, batches of 96).
-    """
-
-    epochs: int
-    batch: int = 96
-    rate: float = 0.08
-    optimizer: Literal["sgd", "adam"] = "sgd"
-    decay: Literal["cosine", "plateau", "steps", "constant"] = "cosine"
-    warmup: float = 1.0
-    patience: int | None = None
-    ema: float = 0.0
-    seed: int = 1
-    mixed: bool = False
+from training.data.batches import batches, part_of
+from training.data.labelled_faces import CALIBRATION, TRAINING, read_sets
+from training.export import EndToEnd, export
+from training.judging.calibrate import bias_of, calibrated
+from training.judging.plots import plot_curves, plot_report
+from training.learning.loop import FINAL, LOG, NOTES, RECIPE, fit, predict, refuse_other, set_up
+from training.learning.mixup import first_metric, mixed_loss
+from training.learning.network import build_network, check_options, in_float32, load_weights, one_head, weights_file
+from training.learning.targets import by_key, targets_of, tasks
+from training.recipe import change, find_recipe
 
 
-def cores() -> int:
-    """Threads that training computes with."""
-    return len(os.sched_getaffinity(0))
-
-
-def set_up(schedule: Schedule, device: Device = "auto") -> None:
-    """TensorFlow on all cores, seeds and number format; before a model is built."""
-    configure_tensorflow(device, threads=cores())
-    import keras
-
-    keras.utils.set_random_seed(schedule.seed)
-    keras.mixed_precision.set_global_policy("mixed_bfloat16" if schedule.mixed else "float32")
-
-
-def refuse_other(out: Path, recipe: Mapping[str, Any]) -> None:
-    """Make sure that a run folder holds no training with another recipe.
-
-    Args:
-      out: the folder, which need not exist.
-      recipe: fields that decide about the training.
-
-    Raises:
-      UsageError: a training with another recipe is in it.
-    """
-    file = out / RECIPE
-    if file.exists():
-        there = json.loads(file.read_text("utf-8"))
-        for name in recipe.keys() | there.keys():
-            # A field that only one of them knows is of another version of facelog, which had it off.
-            if (recipe.get(name) or None) != (there.get(name) or None):
-                raise UsageError(
-                    f"{out} holds a training with another recipe ({name} {there.get(name)}, now {recipe.get(name)}): "
-                    "give another --out, or remove that folder."
-                )
-
-
-def learning_rate(schedule: Schedule, steps: int) -> Any:
-    """The rate over all steps, as a keras optimizer takes it.
-
-    Args:
-      schedule: how fast.
-      steps: of one epoch.
-    """
-    import keras
-
-    total = max(1, schedule.epochs * steps)
-    if schedule.decay == "steps":
-        bounds = [total // 4, total // 2, total * 3 // 4]
-        values = [schedule.rate * 0.2**drop for drop in range(4)]
-        return keras.optimizers.schedules.PiecewiseConstantDecay(bounds, values)
-    if schedule.decay == "cosine":
-        warmup = max(1, round(min(schedule.warmup, schedule.epochs / 4) * steps))
-        return keras.optimizers.schedules.CosineDecay(
-            schedule.rate / 10,
-            max(1, total - warmup),
-            alpha=0.01,
-            warmup_target=schedule.rate,
-            warmup_steps=warmup,
-        )
-    return schedule.rate
-
-
-def make_optimizer(schedule: Schedule, steps: int) -> Any:
-    """A keras optimizer, for epochs of so many steps."""
-    import keras
-
-    rate, ema = learning_rate(schedule, steps), {"use_ema": schedule.ema > 0, "ema_momentum": schedule.ema or 0.99}
-    if schedule.optimizer == "adam":
-        return keras.optimizers.Adam(rate, **ema)
-    # In the first steps, at a high rate, one bad batch could throw the weights far.
-    return keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, global_clipnorm=5.0, **ema)
-
-
-def fit(
-    model: Any,
-    loss: Any,
-    data: Any,
-    check: Any,
-    metrics: Any,
-    schedule: Schedule,
-    out: Path,
+def train(
+    name: str,
+    data: Sequence[str | Path],
+    out: str | Path,
     *,
+    bundle: str | Path | None = None,
+    start: str | Path | Sequence[str | Path] = (),
     minutes: float | None = None,
-) -> bool:
-    """Train a model in place.
+    cache: str | Path | None = None,
+    device: Device = "auto",
+    end_to_end: EndToEnd | None = None,
+    **changes: Any,
+) -> dict[str, dict[str, float]]:
+    """Train a model and write it as a bundle.
+
+        train("emotion", ["fer2013.csv"], "runs/emotion")
+        train("mini-xception", ["fer2013/"], "runs/small", schedule={"epochs": 30, "rate": 2e-3})
+
+    The same again goes on after the last whole epoch, or, when it was through, calibrates and exports again.
 
     Args:
-      model: keras.Model.
-      loss: as keras.Model.compile takes it.
-      data: training batches, from `training.data.batches`.
-      check: batches to watch progress on (the calibration part).
-      metrics: weighted metrics, as keras.Model.compile takes them.
-      schedule: how long and how fast.
-      out: folder, which is there, for `log.csv`, `tensorboard/` and `checkpoint/`.
-      minutes: stop after the epoch that passes so many.
+      name: a shipped recipe (`emotion`, `emotion-fer2013`, `age-gender`) or a network of the zoo.
+      data: data sets, or folders that `facelog prepare` wrote.
+      out: folder of the run: checkpoint, logs, reports, pictures.
+      bundle: folder to write the bundle to; its name becomes the model's. A recipe with several heads writes the others
+        beside it. None: `name` in the run's folder.
+      start: weights to begin with: a bundle's name or folder, a `.keras` or a `.weights.h5` file; of several, their
+        mean. With 0 epochs they are calibrated, judged and exported as they are.
+      minutes: training stops after the epoch that passes so many; the same again then goes on.
+      cache: folder for chips that were cut; None: `chips` beside the run's folder.
+      device: "auto", "cpu" or "gpu".
+      end_to_end: gives figures of a bundle behind the pipeline's own detector and crop, for the card:
+        `pipelines.evaluate.end_to_end`; it lies above this package.
+      **changes: fields of `training.recipe.Recipe`, nested ones as dicts.
 
     Returns:
-      Whether it is through: False when the minutes were over before the epochs.
-    """
-    import keras
+      The figures in each bundle's card, by the bundle's name.
 
-    optimizer = make_optimizer(schedule, len(data))
-    # XLA, which Keras would take by itself, compiles convolutions for one core on a CPU.
-    model.compile(optimizer=optimizer, loss=loss, weighted_metrics=metrics, jit_compile=False)
-    optimizer.build(model.trainable_variables)  # else the first step would be compiled twice
-    clock = _clock(minutes)
-    callbacks = [
-        clock,
-        keras.callbacks.BackupAndRestore(str(out / CHECKPOINT), delete_checkpoint=False),
-        keras.callbacks.CSVLogger(str(out / LOG), append=True),
-        keras.callbacks.TensorBoard(str(out / TENSORBOARD), write_graph=False),
-    ]
-    if schedule.decay == "plateau":
-        callbacks.append(keras.callbacks.ReduceLROnPlateau(factor=0.5, patience=3, verbose=1))
-    if schedule.patience is not None:
-        callbacks.append(
-            keras.callbacks.EarlyStopping(patience=schedule.patience, restore_best_weights=True, verbose=1)
+    Raises:
+      UsageError: the recipe, the data or the weights do not fit.
+    """
+    recipe = change(find_recipe(name), changes, "The recipe's change")
+    network, schedule, out = find_network(recipe.network), recipe.schedule, Path(out)
+    bundle, cache = Path(bundle or out / name), Path(cache or out.parent / "chips")
+    starts = [start] if isinstance(start, str | Path) else list(start)
+    check_options(network, recipe)
+    if schedule.epochs:
+        refuse_other(out, recipe.decisive())
+    elif not starts and not (out / FINAL).exists():
+        raise UsageError("With 0 epochs there is nothing to export: give weights (--start), or a run that is through.")
+
+    through = (out / FINAL).exists() and (schedule.epochs > 0 or not starts)
+    weights = [out / FINAL] if through else [weights_file(of) for of in starts]
+
+    # Faces of all data sets, split; and what each of the network's outputs learns of them.
+    sets = read_sets([Path(path) for path in data], network, recipe, cache)
+    training, held = part_of(sets, TRAINING), part_of(sets, CALIBRATION)
+    learned = tasks(network.outputs, recipe.heads, recipe.weights, training)
+    stream: dict[str, Any] = {
+        "size": network.geometry.size,
+        "batch": schedule.batch,
+        "scaling": (network.scale, network.offset),
+    }
+
+    # The network.
+    set_up(schedule, device)
+    model = build_network(network, recipe)
+    if weights:
+        load_weights(model, weights, recipe)
+
+    # Train, unless it is done.
+    if schedule.epochs and not through:
+        targets, weighed = targets_of(learned, training)
+        out.mkdir(parents=True, exist_ok=True)
+        (out / RECIPE).write_text(json.dumps(recipe.decisive(), indent=2) + "\n", encoding="utf-8")
+        steps = max(1, len(training) // schedule.batch)
+        shuffled = batches(
+            training,
+            targets=(targets, weighed),
+            jitter=recipe.jitter,
+            seed=schedule.seed,
+            epoch=lambda: int(model.optimizer.iterations.numpy()) // steps,
+            **stream,
         )
-    # `data` shuffles by itself; where nobody looks on, one line an epoch.
-    verbose = 1 if sys.stdout.isatty() else 2
-    model.fit(data, epochs=schedule.epochs, validation_data=check, callbacks=callbacks, verbose=verbose, shuffle=False)
-    return not clock.over
+        check = batches(held, targets=targets_of(learned, held), **stream)
+        loss = by_key(learned, [mixed_loss(task.loss) for task in learned])
+        metrics = by_key(learned, [[first_metric(metric) for metric in task.metrics] for task in learned])
+        if fit(model, loss, shuffled, check, metrics, schedule, out, minutes=minutes):
+            model.save(out / FINAL, include_optimizer=False)
+    notes: dict[str, Any] = {"start": " + ".join(Path(of).name for of in starts)} if starts else {}
+    if (out / NOTES).exists():
+        notes |= json.loads((out / NOTES).read_text("utf-8"))
+    if (out / LOG).exists():
+        notes["epochs_done"] = len(pd.read_csv(out / LOG))
+        plot_curves(out / LOG, out)
 
-
-def predict(model: Any, data: Any, *, mirror: bool = False) -> dict[str | None, np.ndarray]:
-    """Raw outputs by key, [n, k] float32 each; a network with one output has the key None.
-
-    Args:
-      model: keras.Model.
-      data: batches of inputs in their own order.
-      mirror: whether to average with what it says of the mirror images.
-    """
-
-    def flip(inputs: Any) -> Any:
-        return (inputs[0][:, :, ::-1], *inputs[1:]) if isinstance(inputs, tuple) else inputs[:, :, ::-1]
-
-    found = [model.predict(data, verbose=0)]
-    if mirror:
-        found.append(model.predict(data.map(flip), verbose=0))
-    by_key = [raw if isinstance(raw, dict) else {None: raw} for raw in found]
-    return {key: np.mean([raw[key] for raw in by_key], axis=0) for key in by_key[0]}
-
-
-def _clock(minutes: float | None) -> Any:
-    """A callback that ends training after the epoch in which the time is over."""
-    import keras
-
-    class Clock(keras.callbacks.Callback):
-        over = False
-
-        def on_train_begin(self, logs: Any = None) -> None:
-            self.start = time.monotonic()
-
-        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            last = epoch + 1 >= self.params["epochs"]
-            if minutes is not None and not last and time.monotonic() - self.start > minutes * 60:
-                self.over = self.model.stop_training = True
-
-    return Clock()
+    # Calibrate, judge and export; each head becomes a bundle of its own.
+    out.mkdir(parents=True, exist_ok=True)
+    if schedule.mixed:
+        model = in_float32(model, network, recipe)
+    raw = predict(model, batches(held, targets=(), **stream), mirror=recipe.mirror)
+    of_training = {}
+    if any(head.recall_cost for head in recipe.heads):
+        of_training = predict(model, batches(training, targets=(), **stream))
+    figures = {}
+    for head in recipe.heads:
+        mine = [task for task in learned if task.head in (head, None)]
+        outputs = []
+        for task in mine:
+            bias = bias_of(task, of_training[task.key], training) if of_training else None
+            outputs.append((task, calibrated(task, raw[task.key], held, bias=bias)))
+        alone = one_head(model, head.name) if len(recipe.heads) > 1 else model
+        folder = bundle.with_name(bundle.name + head.suffix)
+        figures[folder.name], reports = export(
+            folder, alone, network, outputs, sets, recipe, notes=notes, end_to_end=end_to_end
+        )
+        (out / f"{folder.name}.json").write_text(json.dumps(reports, indent=2) + "\n", encoding="utf-8")
+        for start_of_names, report in reports.items():
+            plot_report(report, out, f"{folder.name}_{start_of_names}")
+    return figures

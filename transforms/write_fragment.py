@@ -19,7 +19,7 @@ from schemas import storage
 from schemas.config import Config
 from schemas.faces import FaceBatch
 from schemas.layout import Layout
-from schemas.memory import memory_mb
+from schemas.process import memory_mb
 from schemas.tables import OBSERVATIONS, footer, make_table, parquet_bytes
 from schemas.video import Plan, Segment
 from transforms.crop_faces import NO_STAMP

@@ -29,8 +29,8 @@ import grpc
 
 from runners.local.worker_process import ONE_THREAD
 from runners.options import quiet_beam
-from schemas.endings import run_endings
 from schemas.errors import FacelogError, StorageError, UsageError
+from schemas.process import run_endings
 
 if TYPE_CHECKING:  # Beam takes 2–3 s to import; `facelog worker --check` should not wait for it
     from apache_beam.portability.api import beam_fn_api_pb2

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any
 from runners.direct import run_direct
 from runners.options import quiet_beam
 from schemas.errors import FacelogError, StorageFullError
-from schemas.memory import memory_mb
+from schemas.process import memory_mb
 
 if TYPE_CHECKING:  # 2–3 s to import: done in `main`, when what goes wrong there can be told
     import apache_beam as beam

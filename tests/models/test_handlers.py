@@ -14,9 +14,9 @@ from apache_beam.testing.util import assert_that, equal_to
 
 from models.handlers import FaceModelHandler, alone
 from schemas.config import ModelRef
-from schemas.examples import example_batch, example_samples, example_track, join_tracks
 from schemas.faces import FaceBatch
 from schemas.tables import EMOTION_COLUMNS
+from tests.examples import example_batch, example_samples, example_track, join_tracks
 
 
 @dataclasses.dataclass

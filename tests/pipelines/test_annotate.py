@@ -23,9 +23,9 @@ from pipelines.face_paths import caption, read_paths
 from schemas import storage
 from schemas.config import Config
 from schemas.errors import MediaError, StorageError, StorageFullError, UsageError
-from schemas.examples import example_batch, example_row, example_track, join_tracks
 from schemas.layout import Layout
 from tests.clips import Clip, portrait_clip
+from tests.examples import example_batch, example_row, example_track, join_tracks
 from tests.odd_clips import damaged, still, truncated
 from tests.runs import ROOT, command
 from transforms.decode_frames import DecodeStats

@@ -11,10 +11,10 @@ import pytest
 from pipelines.archive import Archive, Summary
 from schemas import storage
 from schemas.config import Config
-from schemas.examples import WHEN, example_file, example_plan, example_row
 from schemas.layout import ROW_TABLES, Layout
 from schemas.storage import FileInfo
 from schemas.video import Plan
+from tests.examples import WHEN, example_file, example_plan, example_row
 from transforms.ledger import Run, new_row, read_ledger, write_row
 
 A, B, C = "aa" * 16, "bb" * 16, "cc" * 16

@@ -86,7 +86,7 @@ def test_a_damaged_card_is_one_sentence_and_1(tmp_path: Path) -> None:
 def test_import_makes_a_bundle_that_can_be_shown(tmp_path: Path) -> None:
     from models.networks.xception import mini_xception
     from models.runtime import configure_tensorflow
-    from tests.models.test_keras2 import with_weights, write_keras2
+    from tests.models.test_import_keras2 import with_weights, write_keras2
 
     configure_tensorflow("cpu")
     file = write_keras2(tmp_path / "mini.hdf5", with_weights(mini_xception(size=48)), size=48)

@@ -7,7 +7,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-import training.fit
+import training.train
 from pipelines.cli_train import train
 
 app = typer.Typer()
@@ -27,7 +27,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         seen.append({"name": name, "data": data, "out": out, **others})
         return {"mine": {"accuracy": 0.5}}
 
-    monkeypatch.setattr(training.fit, "train", fake)
+    monkeypatch.setattr(training.train, "train", fake)
     return seen
 
 

@@ -14,6 +14,7 @@ from skimage import data
 from typer.testing import CliRunner, Result
 
 from models.bundle import Bundle
+from models.detectors.hog import detect_hog
 from models.geometry import AGE_GENDER, cut_chip
 from models.landmarks import predict_landmarks
 from pipelines.cli_evaluate import evaluate as command
@@ -21,7 +22,6 @@ from schemas.config import Detection
 from schemas.errors import UsageError
 from tests.bundles import age_gender_bundle, colour_tells
 from training.datasets import Sample
-from transforms.detect_faces import detect_hog
 
 # `pipelines.evaluate` is the function.
 module = importlib.import_module("pipelines.evaluate")

@@ -156,7 +156,7 @@ def test_csv_of_one_video(out: Path, tmp_path: Path) -> None:
 
 def test_no_cell_is_a_formula(tmp_path: Path) -> None:
     from schemas import storage
-    from schemas.examples import example_row
+    from tests.examples import example_row
     from tests.kept_results import _run
     from transforms.ledger import write_row
 

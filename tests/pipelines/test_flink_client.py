@@ -25,9 +25,9 @@ from runners.lease import HeldError, JobLease, Lease, read_lease, write_lease
 from schemas import storage
 from schemas.config import Config
 from schemas.errors import FacelogError, HostError, LeftRunningError
-from schemas.examples import example_file
 from schemas.layout import Layout
 from tests.clips import Clip
+from tests.examples import example_file
 from tests.tables import assert_same_tables, statuses
 from transforms.ledger import Run
 
@@ -244,7 +244,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
     monkeypatch.setattr(client, "submit", cluster.submit)
     monkeypatch.setattr(Submitted, "attach", lambda master, job_id: FakeJob(*cluster.states))
     monkeypatch.setattr("runners.lock.is_alive", lambda job: cluster.alive)
-    monkeypatch.setattr("transforms.check_host.storage.configure", lambda options, *, patient=False: None)
+    monkeypatch.setattr("transforms.job.check_host.storage.configure", lambda options, *, patient=False: None)
     return cluster
 
 

@@ -19,12 +19,12 @@ from runners.lock import hold
 from schemas import storage
 from schemas.config import Config
 from schemas.errors import FacelogError, UsageError
-from schemas.examples import example_file, example_plan, example_segment
 from tests.archives import A, B, C, example_run, make_archive, write_video
 from tests.clips import Clip
+from tests.examples import example_file, example_plan, example_segment
 from tests.tables import assert_whole, rows
 from transforms.failures import SegmentFailed, write_failure
-from transforms.job import Job, Known, write_job
+from transforms.job.contents import Job, Known, write_job
 from transforms.ledger import read_ledger
 from transforms.write_plan import write_plan
 

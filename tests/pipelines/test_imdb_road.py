@@ -23,10 +23,10 @@ from pipelines.settings import make_config
 from tests.clips import Clip, head
 from tests.runs import made_once
 from tests.tables import rows
+from training.data.prepared import open_prepared
+from training.data.shards import PreparedInfo
 from training.datasets.base import decode
-from training.fit import train
-from training.prepared import open_prepared
-from training.shards import PreparedInfo
+from training.train import train
 
 _UTKFACE = Path(__file__).parents[3] / "shared" / "data" / "utkface.zip"
 _GOOD = 120

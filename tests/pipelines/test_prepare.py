@@ -39,10 +39,10 @@ from pipelines.cut_shards import (
 from pipelines.prepare import _Run, in_rgb, prepare, print_report, shards_of
 from schemas.errors import FacelogError, UsageError
 from tests.clips import FACE_IN_HEAD, head, scene
-from tests.training.test_prepared import make_info
-from training.chips import training_chip
+from tests.training.data.test_prepared import make_info
+from training.data.prepared import open_prepared
+from training.data.ready_chips import training_chip
 from training.datasets import DataSet, Sample
-from training.prepared import open_prepared
 
 _BLANK = np.full((90, 90, 3), 128, np.uint8)
 

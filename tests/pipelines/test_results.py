@@ -12,9 +12,9 @@ from pipelines.results import connect, open_dataset
 from schemas import storage
 from schemas.config import SCHEMA_VERSION
 from schemas.errors import UsageError
-from schemas.examples import example_row
 from schemas.layout import Layout
 from schemas.tables import FACES, TABLES, VIDEOS, make_table, parquet_bytes
+from tests.examples import example_row
 from tests.kept_results import TALK, make_results
 from tests.s3 import Proxy
 

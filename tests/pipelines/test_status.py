@@ -17,9 +17,9 @@ from runners.lock import hold
 from schemas import storage
 from schemas.config import Config
 from schemas.errors import UsageError
-from schemas.examples import example_file, example_plan, example_row
 from schemas.layout import Layout
 from schemas.storage import FileInfo
+from tests.examples import example_file, example_plan, example_row
 from tests.runners.fake_flink import fake_flink
 from transforms.ledger import Run, write_row
 from transforms.write_plan import write_plan

@@ -9,9 +9,9 @@ import pytest
 from pipelines import survey
 from pipelines.survey import RunRecord, Survey, Surveyor, begin_record, end_record, read_record
 from schemas import storage
-from schemas.examples import example_file, example_plan, example_row
 from schemas.layout import Layout
 from schemas.video import Plan
+from tests.examples import example_file, example_plan, example_row
 from transforms.ledger import Run, write_row
 from transforms.write_plan import write_plan
 

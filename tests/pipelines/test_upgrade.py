@@ -17,9 +17,9 @@ from runners.lock import hold
 from schemas import storage
 from schemas.config import SCHEMA_VERSION, Config
 from schemas.errors import FacelogError, StorageError, UsageError
-from schemas.examples import example_file
 from schemas.tables import TABLES
 from tests.archives import A, B, example_run, make_archive
+from tests.examples import example_file
 from tests.tables import assert_same_tables, rows
 from transforms.ledger import read_ledger
 

@@ -30,13 +30,13 @@ from pipelines.settings import make_config
 from runners.presets import MAX_ATTEMPTS, beam_options, preset_arguments
 from schemas import storage
 from schemas.errors import FacelogError, HostError, UsageError
-from schemas.examples import example_file
 from schemas.layout import Layout
 from schemas.tables import code_version
 from tests.clips import portrait_clip
+from tests.examples import example_file
 from tests.tables import statuses
-from transforms.check_host import HostCheck
-from transforms.job import Job
+from transforms.job.check_host import HostCheck
+from transforms.job.contents import Job
 from transforms.ledger import Run
 
 _GOOGLE = (

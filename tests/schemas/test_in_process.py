@@ -4,9 +4,9 @@ import apache_beam as beam
 import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from schemas.examples import example_batch
 from schemas.faces import FaceBatch
 from schemas.in_process import InProcessCoder
+from tests.examples import example_batch
 
 
 def test_the_coder_refuses():

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from schemas.config import Config, ModelRef
-from schemas.examples import VIDEO_ID, example_row
 from schemas.tables import OWN_COLUMNS, TABLES, TRACKS, VIDEOS, footer, make_table, parquet_bytes
+from tests.examples import VIDEO_ID, example_row
 
 # A `?` after the type: may be null. `names` are dictionary-encoded strings.
 DESCRIBED = {

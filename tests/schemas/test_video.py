@@ -6,8 +6,8 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.examples import example_file, example_info, example_plan
 from schemas.video import Clock, Plan
+from tests.examples import example_file, example_info, example_plan
 
 stamps = st.integers(-(2**50), 2**50)
 

@@ -14,11 +14,11 @@ import numpy as np
 from models.zoo import ZOO, find_network
 from schemas.errors import UsageError
 from schemas.tables import EMOTIONS
-from training.augment import Jitter, augment
+from training.data.packed import Pictures
+from training.learning.augment import Jitter, augment
+from training.learning.loop import FINAL, LOG
 from training.on_device import fit
-from training.packed import Pictures
 from training.recipe import change, find_recipe
-from training.train import FINAL, LOG
 
 CLASSES = ("happy", "sad", "neutral")
 

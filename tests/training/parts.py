@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from training.data import Part
+from training.data.batches import Part
+from training.data.labelled_faces import TRAINING, Faces
 from training.datasets import Sample
-from training.faces import TRAINING, Faces
 
 
 def make_faces(n: int, *, size: int = 4, blocks: np.ndarray | None = None, **columns: Any) -> Faces:

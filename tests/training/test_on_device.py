@@ -17,10 +17,10 @@ from models.zoo import find_network
 from schemas.errors import UsageError
 from schemas.tables import EMOTIONS
 from tests.training.conftest import smooth_noise
-from training.augment import DRAWS, Jitter, augment
-from training.fit import train
-from training.packed import Pictures, labelled, pack, unpack
+from training.data.packed import Pictures, labelled, pack, unpack
+from training.learning.augment import DRAWS, Jitter, augment
 from training.recipe import change, find_recipe, read_changes
+from training.train import train
 
 pytestmark = [
     pytest.mark.multiprocess,
@@ -91,8 +91,8 @@ def test_a_run_on_a_device_becomes_a_bundle(fer2013: Path, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_what_is_packed_is_what_training_would_see(channels: int, fer2013: Path, utkface: Path, tmp_path: Path) -> None:
-    from training.data import part_of
-    from training.faces import TRAINING, read_sets
+    from training.data.batches import part_of
+    from training.data.labelled_faces import TRAINING, read_sets
 
     name, data = ("emotion", fer2013) if channels == 1 else ("age-gender", utkface)
     recipe = change(find_recipe(name), {"calibration": 0.3, "test": 0.2}, "test")

@@ -8,7 +8,7 @@ from models.bundle import bundle_path
 from models.cards import read_card
 from models.zoo import ZOO
 from schemas.errors import UsageError
-from training.augment import Jitter
+from training.learning.augment import Jitter
 from training.recipe import SHIPPED, Recipe, change, find_recipe, read_changes
 
 

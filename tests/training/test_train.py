@@ -1,111 +1,129 @@
+"""One epoch over a few made pictures, all the way to bundles that load: seconds, and no figure worth reading."""
+
 import csv
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from models.bundle import load_bundle, read_bundle
+from models.geometry import AGE_GENDER, EMOTION
 from schemas.errors import UsageError
-from tests.training.parts import make_faces, make_part
-from training.data import batches
-from training.train import LOG, RECIPE, Schedule, fit, learning_rate, predict, refuse_other, set_up
+from training.train import train
 
 # Keras 3.15 has not caught up with NumPy 2 there.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
+TINY: dict[str, Any] = {"options": {"widths": (4, 8), "blocks": (1, 1)}, "schedule": {"epochs": 1, "batch": 8}}
 
-def little(schedule: Schedule) -> Any:
-    """A network that is to find the number in the chips of `make_faces`."""
-    set_up(schedule, "cpu")
+
+def test_two_heads_become_two_bundles(fer2013: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    figures = train("emotion", [fer2013], out, bundle=tmp_path / "mine", device="cpu", calibration=0.3, **TINY)
+    assert set(figures) == {"mine", "mine-fer2013"}
+    for name, of in figures.items():
+        card = load_bundle(tmp_path / name).card
+        assert (card.name, card.figures, card.architecture) == (name, of, "emotion-resnet")
+        assert card.geometry.chip() == EMOTION and card.recipe["schedule.epochs"] == card.recipe["epochs_done"] == 1
+        assert of["n"] == 28 and of["ferplus_n"] == 4
+        assert "FER2013" in card.training_data and str(tmp_path) not in card.model_dump_json()
+        assert json.loads((out / f"{name}.json").read_text())["ferplus_"]["n"] == 4
+        assert (out / f"{name}_confusion_normalised.png").exists()
+    assert next(iter(figures["mine"])).startswith("ferplus_")
+    assert "FER+ votes 90%" in load_bundle(tmp_path / "mine").card.training_data
+    assert (out / "loss.png").exists() and len(list(csv.DictReader((out / "log.csv").open()))) == 1
+
+    # Each bundle has the weights of its own head.
     import keras
-    from keras import layers
 
-    model = keras.Sequential([keras.Input((4, 4, 1)), layers.Flatten(), layers.Dense(4), layers.Dense(1)])
-    return keras.Model(model.inputs, model.outputs)
+    trained = keras.saving.load_model(out / "final.keras", compile=False)
+    chips = np.random.default_rng(0).integers(0, 256, (5, 48, 48), np.uint8)
+    raw = {key: value.numpy() for key, value in trained(chips[..., None].astype(np.float32)).items()}
+    for name, key in (("mine", "votes"), ("mine-fer2013", "own")):
+        plain = keras.saving.load_model(tmp_path / name / "model.keras", compile=False)
+        np.testing.assert_allclose(plain(chips[..., None].astype(np.float32)), raw[key], rtol=1e-4, atol=1e-5)
+        assert all(getattr(layer, "kernel_regularizer", None) is None for layer in plain.layers)
 
-
-def run(model: Any, schedule: Schedule, out: Path, **limits: float) -> bool:
-    out.mkdir(exist_ok=True)
-    part = make_part(make_faces(40))
-    stream: dict[str, Any] = {"size": 4, "batch": schedule.batch, "scaling": (1 / 40, 0.0)}
-    targets = np.arange(40, dtype=np.float32)[:, None] / 40, np.ones(40, np.float32)
-    steps = 40 // schedule.batch
-    shuffled = batches(
-        part,
-        targets=targets,
-        seed=schedule.seed,
-        epoch=lambda: int(model.optimizer.iterations.numpy()) // steps,
-        **stream,
-    )
-    check = batches(part, targets=targets, **stream)
-    return fit(model, lambda true, raw: (true - raw)[:, 0] ** 2, shuffled, check, ["mae"], schedule, out, **limits)
+    # One head begins with the weights of two, and without an epoch they are exported as they are.
+    one: dict[str, Any] = {"calibration": 0.3, "options": TINY["options"], "schedule": {"epochs": 0}}
+    train("emotion-fer2013", [fer2013], tmp_path / "one", start=out / "final.keras", device="cpu", **one)
+    alone = read_bundle(tmp_path / "one" / "emotion-fer2013").predict(chips)["emotion"]
+    np.testing.assert_allclose(alone, load_bundle(tmp_path / "mine-fer2013").predict(chips)["emotion"], atol=1e-5)
 
 
-def losses(out: Path) -> list[float]:
-    return [float(row["val_loss"]) for row in csv.DictReader((out / LOG).open())]
+def test_age_and_gender_of_two_sets(utkface: Path, fairface: Path, tmp_path: Path) -> None:
+    shares: dict[str, Any] = {"test": 0.2, "calibration": 0.2, "mirror": True}
+    sets = [utkface, fairface]
+    figures = train("age-gender", sets, tmp_path / "out", bundle=tmp_path / "tiny", device="cpu", **shares, **TINY)
+    bundle = load_bundle(tmp_path / "tiny")
+    assert bundle.card.geometry.chip() == AGE_GENDER and bundle.card.figures == figures["tiny"]
+    assert bundle.card.mirror and bundle.card.unknown_below
+    assert {"age_mae", "gender_accuracy", "fairface_gender_accuracy_black"} <= set(figures["tiny"])
+    assert "UTKFace" in bundle.card.licence_notes and "FairFace: CC BY" in bundle.card.licence_notes
+    assert set(bundle.predict(np.zeros((1, 64, 64, 3), np.uint8))) == {"age", "age_std", "gender_female"}
+    assert (tmp_path / "out" / "tiny_fairface_by_race.png").exists()
+
+    # The same again trains no further epoch and gives the same figures; another recipe needs another folder.
+    again = train("age-gender", sets, tmp_path / "out", bundle=tmp_path / "tiny", device="cpu", **shares, **TINY)
+    assert again == figures and len(list(csv.DictReader((tmp_path / "out" / "log.csv").open()))) == 1
+    with pytest.raises(UsageError, match=r"another recipe \(test"):
+        train("age-gender", sets, tmp_path / "out", device="cpu", **{**shares, "test": 0.3}, **TINY)
+
+
+def test_heads_of_blends_as_a_recipe_file_has_them(fer2013: Path, tmp_path: Path) -> None:
+    heads: list[dict[str, Any]] = [{"name": "votes", "votes": 0.9}, {"name": "own", "suffix": "-own"}]
+    changes: dict[str, Any] = {**TINY, "heads": heads, "jitter": {"mixup": 0.3}, "calibration": 0.3}
+    train("emotion", [fer2013], tmp_path / "out", device="cpu", **changes)
+    recipe = load_bundle(tmp_path / "out" / "emotion").card.recipe
+    assert recipe["votes.votes"] == 0.9 and recipe["jitter.mixup"] == 0.3
+    assert load_bundle(tmp_path / "out" / "emotion-own").card.recipe["own.votes"] == 0
+
+
+def test_ages_and_genders_of_blends(utkface: Path, fairface: Path, tmp_path: Path) -> None:
+    changes: dict[str, Any] = {**TINY, "jitter": {"mixup": 0.3}, "test": 0.2, "calibration": 0.2}
+    train("age-gender", [utkface, fairface], tmp_path / "out", device="cpu", **changes)
+    (row,) = csv.DictReader((tmp_path / "out" / "log.csv").open())
+    assert all(np.isfinite(float(row[name])) for name in ("age_loss", "age_mae", "gender_loss", "gender_accuracy"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["emotion-cnn3", "mini-xception", "emotion-hog-landmarks", "emotion-3block"])
+def test_networks_of_the_zoo(fer2013: Path, tmp_path: Path, name: str) -> None:
+    schedule = {"epochs": 1, "batch": 8}
+    train(name, [fer2013], tmp_path / "out", device="cpu", calibration=0.3, schedule=schedule)
+    bundle = load_bundle(tmp_path / "out" / name)
+    classes = bundle.card.output("emotion").classes
+    size = bundle.card.geometry.size
+    probabilities = bundle.predict(np.zeros((2, size, size), np.uint8))["emotion"]
+    assert (~np.isnan(probabilities)).sum() == 2 * len(classes)
+    assert bundle.card.figures["n"] == 4 * len(classes)
 
 
 @pytest.mark.parametrize(
-    "schedule",
+    ("name", "given", "said"),
     [
-        Schedule(4, batch=8, rate=0.05, warmup=1),
-        Schedule(4, batch=8, rate=0.01, optimizer="adam", decay="plateau", ema=0.5),
+        ("emotions", {}, "no recipe 'emotions'"),
+        ("emotion", {"options": {"width": 3}}, "emotion-resnet has no option 'width'; it has size, classes"),
+        ("emotion", {"schedule": {"epochs": 0}}, "nothing to export"),
+        ("emotion", {"start": "nowhere"}, "--start nowhere: there is no such file, nor a bundle"),
+        ("emotion", {"start": "age-gender", "calibration": 0.3}, "has no head called (own|votes); it has age, gender"),
+        ("mini-xception", {"start": "emotion", "calibration": 0.3}, "not hold weights for mini-xception: its layers"),
+        (
+            "mini-xception",
+            {"heads": [{"name": "a"}, {"name": "b"}], "calibration": 0.3},
+            "does not end in a dense layer",
+        ),
     ],
 )
-def test_a_training_that_was_stopped_goes_on_as_if_it_was_not(schedule: Schedule, tmp_path: Path) -> None:
-    whole = little(schedule)
-    assert run(whole, schedule, tmp_path / "whole")
-    stopped = little(schedule)
-    assert not run(stopped, schedule, tmp_path / "parts", minutes=0)
-    assert len(losses(tmp_path / "parts")) == 1
-    going_on = little(schedule)
-    assert run(going_on, schedule, tmp_path / "parts")
-    assert losses(tmp_path / "parts") == pytest.approx(losses(tmp_path / "whole"), rel=1e-4)
-    for weight, wanted in zip(going_on.get_weights(), whole.get_weights(), strict=True):
-        np.testing.assert_allclose(weight, wanted, rtol=1e-3, atol=1e-6)
-    assert list((tmp_path / "parts" / "tensorboard" / "validation").iterdir())
+def test_what_does_not_fit_is_said(fer2013: Path, tmp_path: Path, name: str, given: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        train(name, [fer2013], tmp_path / "out", device="cpu", **given)
 
 
-def test_early_stopping_takes_the_best_weights(tmp_path: Path) -> None:
-    schedule = Schedule(30, batch=8, rate=3.0, optimizer="adam", decay="constant", patience=2)
-    model = little(schedule)
-    assert run(model, schedule, tmp_path)
-    assert 3 <= len(losses(tmp_path)) < 30
-    raw = predict(model, batches(make_part(make_faces(40)), targets=(), size=4, batch=8, scaling=(1 / 40, 0.0)))
-    error = np.mean((raw[None][:, 0] - np.arange(40) / 40) ** 2)
-    assert error == pytest.approx(min(losses(tmp_path)), rel=1e-3)
-
-
-def test_rates() -> None:
-    set_up(Schedule(1), "cpu")
-    cosine = learning_rate(Schedule(10, rate=1.0, warmup=1), 100)
-    rates = [float(cosine(step)) for step in (0, 50, 100, 550, 1000)]
-    np.testing.assert_allclose(rates, [0.1, 0.55, 1.0, 0.505, 0.01], atol=0.005)
-    steps = learning_rate(Schedule(30, rate=0.1, decay="steps"), 10)
-    rates = [float(steps(step)) for step in (0, 70, 80, 160, 299)]
-    np.testing.assert_allclose(rates, [0.1, 0.1, 0.02, 0.004, 0.0008], rtol=1e-5)
-    assert learning_rate(Schedule(30, rate=0.1, decay="plateau"), 10) == 0.1
-
-
-def test_mirror_images_are_averaged() -> None:
-    set_up(Schedule(1), "cpu")
-    import keras
-    import tensorflow as tf
-
-    inputs = keras.Input((2, 2, 1))
-    model = keras.Model(inputs, {"left": keras.layers.Flatten()(inputs)[:, :1]})
-    data = tf.data.Dataset.from_tensors((np.array([[[[4.0], [2.0]], [[0.0], [0.0]]]], np.float32),))
-    assert predict(model, data)["left"].tolist() == [[4]]
-    assert predict(model, data, mirror=True)["left"].tolist() == [[3]]
-
-
-def test_a_run_folder_is_for_one_recipe(tmp_path: Path) -> None:
-    refuse_other(tmp_path, {"epochs": 3})
-    assert not list(tmp_path.iterdir())  # a call that fails later leaves nothing that refuses the next
-    (tmp_path / RECIPE).write_text('{"epochs": 3}')
-    refuse_other(tmp_path, {"epochs": 3})
-    refuse_other(tmp_path, {"epochs": 3, "mixup": 0.0, "patience": None})  # which a later version knows
-    with pytest.raises(UsageError, match=r"holds a training with another recipe \(epochs 3, now 4\)"):
-        refuse_other(tmp_path, {"epochs": 4})
-    with pytest.raises(UsageError, match=r"\(mixup None, now 0.2\)"):
-        refuse_other(tmp_path, {"epochs": 3, "mixup": 0.2})
+def test_data_that_does_not_fit_leaves_no_training_behind(fer2013: Path, utkface: Path, tmp_path: Path) -> None:
+    """The corrected command has the same folder, and mostly another recipe."""
+    with pytest.raises(UsageError, match="no picture with emotion"):
+        train("emotion", [utkface], tmp_path / "out", device="cpu", **TINY)
+    assert not (tmp_path / "out").exists()

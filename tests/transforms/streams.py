@@ -4,12 +4,13 @@ from pathlib import Path
 
 import numpy as np
 
+from models.detectors.choose import make_detector
 from schemas import storage
 from schemas.config import Config
 from schemas.video import Segment
 from transforms.decode_frames import Sample, SegmentStream, decode_segment
 from transforms.detect_cuts import detect_cuts
-from transforms.detect_faces import detect_faces, make_detector
+from transforms.detect_faces import detect_faces
 from transforms.probe_video import probe_video
 from transforms.track_faces import track_faces
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.config import Config
-from schemas.examples import VIDEO_ID, example_plan, example_samples, example_track, join_tracks
 from schemas.tables import EMOTION_COLUMNS, EMOTIONS, SMOOTH_COLUMNS, TRACKER_ONLY
+from tests.examples import VIDEO_ID, example_plan, example_samples, example_track, join_tracks
 from tests.fragments import cut_into_fragments
 from transforms.aggregate_seconds import aggregate_faces, aggregate_timeline, aggregate_tracks
 from transforms.stitch_tracks import Observations, stitch_tracks

@@ -6,13 +6,15 @@ import cv2
 import numpy as np
 import pytest
 
+from models.detectors.choose import make_detector
+from models.detectors.hog import detect_hog
 from schemas.config import Config
 from schemas.errors import UsageError
 from schemas.faces import Boxes
 from tests.clips import FACE_IN_HEAD, Clip, portrait_clip, scene
 from tests.transforms.streams import fake_samples, segments_of
 from transforms.decode_frames import decode_segment
-from transforms.detect_faces import detect_faces, detect_hog, make_detector
+from transforms.detect_faces import detect_faces
 from transforms.track_faces import overlap
 
 

@@ -8,9 +8,9 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 
 from schemas.errors import MediaError, StorageError, StorageFullError
-from schemas.examples import example_plan
 from schemas.layout import Layout
 from schemas.video import Segment
+from tests.examples import example_plan
 from transforms.decode_frames import FileChangedError
 from transforms.failures import FAILED, Guard, SegmentFailed, WriteFailure, first_failure, write_failure
 

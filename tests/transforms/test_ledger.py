@@ -11,10 +11,10 @@ import pytest
 from schemas import storage
 from schemas.config import SCHEMA_VERSION, Config
 from schemas.errors import StorageError, UsageError
-from schemas.examples import VIDEO_ID, WHEN, example_file, example_plan, example_row
 from schemas.layout import Layout
 from schemas.tables import OWN_COLUMNS, VIDEOS
 from schemas.video import Plan
+from tests.examples import VIDEO_ID, WHEN, example_file, example_plan, example_row
 from transforms import ledger
 from transforms.ledger import (
     Run,

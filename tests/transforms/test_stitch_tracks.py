@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.examples import example_plan, example_samples, example_track, join_tracks
+from tests.examples import example_plan, example_samples, example_track, join_tracks
 from tests.fragments import cut_into_fragments
 from transforms.stitch_tracks import Observations, stitch_tracks
 

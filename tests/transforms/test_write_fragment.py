@@ -12,10 +12,10 @@ from apache_beam.testing.util import assert_that, equal_to
 from schemas import storage
 from schemas.config import Config
 from schemas.errors import StorageFullError
-from schemas.examples import VIDEO_ID, example_batch, example_samples, example_segment, example_track, join_tracks
 from schemas.faces import FaceBatch
 from schemas.layout import Layout
 from schemas.tables import EMOTION_COLUMNS, OBSERVATIONS
+from tests.examples import VIDEO_ID, example_batch, example_samples, example_segment, example_track, join_tracks
 from transforms.crop_faces import NO_STAMP
 from transforms.decode_frames import DecodeStats
 from transforms.write_fragment import SegmentDone, WriteFragment, is_pending, read_fragment, write_fragment

@@ -4,9 +4,9 @@ import apache_beam as beam
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 
-from schemas.examples import example_file, example_plan
 from schemas.layout import Layout
 from schemas.video import Plan
+from tests.examples import example_file, example_plan
 from transforms.write_plan import WritePlan, first_of_copies, read_plans, write_plan
 
 PLANS = [

@@ -17,7 +17,10 @@ from models.bundle import bundle_path
 from models.cards import read_card
 from schemas import storage
 from schemas.config import Config, ModelRef
-from schemas.examples import (
+from schemas.layout import Layout
+from schemas.tables import TABLES
+from schemas.video import Plan
+from tests.examples import (
     VIDEO_ID,
     WHEN,
     example_batch,
@@ -27,9 +30,6 @@ from schemas.examples import (
     example_track,
     join_tracks,
 )
-from schemas.layout import Layout
-from schemas.tables import TABLES
-from schemas.video import Plan
 from tests.fragments import cut_into_fragments
 from transforms.decode_frames import DecodeStats
 from transforms.failures import SegmentFailed, write_failure

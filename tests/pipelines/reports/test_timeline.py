@@ -24,9 +24,9 @@ from pipelines.reports.timeline import (
 )
 from pipelines.reports.video import read_tables, video_report
 from schemas.config import Config
-from schemas.examples import example_row
 from schemas.layout import Layout
 from schemas.tables import EMOTIONS, SMOOTH_COLUMNS
+from tests.examples import example_row
 from tests.made_tables import Columns, feeling, write_video
 
 SHARP = dataclasses.replace(Config(), aggregation=dataclasses.replace(Config().aggregation, smooth_seconds=0.0))

@@ -1,0 +1,157 @@
+"""From faces to batches: the stream of chips and targets that training sees."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from training.data.chip_cache import MIXED
+from training.data.labelled_faces import Faces
+from training.learning.augment import DRAWS, Jitter, augment, middle
+from training.learning.mixup import mix, shares
+
+# Faces that go together into the mixing where the order of reading does not matter.
+_BLOCK = 2048
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Part:
+    """One part of all data sets together.
+
+    Attributes:
+      sets: the data sets.
+      owner: [n] which of them a face is from.
+      row: [n] its row there.
+    """
+
+    sets: Sequence[Faces]
+    owner: np.ndarray
+    row: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    @property
+    def emotion(self) -> np.ndarray:
+        """As `Faces.emotion`; and so the others."""
+        return self._column("emotion")
+
+    @property
+    def votes(self) -> np.ndarray:
+        """As `Faces.votes`."""
+        return self._column("votes")
+
+    @property
+    def age(self) -> np.ndarray:
+        """As `Faces.age`."""
+        return self._column("age")
+
+    @property
+    def female(self) -> np.ndarray:
+        """As `Faces.female`."""
+        return self._column("female")
+
+    @property
+    def features(self) -> np.ndarray:
+        """As `Faces.features`; [n, 0] if the network takes none."""
+        return self._column("features")
+
+    def chips(self, numbers: np.ndarray) -> np.ndarray:
+        """Chips of some faces, [m, S, S, channels] uint8."""
+        size = max(faces.chips.shape[1] for faces in self.sets)
+        owner, row = self.owner[numbers], self.row[numbers]
+        block: np.ndarray | None = None
+        for i, faces in enumerate(self.sets):
+            of = np.flatnonzero(owner == i)
+            chips = np.asarray(faces.chips[row[of]]) if len(of) else np.empty((0, *faces.chips.shape[1:]), np.uint8)
+            chips = chips[..., None] if chips.ndim == 3 else chips
+            border = (size - chips.shape[1]) // 2
+            chips = np.pad(chips, ((0, 0), (border, border), (border, border), (0, 0)), "edge") if border else chips
+            if block is None:
+                block = np.empty((len(numbers), *chips.shape[1:]), np.uint8)
+            block[of] = chips
+        assert block is not None
+        return block
+
+    def order(self, seed: int, epoch: int) -> np.ndarray:
+        """All faces in an order by chance, which seed and epoch fix: the rows of 16 shards at a time are mixed."""
+        chance = np.random.default_rng([seed, epoch])
+        blocks: list[np.ndarray] = []
+        for i, faces in enumerate(self.sets):
+            of = np.flatnonzero(self.owner == i)
+            if faces.blocks is None:
+                blocks += np.array_split(chance.permutation(of), max(1, len(of) // _BLOCK))
+            else:
+                blocks += np.split(of, np.searchsorted(self.row[of], faces.blocks[1:-1]))
+        blocks = [blocks[i] for i in chance.permutation(len(blocks))]
+        mixed = [np.concatenate(blocks[start : start + MIXED]) for start in range(0, len(blocks), MIXED)]
+        return np.concatenate([chance.permutation(rows) for rows in mixed])
+
+    def _column(self, name: str) -> np.ndarray:
+        columns = [getattr(faces, name)[self.row[self.owner == i]] for i, faces in enumerate(self.sets)]
+        return np.concatenate(columns)
+
+
+def part_of(sets: Sequence[Faces], name: str) -> Part:
+    """One part of all data sets: TRAINING or CALIBRATION."""
+    rows = [np.flatnonzero(faces.part == name) for faces in sets]
+    owner = np.repeat(np.arange(len(sets)), [len(of) for of in rows])
+    return Part(sets, owner, np.concatenate(rows))
+
+
+def batches(
+    part: Part,
+    *,
+    targets: Any,
+    size: int,
+    batch: int,
+    scaling: tuple[float, float] = (1.0, 0.0),
+    jitter: Jitter | None = None,
+    seed: int | None = None,
+    epoch: Callable[[], int] = lambda: 0,
+) -> Any:
+    """A tf.data.Dataset over (chips [batch, size, size, c] float32, *targets); with features, ((chips, features), …).
+
+    Args:
+      part: the faces.
+      targets: arrays with a row for each face, in any nesting; (targets, weights) where pictures are mixed.
+      size: width and height of the chip.
+      batch: faces a step.
+      scaling: chips are multiplied by the first and get the second added.
+      jitter: augmentation; None cuts the middle.
+      seed: of the order; None keeps the faces in theirs, and the last batch may be smaller.
+      epoch: number of the pass that begins: each has its own order.
+    """
+    import tensorflow as tf
+
+    steps = len(part) // batch if seed is not None else -(-len(part) // batch)
+    shape = part.chips(np.arange(min(len(part), 1))).shape[1:]
+    labels = tf.nest.map_structure(tf.constant, targets)
+    features = tf.constant(part.features) if part.sets[0].features is not None else None
+
+    def numbers() -> Iterator[np.ndarray]:
+        order = np.arange(len(part)) if seed is None else part.order(seed, epoch())
+        for i in range(steps):
+            yield order[i * batch : (i + 1) * batch]
+
+    def load(rows: Any) -> Any:
+        block = tf.ensure_shape(tf.numpy_function(part.chips, [rows], tf.uint8), (None, *shape))
+        if jitter is None:
+            chips = tf.cast(middle(block, size), tf.float32)
+        else:
+            chips = augment(block, size, jitter, tf.random.uniform((tf.shape(rows)[0], DRAWS)))
+        chips = chips * scaling[0] + scaling[1]
+        found = tf.nest.map_structure(lambda label: tf.gather(label, rows), labels)
+        if jitter is not None and jitter.mixup:
+            gammas = tf.random.gamma((2, tf.shape(rows)[0]), jitter.mixup)
+            chips, mixed = mix(chips, found[0], found[1], shares(gammas[0], gammas[1]))
+            found = (mixed, found[1])
+        inputs = chips if features is None else (chips, tf.gather(features, rows))
+        return inputs, *found
+
+    signature = tf.TensorSpec((None,), tf.int64)
+    order = tf.data.Dataset.from_generator(numbers, output_signature=signature)
+    return order.apply(tf.data.experimental.assert_cardinality(steps)).map(load).prefetch(2)

@@ -1,0 +1,146 @@
+"""Where chips come from: cut once from a data set's pictures and kept on disk, or shards of `facelog prepare`."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow.parquet as pq
+from rich.progress import track
+
+from models.geometry import ChipGeometry, Geometry
+from models.landmarks import landmark_sha256
+from models.zoo import Zoo
+from training.data.prepared import PreparedSet
+from training.data.ready_chips import MARGIN, training_chip
+from training.data.shards import shard_path
+from training.datasets import DataError, DataSet, Sample
+from training.datasets.duplicates import difference_hash
+from training.learning.augment import middle
+
+MIXED = 16
+"""Groups of rows that are in memory at a time, and mixed with each other."""
+_BLOCK = 2048
+
+
+class Chips(Protocol):
+    """Chips by their numbers: an array, or shards that are read when they are asked for."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """[n, S, S] or [n, S, S, 3]."""
+
+    def __getitem__(self, rows: Any) -> np.ndarray: ...
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Looks:
+    """What pictures look like.
+
+    Attributes:
+      pixels: [n] uint64, a hash of the pixels; 0 where the picture does not read, or is not known.
+      hashes: [n, 4] uint64, their `difference_hash`.
+      blank: [n] bool, whether there is nothing to see.
+    """
+
+    pixels: np.ndarray
+    hashes: np.ndarray
+    blank: np.ndarray
+
+
+class ShardChips:
+    """Chips of prepared data by their numbers; the shards that were read last are kept."""
+
+    def __init__(self, data: PreparedSet, channels: str):
+        """Reads how many rows each group of rows has.
+
+        Args:
+          data: the prepared data.
+          channels: "grey", "rgb" or "bgr": their order.
+        """
+        self._data, self._channels = data, channels
+        self._groups, rows = [], []
+        for i in range(len(data.info.shards)):
+            metadata = pq.read_metadata(shard_path(data.folder, i))
+            self._groups += [(i, group) for group in range(metadata.num_row_groups)]
+            rows += [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+        self.blocks = np.concatenate([[0], np.cumsum(rows)])
+        self.shape = (data.count, *data.info.shape)
+        self._read: collections.OrderedDict[int, np.ndarray] = collections.OrderedDict()
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        rows = np.atleast_1d(np.arange(len(self))[rows])
+        groups = np.searchsorted(self.blocks, rows, side="right") - 1
+        found = np.empty((len(rows), *self.shape[1:]), np.uint8)
+        for group in np.unique(groups):
+            found[groups == group] = self._group(int(group))[rows[groups == group] - self.blocks[group]]
+        return found
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def _group(self, number: int) -> np.ndarray:
+        if number not in self._read:
+            shard, group = self._groups[number]
+            with pq.ParquetFile(shard_path(self._data.folder, shard)) as file:
+                batch = file.read_row_group(group, ["chip"]).combine_chunks().to_batches()[0]
+            chips = self._data.chips(batch)
+            self._read[number] = chips[..., ::-1] if self._channels == "bgr" else chips  # shards are in RGB
+        self._read.move_to_end(number)
+        if len(self._read) > MIXED:
+            self._read.popitem(last=False)
+        return self._read[number]
+
+
+def cut_chips(data: DataSet, samples: Sequence[Sample], geometry: Geometry, cache: Path) -> tuple[np.ndarray, Looks]:
+    """Chips with their margin, cut once and kept in the cache, and what the pictures look like."""
+    key = f"{geometry}|{MARGIN}|{landmark_sha256()}|{data.root}|{'|'.join(sample.name for sample in samples)}"
+    folder = cache / f"chips-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    if not (folder / "looks.npz").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        border = round(geometry.size * MARGIN) if isinstance(geometry, ChipGeometry) else 0
+        size = geometry.size + 2 * border
+        shape = (len(samples), size, size, *(() if geometry.channels == "grey" else (3,)))
+        chips = np.lib.format.open_memmap(folder / "chips.npy", mode="w+", dtype=np.uint8, shape=shape)
+        pixels, hashes = np.zeros(len(samples), np.uint64), np.zeros((len(samples), 4), np.uint64)
+        blank = np.zeros(len(samples), bool)
+        for i, sample in enumerate(track(samples, f"Cutting {data.kind}", transient=True)):
+            try:
+                picture = sample.picture(grey=geometry.channels == "grey")
+            except DataError:
+                continue  # `facelog data show` counts and names these
+            pixels[i], hashes[i], blank[i] = (
+                _place(picture),
+                difference_hash(sample.picture(grey=True)),
+                picture.std() < 1,
+            )
+            chips[i] = training_chip(picture, geometry)
+        chips.flush()
+        np.savez(folder / "looks.npz", pixels=pixels, hashes=hashes, blank=blank)
+    with np.load(folder / "looks.npz") as looks:
+        return np.load(folder / "chips.npy", mmap_mode="r"), Looks(**looks)
+
+
+def _place(picture: np.ndarray) -> int:
+    """A hash of the pixels as 64 bits, at least 1."""
+    return max(1, int.from_bytes(hashlib.blake2b(picture.tobytes(), digest_size=8).digest(), "big"))
+
+
+def second_input(chips: Chips, network: Zoo, cache: Path) -> np.ndarray:
+    """`models.features.hog_landmarks` of all chips, made once and kept in the cache."""
+    from models.features import hog_landmarks
+
+    size, n = network.geometry.size, chips.shape[0]
+    key = hashlib.sha256(np.asarray(chips[np.linspace(0, n - 1, 64).astype(int)]).tobytes()).hexdigest()[:16]
+    file = cache / f"{network.name}-{n}-{key}.npy"
+    if not file.exists():
+        starts = track(range(0, n, _BLOCK), "Gradients and landmarks", transient=True)
+        blocks = [hog_landmarks(middle(np.asarray(chips[start : start + _BLOCK]), size)) for start in starts]
+        cache.mkdir(parents=True, exist_ok=True)
+        np.save(file, np.concatenate(blocks))
+    return np.load(file)

@@ -1,0 +1,248 @@
+"""From data sets to faces: chips, labels, and the part of the split that each falls in.
+
+A data set is split by what must not be parted (a subject, a photograph, equal pixels), by a hash of that and never by
+order or chance: the split is the same on every machine. Sets with a validation or test split of their own are judged by
+it.
+
+Chips are arrays on disk, or the shards of `facelog prepare`: memory does not grow with the number of pictures.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.zoo import Zoo
+from schemas.tables import EMOTIONS
+from training.data.chip_cache import Chips, Looks, ShardChips, cut_chips, second_input
+from training.data.prepared import fraction, is_prepared, open_prepared
+from training.datasets import DataError, Sample, read_dataset
+from training.datasets.duplicates import NEAR, near_duplicates
+from training.learning.augment import middle
+from training.recipe import Recipe
+
+TRAINING, CALIBRATION, TEST = "training", "calibration", "test"
+
+# Names of splits that are for judging. Where a picture is in two of them, the official one comes last.
+_JUDGED = ("validation", "valid", "val", "test", "publictest", "privatetest")
+
+_BLOCK = 2048
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Faces:
+    """The faces of one data set; each row of each array is one.
+
+    Attributes:
+      kind: of the data set.
+      chips: with their margin; uint8.
+      emotion: [n] index into EMOTIONS, -1 where there is none.
+      votes: [n, 7] shares of all of FER+'s votes, zeros where there are none.
+      age: [n, 2] lowest and highest age, NaN where there is none.
+      female: [n] 0 or 1, NaN where it is not known.
+      part: [n] TRAINING, CALIBRATION, the name of a split that is judged by, or "" if it is left out.
+      sample: the sample of a row, for judging.
+      features: [n, k] second input of a network that has one.
+      blocks: where the shards of `chips` begin and end; none: rows may be read in any order.
+    """
+
+    kind: str
+    chips: Chips
+    emotion: np.ndarray
+    votes: np.ndarray
+    age: np.ndarray
+    female: np.ndarray
+    part: np.ndarray
+    sample: Callable[[int], Sample]
+    features: np.ndarray | None = None
+    blocks: np.ndarray | None = None
+
+    def tests(self) -> dict[str, Callable[[], Iterator[Sample]]]:
+        """What is judged by: samples of each such split, by its name, as often as they are wanted."""
+
+        def samples(rows: np.ndarray) -> Callable[[], Iterator[Sample]]:
+            return lambda: (self.sample(int(row)) for row in rows)
+
+        names = sorted(set(self.part) - {TRAINING, CALIBRATION, ""}, key=lambda name: name != "PublicTest")
+        return {str(name): samples(np.flatnonzero(self.part == name)) for name in names}
+
+
+def read_sets(paths: Sequence[Path], network: Zoo, recipe: Recipe, cache: Path) -> list[Faces]:
+    """The data sets that a network is trained on, split, with what is in a judged part left out of the others.
+
+    Args:
+      paths: folders, zips or tables of data sets, or folders that `facelog prepare` wrote.
+      network: what is trained: its geometry, and the labels that it needs.
+      recipe: for the shares.
+      cache: folder for the chips.
+
+    Raises:
+      DataError: a data set is wrong, or has no label that the network needs.
+    """
+    read = [_read_prepared if is_prepared(path) else _read_set for path in paths]
+    found = [of(path, network, recipe, cache) for of, path in zip(read, paths, strict=True)]
+    sets = _without_judged([faces for faces, _ in found], [looks for _, looks in found])
+    for attribute in network.attributes:
+        if not any(_known(faces, attribute).any() for faces in sets):
+            names = ", ".join(str(path) for path in paths)
+            raise DataError(f"{network.name} is trained on {attribute}, which {names} does not tell: add a data set.")
+    for part in (TRAINING, CALIBRATION):
+        if not any((faces.part == part).any() for faces in sets):
+            raise DataError(f"{', '.join(map(str, paths))}: no picture is left for {part}; the set is too small.")
+    return sets
+
+
+def _read_set(path: Path, network: Zoo, recipe: Recipe, cache: Path) -> tuple[Faces, Looks]:
+    data = read_dataset(path)
+    samples = [sample for sample in data.samples() if _labels(sample, network)]
+    if not samples:
+        raise _without_labels(path, data.kind, network)
+    chips, looks = cut_chips(data, samples, network.geometry, cache)
+    part = _parts([sample.splits for sample in samples], _places(data.kind, samples, looks), recipe)
+    part[(looks.pixels == 0) | (looks.blank & np.isin(part, (TRAINING, CALIBRATION)))] = ""
+    columns = _columns(samples)
+    features = second_input(chips, network, cache) if network.second_input else None
+    return Faces(data.kind, chips, **columns, part=part, sample=samples.__getitem__, features=features), looks
+
+
+def _read_prepared(path: Path, network: Zoo, recipe: Recipe, cache: Path) -> tuple[Faces, Looks]:
+    data = open_prepared(path)
+    there = data.info.geometry.chip()
+    colour = there.channels != "grey", network.geometry.channels != "grey"
+    if dataclasses.replace(there, channels=network.geometry.channels) != network.geometry or len(set(colour)) > 1:
+        raise DataError(
+            f"{path} was prepared for chips of another geometry than {network.name} takes: prepare it again with "
+            f"facelog prepare --geometry {network.name}."
+        )
+    names = ["name", "group", "splits", "emotion", "votes", "age_low", "age_high", "female", "race"]
+    samples: list[Sample] = []
+    for batch in data.batches(_BLOCK, names):
+        samples += [_sample_of(row) for row in batch.to_pylist()]
+    keep = np.array([bool(_labels(sample, network)) for sample in samples], bool)
+    if not keep.any():
+        raise _without_labels(path, data.info.kind, network)
+    chips = ShardChips(data, network.geometry.channels)
+    places = _fractions([sample.name for sample in samples], samples)
+    part = _parts([sample.splits for sample in samples], places, recipe)
+    part[~keep] = ""
+
+    def sample(row: int) -> Sample:
+        chip = middle(chips[[row]], network.geometry.size)[0]
+        return dataclasses.replace(samples[row], source=chip[..., ::-1] if network.geometry.channels == "bgr" else chip)
+
+    features = second_input(chips, network, cache) if network.second_input else None
+    faces = Faces(
+        data.info.kind, chips, **_columns(samples), part=part, sample=sample, features=features, blocks=chips.blocks
+    )
+    none = np.zeros(len(samples), np.uint64)
+    return faces, Looks(none, np.zeros((len(samples), 4), np.uint64), none > 0)
+
+
+def _places(kind: str, samples: Sequence[Sample], looks: Looks) -> np.ndarray:
+    """Where in [0, 1) each sample stands; those that must not be parted stand in one place."""
+    if kind == "fer2013":  # it has the same picture under several names
+        return looks.pixels / 2**64
+    names = [sample.name for sample in samples]
+    if kind == "utkface":  # it has the same photograph under several names, sizes and ages
+        # By the file's name alone: the same split whether the folder above was given or this one.
+        names = [f"UTKFace/{name.rsplit('/', 1)[-1]}" for name in names]
+        names = [names[first] for first in near_duplicates(looks.hashes)]
+    return _fractions(names, samples)
+
+
+def _fractions(names: Sequence[str], samples: Sequence[Sample]) -> np.ndarray:
+    """Places by the samples' groups, or by names where they are in none."""
+    keys = [name if sample.group is None else sample.group for name, sample in zip(names, samples, strict=True)]
+    return np.array([fraction(key) for key in keys])
+
+
+def _parts(splits: Iterable[Sequence[str]], places: np.ndarray, recipe: Recipe) -> np.ndarray:
+    """The part that each sample falls in."""
+    judged = [[name for name in of if name.lower() in _JUDGED] for of in splits]
+    test = 0.0 if any(judged) else recipe.test
+    part = np.full(len(places), TRAINING, "<U32")
+    part[places < test + recipe.calibration] = CALIBRATION
+    part[places < test] = TEST
+    for i, of in enumerate(judged):
+        if of:
+            part[i] = of[-1]
+    return part
+
+
+def _without_judged(sets: list[Faces], looks: list[Looks]) -> list[Faces]:
+    """The sets with pictures left out of training and calibration that are, or nearly are, in a judged part of any."""
+    judged = [~np.isin(faces.part, (TRAINING, CALIBRATION, "")) for faces in sets]
+    pixels = np.concatenate([of.pixels[rows] for of, rows in zip(looks, judged, strict=True)])
+    hashes = np.unique(np.concatenate([of.hashes[rows] for of, rows in zip(looks, judged, strict=True)]), axis=0)
+    cleaned = []
+    for faces, of in zip(sets, looks, strict=True):
+        learned = np.isin(faces.part, (TRAINING, CALIBRATION)) & (of.pixels > 0)
+        same = learned & np.isin(of.pixels, pixels)
+        rows = np.flatnonzero(learned & ~same)
+        near = rows[_near(of.hashes[rows], hashes)]
+        part = faces.part.copy()
+        part[same], part[near] = "", ""
+        cleaned.append(dataclasses.replace(faces, part=part))
+    return cleaned
+
+
+def _near(hashes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Which of the hashes [n, 4] are near to one of the others [m, 4]; [n] bool."""
+    near = np.zeros(len(hashes), bool)
+    first = np.ascontiguousarray(hashes[:, 0])
+    for other in others[others.any(axis=1)]:
+        # Most are too far apart in the first 64 bits already.
+        rows = np.flatnonzero(np.bitwise_count(first ^ other[0]) <= NEAR)
+        near[rows[np.bitwise_count(hashes[rows] ^ other).sum(axis=1) <= NEAR]] = True
+    return near
+
+
+def _labels(sample: Sample, network: Zoo) -> list[str]:
+    """The attributes that the network needs and the sample has."""
+    emotions = [name for output in network.outputs if output.attribute == "emotion" for name in output.classes]
+    known = {"emotion": sample.emotion in emotions, "age": sample.age is not None, "gender": sample.female is not None}
+    return [attribute for attribute in network.attributes if known[attribute]]
+
+
+def _known(faces: Faces, attribute: str) -> np.ndarray:
+    if attribute == "emotion":
+        return faces.emotion >= 0
+    return np.isfinite(faces.age[:, 0] if attribute == "age" else faces.female)
+
+
+def _columns(samples: Sequence[Sample]) -> dict[str, np.ndarray]:
+    none = np.zeros(len(EMOTIONS), np.float32)
+    number = {name: i for i, name in enumerate(EMOTIONS)}
+    return {
+        "emotion": np.array([-1 if s.emotion is None else number[s.emotion] for s in samples], np.int64),
+        "votes": np.array([none if s.votes is None else s.votes for s in samples], np.float32),
+        "age": np.array([(np.nan, np.nan) if s.age is None else s.age for s in samples], np.float32),
+        "female": np.array([np.nan if s.female is None else s.female for s in samples], np.float32),
+    }
+
+
+def _sample_of(row: dict[str, Any]) -> Sample:
+    """A row of prepared data without its chip."""
+    return Sample(
+        row["name"],
+        np.empty((0, 0), np.uint8),
+        tuple(row["splits"]),
+        row["group"],
+        row["emotion"],
+        None if row["votes"] is None else np.array(row["votes"], np.float32),
+        None if row["age_low"] is None else (row["age_low"], row["age_high"]),
+        row["female"],
+        row["race"],
+    )
+
+
+def _without_labels(path: Path, kind: str, network: Zoo) -> DataError:
+    wanted = " or ".join(
+        f"emotion ({', '.join(output.classes)})" if output.attribute == "emotion" else output.attribute
+        for output in network.outputs
+    )
+    return DataError(f"{path} ({kind}) has no picture with {wanted}, which {network.name} is trained on.")

@@ -1,0 +1,109 @@
+"""Chips and labels of data sets in one file, for a machine that has neither the sets nor what cuts chips from them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from models.zoo import Zoo, find_network
+from schemas.errors import UsageError
+from schemas.tables import EMOTIONS
+from training.recipe import Recipe
+
+LOSSLESS = 101
+"""Quality of WebP from which nothing is lost."""
+_COLUMNS = ("emotion", "votes", "age", "female", "features")
+_BLOCK = 1024
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Pictures:
+    """Faces in memory, each a row of each array, as `training.data.labelled_faces.Faces` has them.
+
+    Attributes:
+      chips: [n, S, S, channels] uint8, with their margin.
+      emotion: [n]; and so the others.
+      features: [n, k] second input, k = 0 of a network that has none.
+    """
+
+    chips: np.ndarray
+    emotion: np.ndarray
+    votes: np.ndarray
+    age: np.ndarray
+    female: np.ndarray
+    features: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.chips)
+
+
+def pack(recipe: Recipe, data: Sequence[Path], out: Path, *, cache: Path, quality: int = LOSSLESS) -> None:
+    """Gather what a model is trained and calibrated with in one file.
+
+    Args:
+      recipe: decides how chips are cut and which pictures are held back.
+      data: data sets, as `training.train.train` takes them.
+      out: the file to write, `.npz`.
+      cache: folder for chips that were cut.
+      quality: of WebP, 1 to 100; from 101 on chips stay what they are.
+    """
+    from training.data.batches import part_of
+    from training.data.labelled_faces import CALIBRATION, TRAINING, read_sets
+
+    sets = read_sets(data, find_network(recipe.network), recipe, cache)
+    arrays: dict[str, Any] = {}
+    for part in (TRAINING, CALIBRATION):
+        faces = part_of(sets, part)
+        files = []
+        for start in range(0, len(faces), _BLOCK):
+            for chip in faces.chips(np.arange(start, min(start + _BLOCK, len(faces)))):
+                written, file = cv2.imencode(".webp", chip, [cv2.IMWRITE_WEBP_QUALITY, quality])
+                if not written:
+                    raise RuntimeError(f"OpenCV did not encode a chip of {chip.shape}")
+                files.append(file)
+        arrays[f"{part}/ends"] = np.cumsum([len(file) for file in files])
+        arrays[f"{part}/files"] = np.concatenate(files)
+        columns = _COLUMNS if sets[0].features is not None else _COLUMNS[:-1]
+        arrays |= {f"{part}/{column}": getattr(faces, column) for column in columns}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(out, **arrays)
+
+
+def unpack(files: Sequence[Path], part: str, channels: int) -> Pictures:
+    """One part of what `pack` wrote: "training" or "calibration"; of several files, all of theirs.
+
+    Args:
+      files: to read.
+      part: which.
+      channels: 1 or 3, of the chips.
+    """
+    found = []
+    for path in files:
+        with np.load(path) as arrays:
+            ends, encoded = arrays[f"{part}/ends"], arrays[f"{part}/files"]
+            flag = cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR
+            chips: list[Any] = [cv2.imdecode(file, flag) for file in np.split(encoded, ends[:-1])]
+            columns = {column: arrays[f"{part}/{column}"] for column in _COLUMNS if f"{part}/{column}" in arrays}
+            columns.setdefault("features", np.empty((len(chips), 0), np.float32))
+            stacked = np.stack(chips)
+            found.append({"chips": stacked if channels == 3 else stacked[..., None], **columns})
+    return Pictures(**{name: np.concatenate([of[name] for of in found]) for name in found[0]})
+
+
+def labelled(pictures: Pictures, network: Zoo) -> Pictures:
+    """Those of them that the network can learn from: a file may hold more emotions than it knows."""
+    known = np.zeros(len(pictures), bool)
+    for output in network.outputs:
+        if output.attribute == "emotion":
+            known |= np.isin(pictures.emotion, [EMOTIONS.index(name) for name in output.classes])
+        else:
+            known |= np.isfinite(pictures.age[:, 0] if output.attribute == "age" else pictures.female)
+    if not known.any():
+        raise UsageError(f"No picture has a label that {network.name} learns from: pack other data sets.")
+    columns = dataclasses.fields(Pictures)
+    return Pictures(**{column.name: getattr(pictures, column.name)[known] for column in columns})

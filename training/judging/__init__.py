@@ -1,0 +1,1 @@
+"""Looking and measuring: data sets before training, calibration, figures and plots after it."""

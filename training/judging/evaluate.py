@@ -1,0 +1,319 @@
+"""Figures of a loaded bundle on labelled pictures.
+
+Faces come as crops: a sample and its chip, or the reason why it has none. Of each, only labels and outputs are kept,
+some hundred bytes; pictures pass by one at a time, however many there are.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import itertools
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+from models.bundle import Bundle
+from models.cards import GENDERS, Card
+from models.geometry import Geometry
+from models.outputs import INTERVAL_80
+from schemas.errors import UsageError
+from schemas.tables import EMOTIONS
+from training.data.ready_chips import ready_chip
+from training.datasets import DataError, Sample
+from training.judging import metrics
+
+UNREADABLE = "the picture does not read"
+
+_LABELS = ("fer2013", "ferplus")
+_BLOCK = 256
+
+# The names of all figures, those of the classes first.
+FIGURES = (
+    *("n", "classes", "accuracy", "macro_f1", "mean_recall", "recall", "confusion", "ece"),
+    *("n_age", "age_mae", "age_rmse", "age_bias", "age_within_5", "age_coverage_80", "age_interval_80"),
+    *("n_age_group", "age_group_accuracy", "age_group_error"),
+    *("n_gender", "gender_accuracy", "gender_unknown", "gender_accuracy_known"),
+)
+
+_GROUPS = {"age": "age_band", "gender": "gender", "race": "race"}
+
+_Columns = dict[str, np.ndarray]
+_Figures = dict[str, Any]
+_T = TypeVar("_T")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Crop:
+    """A labelled face on its way to the model.
+
+    Attributes:
+      sample: its labels.
+      chip: as the model takes it; None: there is none.
+      missing: why there is none.
+    """
+
+    sample: Sample
+    chip: np.ndarray | None
+    missing: str = ""
+
+
+def ready_crops(samples: Iterable[Sample], geometry: Geometry) -> Iterator[Crop]:
+    """The samples' pictures as chips, each a crop around one face already; see `training.data.ready_chips`."""
+    for sample in samples:
+        try:
+            picture = sample.picture()
+        except DataError:
+            yield Crop(sample, None, UNREADABLE)
+        else:
+            yield Crop(sample, ready_chip(picture, geometry))
+
+
+def in_blocks(items: Iterable[_T], size: int = _BLOCK) -> Iterator[list[_T]]:
+    """The items in lists of `size`, the last one shorter."""
+    iterator = iter(items)
+    while block := list(itertools.islice(iterator, size)):
+        yield block
+
+
+def predict(bundle: Bundle, crops: Sequence[Crop]) -> _Columns:
+    """What `Bundle.predict` says of each crop; NaN where it has no chip."""
+    there = np.array([crop.chip is not None for crop in crops], bool)
+    geometry = bundle.card.geometry
+    shape = (0, geometry.size, geometry.size, *(() if geometry.channels == "grey" else (3,)))
+    chips = [crop.chip for crop in crops if crop.chip is not None]
+    outputs = bundle.predict(np.stack(chips) if chips else np.empty(shape, np.uint8))
+    filled = {name: np.full((len(crops), *of.shape[1:]), np.nan, np.float32) for name, of in outputs.items()}
+    for name, of in outputs.items():
+        filled[name][there] = of
+    return filled
+
+
+def speed(bundle: Bundle) -> dict[str, float]:
+    """CPU milliseconds per face in batches of 1 and of 32, as `ms_per_face_b1` and `ms_per_face_b32`."""
+    return {f"ms_per_face_b{batch}": milliseconds_per_face(bundle, batch) for batch in (1, 32)}
+
+
+def milliseconds_per_face(bundle: Bundle, batch: int, *, repeats: int = 9) -> float:
+    """CPU time of one face in `Bundle.predict` with so many at a time: median over some calls.
+
+    It is what a user gets: copying, scaling, a second input, the padding up to whole blocks and calibration included,
+    cutting the chips not. Counted is the CPU time of the process, in which `load_bundle` keeps TensorFlow to one thread
+    on the CPU unless it was set up otherwise before; other processes do not matter.
+    """
+    geometry = bundle.card.geometry
+    shape = (batch, geometry.size, geometry.size, *(() if geometry.channels == "grey" else (3,)))
+    chips = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    bundle.predict(chips)
+    seconds = []
+    for _ in range(repeats):
+        start = time.process_time()
+        bundle.predict(chips)
+        seconds.append(time.process_time() - start)
+    return float(np.median(seconds)) / batch * 1e3
+
+
+def true_emotion(sample: Sample, labels: str) -> str | None:
+    """The emotion that counts as the true one: the set's own, or that of a majority of all votes."""
+    if labels == "fer2013":
+        return sample.emotion
+    if sample.votes is None or sample.votes.max() <= 0.5:
+        return None
+    return EMOTIONS[int(sample.votes.argmax())]
+
+
+class Tally:
+    """Labels and outputs of the crops so far, in columns of numbers.
+
+    Attributes:
+      left_out: samples that do not count, by reason.
+    """
+
+    def __init__(self, card: Card, *, labels: str = "fer2013"):
+        """Starts with nothing.
+
+        Args:
+          card: of the model.
+          labels: which emotion is the true one: "fer2013", the set's own label, or "ferplus", the one that more than
+            half of all ten people's votes went to.
+
+        Raises:
+          UsageError: there are no labels of that name.
+        """
+        if labels not in _LABELS:
+            raise UsageError(f"There are no labels called {labels!r}: choose fer2013 or ferplus.")
+        self.left_out: collections.Counter[str] = collections.Counter()
+        self._attributes = card.attributes
+        self._labels = labels
+        self._unknown_below = card.unknown_below
+        known = card.output("emotion").classes if "emotion" in card.attributes else ()
+        self._emotions = tuple(name for name in EMOTIONS if name in known)
+        self._columns: dict[str, list[np.ndarray]] = collections.defaultdict(list)
+
+    def add(self, crops: Sequence[Crop], outputs: _Columns) -> None:
+        """Count crops in.
+
+        Args:
+          crops: faces, with or without chip.
+          outputs: what the model says of each, as `predict` gives it.
+        """
+        rows = []
+        for row, crop in enumerate(crops):
+            reason = self._without_label(crop.sample) or crop.missing
+            if reason:
+                self.left_out[reason] += 1
+            else:
+                rows.append(row)
+        if rows:
+            samples = [crops[row].sample for row in rows]
+            chosen = {name: of[rows] for name, of in outputs.items()}
+            for name, values in {**self._label_columns(samples), **self._output_columns(chosen)}.items():
+                self._columns[name].append(values)
+
+    def figures(self) -> dict[str, Any]:
+        """All figures so far; None where there is nothing to say it of.
+
+        Classes are the emotions that the model knows or, of a model without emotions, the two genders; samples of other
+        classes are left out, and the model chooses among its own. Every sample with a label counts for what it has.
+
+        Returns:
+          n: samples that count. left_out: the others, by reason.
+          classes: in the order of `confusion`, whose rows are the true and columns the predicted ones.
+          accuracy, macro_f1, mean_recall; recall: of each class. Means are over the classes that occur.
+          ece: expected calibration error of the probability of the predicted class, 15 bins.
+          age_mae, age_rmse, age_bias (mean of predicted minus true), age_within_5, age_coverage_80 (share of true ages
+            in the 80 % interval), age_interval_80 (its mean width in years): over the n_age exact ages.
+          age_group_accuracy, age_group_error: over the n_age_group ages that are known as a range alone: the share
+            within it, and the mean of the years outside of it.
+          gender_accuracy: of n_gender, by the more probable of the two. gender_unknown: the share that is less sure
+            than the card demands; gender_accuracy_known: without those.
+          groups: by `age`, `gender` and `race` where the samples have them: the same figures but for `confusion`, of
+            each group by its name.
+
+        Raises:
+          UsageError: no sample counts.
+        """
+        if not self._columns:
+            reasons = ", ".join(f"{count} × {reason}" for reason, count in self.left_out.most_common())
+            wanted = " and ".join(self._attributes)
+            raise UsageError(f"No picture is left to judge a model of {wanted} by: {reasons or 'there is none'}.")
+        columns = {name: np.concatenate(parts) for name, parts in self._columns.items()}
+        figures = self._figures(columns)
+        return {
+            **{name: figures.get(name) for name in FIGURES},
+            "left_out": dict(self.left_out.most_common()),
+            "groups": {
+                by: {name: self._of_group(columns, columns[column] == name) for name in _names(columns[column])}
+                for by, column in _GROUPS.items()
+                if (columns[column] != "").any()
+            },
+        }
+
+    def _without_label(self, sample: Sample) -> str | None:
+        """Why a sample does not count; None: it does."""
+        if "emotion" not in self._attributes:
+            wanted = {"age": sample.age, "gender": sample.female}
+            has_label = any(wanted[attribute] is not None for attribute in self._attributes)
+            return None if has_label else f"no label of {' or '.join(self._attributes)}"
+        emotion = true_emotion(sample, self._labels)
+        if emotion is None:
+            return "no emotion has most votes" if self._labels == "ferplus" else "no emotion label"
+        return None if emotion in self._emotions else f"{emotion} is no class of the model"
+
+    def _label_columns(self, samples: Sequence[Sample]) -> _Columns:
+        ages = np.array([(np.nan, np.nan) if s.age is None else s.age for s in samples], np.float32)
+        bands = metrics.age_band(np.nan_to_num(ages.mean(axis=1)))
+        columns = {
+            "age_low": ages[:, 0],
+            "age_high": ages[:, 1],
+            "age_band": np.where(np.isnan(ages[:, 0]), "", bands).astype("O"),
+            "gender": np.array(["" if s.female is None else GENDERS[s.female] for s in samples], "O"),
+            "race": np.array([s.race or "" for s in samples], "O"),
+        }
+        if self._emotions:
+            emotions = [true_emotion(sample, self._labels) for sample in samples]
+            columns["label"] = np.array([self._emotions.index(emotion) for emotion in emotions if emotion], np.int64)
+        else:
+            columns["label"] = np.array([-1 if s.female is None else int(s.female) for s in samples], np.int64)
+        return columns
+
+    def _output_columns(self, outputs: _Columns) -> _Columns:
+        columns = {name: of for name, of in outputs.items() if name in ("age", "age_std")}
+        if self._emotions:
+            probabilities = outputs["emotion"][:, [EMOTIONS.index(name) for name in self._emotions]]
+        elif "gender_female" in outputs:
+            probabilities = np.stack([1 - outputs["gender_female"], outputs["gender_female"]], axis=1)
+        else:
+            return columns
+        return columns | {"predicted": probabilities.argmax(axis=1), "confidence": probabilities.max(axis=1)}
+
+    def _of_group(self, columns: _Columns, rows: np.ndarray) -> _Figures:
+        figures = self._figures({name: of[rows] for name, of in columns.items()})
+        return {name: of for name, of in figures.items() if name not in ("classes", "confusion")}
+
+    def _figures(self, columns: _Columns) -> _Figures:
+        figures: _Figures = {"n": len(columns["label"])}
+        labelled = columns["label"] >= 0
+        if "predicted" in columns and labelled.any():
+            label, predicted, confidence = (columns[name][labelled] for name in ("label", "predicted", "confidence"))
+            figures |= _of_classes(self._emotions or GENDERS, label, predicted, confidence)
+            if "gender" in self._attributes:
+                figures |= _of_gender(label == predicted, confidence, self._unknown_below or 0)
+        if "age" in columns:
+            figures |= _of_age(*(columns[name] for name in ("age", "age_std", "age_low", "age_high")))
+        return figures
+
+
+def _of_classes(classes: Sequence[str], label: np.ndarray, predicted: np.ndarray, confidence: np.ndarray) -> _Figures:
+    matrix = metrics.confusion(label, predicted, len(classes))
+    recall = metrics.recall(matrix)
+    return {
+        "classes": list(classes),
+        "accuracy": metrics.mean(label == predicted),
+        "macro_f1": metrics.macro_f1(matrix),
+        "mean_recall": metrics.mean(recall),
+        "recall": {name: _number(value) for name, value in zip(classes, recall, strict=True)},
+        "confusion": matrix.tolist(),
+        "ece": metrics.calibration_error(confidence, label == predicted),
+    }
+
+
+def _of_gender(right: np.ndarray, confidence: np.ndarray, unknown_below: float) -> _Figures:
+    known = confidence >= unknown_below
+    return {
+        "n_gender": len(right),
+        "gender_accuracy": metrics.mean(right),
+        "gender_unknown": metrics.mean(~known),
+        "gender_accuracy_known": _number(metrics.mean(right[known])),
+    }
+
+
+def _of_age(age: np.ndarray, std: np.ndarray, low: np.ndarray, high: np.ndarray) -> _Figures:
+    exact, in_range = low == high, low < high
+    error, half_width = (age - low)[exact], INTERVAL_80 * std[exact]
+    outside = metrics.years_outside(age[in_range], low[in_range], high[in_range])
+    return {
+        "n_age": int(exact.sum()),
+        "age_mae": _number(metrics.mean(np.abs(error))),
+        "age_rmse": _number(metrics.rmse(error)),
+        "age_bias": _number(metrics.mean(error)),
+        "age_within_5": _number(metrics.mean(np.abs(error) <= 5)),
+        "age_coverage_80": _number(metrics.coverage(error, half_width)),
+        "age_interval_80": _number(metrics.mean(2 * half_width)),
+        "n_age_group": int(in_range.sum()),
+        "age_group_accuracy": _number(metrics.mean(outside == 0)),
+        "age_group_error": _number(metrics.mean(outside)),
+    }
+
+
+def _names(values: np.ndarray) -> list[str]:
+    """The names that occur: age bands by age, others by the alphabet."""
+    there = set(values) - {""}
+    return [name for name in metrics.AGE_BANDS if name in there] or sorted(there)
+
+
+def _number(value: float) -> float | None:
+    """The same as JSON knows it: NaN is None."""
+    return None if np.isnan(value) else float(value)

@@ -1,0 +1,60 @@
+"""Where the landmarks of a data set's faces lie: what the points in `models.geometry` were chosen by.
+
+python -m training.judging.measure_landmarks FOLDER --count 600
+"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import cv2
+import dlib
+import numpy as np
+import typer
+
+from models.landmarks import predict_landmarks
+from training.datasets.base import decode
+
+
+def landmark_places(pictures: Path, *, count: int = 600, side: int = 200, seed: int = 0) -> np.ndarray:
+    """Landmarks of the faces that dlib finds in pictures that are each a crop around one face.
+
+    Pictures are enlarged, for the detector finds faces from 80 pixels on, and get a border, for they are cut close.
+
+    Args:
+      pictures: folder; JPEG files anywhere below it.
+      count: pictures to draw.
+      side: smallest side in pixels that they are enlarged to.
+      seed: of the draw.
+
+    Returns:
+      [n, 5, 2] float32, shares of the picture's width and height; n of `count` faces were found.
+    """
+    files = sorted(pictures.rglob("*.jpg"))
+    detector, places = dlib.get_frontal_face_detector(), []
+    for file in random.Random(seed).sample(files, min(count, len(files))):
+        grey = decode(file.read_bytes(), file.name, grey=True)
+        factor = max(1, round(side / min(grey.shape)))
+        large = cv2.resize(grey, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
+        border = side // 4
+        large = cv2.copyMakeBorder(large, border, border, border, border, cv2.BORDER_REPLICATE)
+        found = detector(large, 0)
+        if found:
+            box = found[0]
+            points = predict_landmarks(large, np.array([[box.left(), box.top(), box.width(), box.height()]]))[0]
+            places.append((points - border + 0.5) / (np.array(grey.shape[::-1]) * factor))
+    return np.array(places, np.float32).reshape(-1, 5, 2)
+
+
+def main(pictures: Path, count: int = 600) -> None:
+    """Print median and scatter of each of the five landmarks."""
+    places = landmark_places(pictures, count=count)
+    print(f"{len(places)} faces of {count} pictures; median and standard deviation as shares of the picture:")
+    if len(places):
+        for median, deviation in zip(np.median(places, axis=0), places.std(axis=0), strict=True):
+            print(f"  x {median[0]:.3f} ± {deviation[0]:.3f}   y {median[1]:.3f} ± {deviation[1]:.3f}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,1 @@
+"""What training computes: networks, augmentation, targets, losses, the loop."""

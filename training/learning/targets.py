@@ -1,0 +1,300 @@
+"""From labels to what a network shall say: targets and losses of each of its outputs.
+
+A label may be missing (a set with ages beside one with genders): its row then has weight 0. Losses take the network's
+raw outputs, logits or probabilities as its `Output` says.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from models.cards import Output
+from models.outputs import age_moments
+from schemas.tables import EMOTIONS
+
+
+class Labels(Protocol):
+    """What is known of n faces, in columns as `training.data.labelled_faces.Faces` has them."""
+
+    @property
+    def emotion(self) -> np.ndarray: ...
+    @property
+    def votes(self) -> np.ndarray: ...
+    @property
+    def age(self) -> np.ndarray: ...
+    @property
+    def female(self) -> np.ndarray: ...
+    def __len__(self) -> int: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Head:
+    """One reading of the emotion labels. Each has its own output on the same trunk, and becomes a bundle of its own.
+
+    Attributes:
+      name: of the output, where there are several.
+      suffix: what its bundle's name has behind that of the first.
+      votes: share of FER+'s votes in a target, where there are any; the rest is the data set's own label. Above a half,
+        it is calibrated and judged by FER+'s majority too.
+      smoothing: share of a target spread evenly over the classes.
+      balance: power of the class shares that logits are corrected by in training, after Menon et al. (ICLR 2021): 0
+        leaves the rare classes (disgust: 1.5 %) to be drowned, 1 gives every class the same weight.
+      recall_cost: accuracy on the training pictures that may be given up for a higher mean recall, by adding a multiple
+        of the classes' negative log shares to the logits; 0: nothing is added.
+    """
+
+    name: str = "emotion"
+    suffix: str = ""
+    votes: float = 0.0
+    smoothing: float = 0.0
+    balance: float = 0.0
+    recall_cost: float = 0.0
+
+    @property
+    def by_votes(self) -> bool:
+        """Whether the truth that it is judged by is what ten people say."""
+        return self.votes > 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Weights:
+    """How age and gender are weighed against each other.
+
+    Attributes:
+      age_sigma: how far off a stated age may be, in years. An exact age becomes a normal distribution around it (B.-B.
+        Gao et al., Deep label distribution learning with label ambiguity, TIP 2017); a child's is known better, see
+        `stated_sigma`. Of a range, the likelihood falls likewise outside. 0: not at all, the plain cross-entropy.
+      age_error: weight of the mean's absolute error in years beside that likelihood.
+      gender: weight of gender's cross-entropy.
+    """
+
+    age_sigma: float = 0.0
+    age_error: float = 0.0
+    gender: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Task:
+    """What one output of a network learns.
+
+    Attributes:
+      key: of the output in the network's dict; None: it has only this one.
+      output: what it means.
+      head: how emotions are read.
+      targets: part of the data → (targets [n, k] float32, weights [n] float32).
+      loss: (targets, raw output) → [n].
+      alike: (a teacher's raw output, raw output) → [n], how far the network is from saying what its teacher says.
+      metrics: (targets, raw output) → [n], to watch.
+    """
+
+    key: str | None
+    output: Output
+    head: Head | None
+    targets: Callable[[Labels], tuple[np.ndarray, np.ndarray]]
+    loss: Callable[[Any, Any], Any]
+    alike: Callable[[Any, Any], Any]
+    metrics: list[Callable[[Any, Any], Any]]
+
+
+def tasks(outputs: tuple[Output, ...], heads: tuple[Head, ...], weights: Weights, training: Labels) -> list[Task]:
+    """What the outputs of a network learn.
+
+    Args:
+      outputs: of the network, as the zoo states them.
+      heads: for emotion: more than one stand for as many outputs, called by their names.
+      weights: for age and gender.
+      training: the training part: the shares of its classes balance the loss.
+    """
+    found = []
+    for output in outputs:
+        if output.attribute == "emotion":
+            for head in heads:
+                key = head.name if len(heads) > 1 else output.source
+                found.append(_emotion(key, output, head, training))
+        elif output.attribute == "gender":
+            found.append(_gender(output, weights))
+        else:
+            found.append(_age(output, weights))
+    return found
+
+
+def targets_of(learned: Sequence[Task], part: Labels) -> tuple[Any, Any]:
+    """Targets and weights of all outputs, as the network's outputs are nested."""
+    found = [task.targets(part) for task in learned]
+    return by_key(learned, [target for target, _ in found]), by_key(learned, [weight for _, weight in found])
+
+
+def by_key(learned: Sequence[Task], values: Sequence[Any]) -> Any:
+    """One value a task, nested as the network's outputs: a dict, or the only one itself."""
+    if learned[0].key is None:
+        return values[0]
+    return {task.key: value for task, value in zip(learned, values, strict=True)}
+
+
+def stated_sigma(age: Any, most: float) -> Any:
+    """How far off a stated age may be, in years: half a year and a tenth of the age, and `most` for the grown-up."""
+    from keras import ops
+
+    return ops.minimum(0.5 + age / 10, most)
+
+
+def emotion_targets(emotion: np.ndarray, votes: np.ndarray, head: Head, classes: tuple[str, ...]) -> np.ndarray:
+    """What the network is to say of each picture.
+
+    Args:
+      emotion: [n] index into EMOTIONS.
+      votes: [n, 7] shares of all votes, zeros where there are none.
+      head: the mixture.
+      classes: the network's, in its order; votes for others do not count.
+
+    Returns:
+      [n, classes] float32, rows sum to 1.
+    """
+    columns = [EMOTIONS.index(name) for name in classes]
+    own = np.eye(len(EMOTIONS), dtype=np.float32)[emotion][:, columns]
+    total = votes[:, columns].sum(axis=1, keepdims=True)
+    # Pictures that most people called contempt or could not name keep their own label.
+    voted = np.where(total > 0.5, votes[:, columns] / np.maximum(total, 1e-6), own)
+    mixed = (1 - head.votes) * own + head.votes * voted
+    return ((1 - head.smoothing) * mixed + head.smoothing / len(columns)).astype(np.float32)
+
+
+def _emotion(key: str | None, output: Output, head: Head, training: Labels) -> Task:
+    classes = [EMOTIONS.index(name) for name in output.classes]
+    counts = np.bincount(training.emotion, minlength=len(EMOTIONS))[classes]
+    correction = (head.balance * np.log(counts / max(counts.sum(), 1) + 1e-6)).astype(np.float32)
+
+    def targets(part: Labels) -> tuple[np.ndarray, np.ndarray]:
+        return emotion_targets(part.emotion, part.votes, head, output.classes), np.ones(len(part), np.float32)
+
+    def loss(target: Any, raw: Any) -> Any:
+        return _cross_entropy(target, _logits(raw, output) + correction)
+
+    def alike(teacher: Any, raw: Any) -> Any:
+        from keras import ops
+
+        return loss(ops.softmax(_logits(teacher, output) + correction), raw)
+
+    def categorical_accuracy(target: Any, raw: Any) -> Any:
+        return _agree(target, raw)
+
+    return Task(key, output, head, targets, loss, alike, [categorical_accuracy])
+
+
+def _gender(output: Output, weights: Weights) -> Task:
+    def targets(part: Labels) -> tuple[np.ndarray, np.ndarray]:
+        known = np.isfinite(part.female)
+        female = np.where(known, part.female, 0).astype(np.float32)
+        columns = [female if name == "female" else 1 - female for name in output.classes]
+        return np.stack(columns, axis=1), known.astype(np.float32)
+
+    def loss(target: Any, raw: Any) -> Any:
+        from keras import ops
+
+        if len(output.classes) == 2:
+            return weights.gender * _cross_entropy(target, _logits(raw, output))
+        if output.kind == "probabilities":
+            raw = ops.log(ops.maximum(raw, 1e-7)) - ops.log(ops.maximum(1 - raw, 1e-7))
+        return weights.gender * (ops.softplus(raw) - target * raw)[:, 0]
+
+    def alike(teacher: Any, raw: Any) -> Any:
+        from keras import ops
+
+        if len(output.classes) == 2:
+            return loss(_softmax(teacher, output), raw)
+        return loss(teacher if output.kind == "probabilities" else ops.sigmoid(teacher), raw)
+
+    def accuracy(target: Any, raw: Any) -> Any:
+        from keras import ops
+
+        if len(output.classes) == 2:
+            return _agree(target, raw)
+        return ops.cast((raw > (0.5 if output.kind == "probabilities" else 0.0)) == (target > 0.5), "float32")[:, 0]
+
+    return Task(output.source, output, None, targets, loss, alike, [accuracy])
+
+
+def _age(output: Output, weights: Weights) -> Task:
+    def targets(part: Labels) -> tuple[np.ndarray, np.ndarray]:
+        known = np.isfinite(part.age[:, 0])
+        return np.where(known[:, None], part.age, 0).astype(np.float32), known.astype(np.float32)
+
+    def mean_error(ages: Any, raw: Any) -> Any:
+        """Years from the predicted age to the stated one, or to the nearest end of the range; [n]."""
+        from keras import ops
+
+        mean = raw[:, 0] if output.kind == "years" else age_moments(_softmax(raw, output), output.ranges)[0]
+        highest = _classes(output, raw)[1][-1]
+        low, high = ops.minimum(ages[:, 0], highest), ops.minimum(ages[:, 1], highest)
+        return ops.maximum(ops.maximum(low - mean, mean - high), 0)
+
+    def loss(ages: Any, raw: Any) -> Any:
+        from keras import ops
+
+        if output.kind == "years":
+            return mean_error(ages, raw)
+        first, last = _classes(output, raw)
+        low = ops.clip(ages[:, :1], first[0], last[-1])
+        high = ops.clip(ages[:, 1:], first[0], last[-1])
+        outside = ops.maximum(ops.maximum(low - last, first - high), 0)
+        # A range may lie between two classes (ages 2.5 to 2.7); the nearest then counts as if it held it.
+        outside -= ops.min(outside, axis=1, keepdims=True)
+        sigma = stated_sigma(low, weights.age_sigma)
+        penalty = (outside / sigma) ** 2 / 2 if weights.age_sigma else ops.where(outside > 0, 1e9, 0.0)
+        log_shares = ops.log_softmax(_logits(raw, output))
+        # Of an exact age the likelihood will not do: years that got no share early on would never get one again.
+        likelihood = ops.where(
+            ages[:, 0] == ages[:, 1],
+            ops.sum(ops.softmax(-penalty) * log_shares, axis=1),
+            ops.logsumexp(log_shares - penalty, axis=1),
+        )
+        return (weights.age_error * mean_error(ages, raw) if weights.age_error else 0.0) - likelihood
+
+    def alike(teacher: Any, raw: Any) -> Any:
+        if output.kind == "years":
+            return abs(teacher - raw)[:, 0]
+        return _cross_entropy(_softmax(teacher, output), _logits(raw, output))
+
+    def mae(ages: Any, raw: Any) -> Any:
+        return mean_error(ages, raw)
+
+    return Task(output.source, output, None, targets, loss, alike, [mae])
+
+
+def _classes(output: Output, raw: Any) -> tuple[np.ndarray, np.ndarray]:
+    """First and last year of each class of an age output."""
+    if output.kind == "years":
+        return np.zeros(1, np.float32), np.full(1, np.inf, np.float32)
+    if output.ranges:
+        first, last = np.array(output.ranges, np.float32).T
+        return first, last
+    years = np.arange(raw.shape[-1], dtype=np.float32)
+    return years, years
+
+
+def _logits(raw: Any, output: Output) -> Any:
+    from keras import ops
+
+    return raw if output.kind == "logits" else ops.log(ops.maximum(raw, 1e-7))
+
+
+def _softmax(raw: Any, output: Output) -> Any:
+    from keras import ops
+
+    return ops.softmax(raw) if output.kind == "logits" else raw
+
+
+def _cross_entropy(target: Any, logits: Any) -> Any:
+    from keras import ops
+
+    return -ops.sum(target * ops.log_softmax(logits), axis=1)
+
+
+def _agree(target: Any, raw: Any) -> Any:
+    from keras import ops
+
+    return ops.cast(ops.argmax(target, axis=1) == ops.argmax(raw, axis=1), "float32")
