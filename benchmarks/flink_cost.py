@@ -57,7 +57,8 @@ POOL = f"{Path(sys.executable).parent / 'facelog'} worker"
 _TICKS = os.sysconf("SC_CLK_TCK")
 _A_VIDEO = 60  # segments of the videos that `shape` makes up: an hour
 CLIENT = """
-from pipelines import cli, flink
+from pipelines.cli.main import main as cli
+from pipelines.runs import on_flink as flink
 flink._POOL_ANSWERS_WITHIN = 600  # seconds; a busy machine needs them
 cli.main()
 """

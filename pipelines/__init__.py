@@ -15,21 +15,21 @@ from runners.options import quiet_beam
 
 if TYPE_CHECKING:
     from pipelines.analyze import analyze
-    from pipelines.annotate import annotate
-    from pipelines.compact import compact
-    from pipelines.estimate import plan_run
-    from pipelines.evaluate import evaluate
-    from pipelines.export import export
-    from pipelines.forget import forget
-    from pipelines.image import image
-    from pipelines.inputs import Inputs
-    from pipelines.prepare import prepare
-    from pipelines.prune import prune
-    from pipelines.query import query
-    from pipelines.report import report
-    from pipelines.results import connect
+    from pipelines.annotations.annotate import annotate
+    from pipelines.annotations.image import image
+    from pipelines.datasets.evaluate import evaluate
+    from pipelines.datasets.prepare import prepare
+    from pipelines.exports.export import export
+    from pipelines.keeping.compact import compact
+    from pipelines.keeping.forget import forget
+    from pipelines.keeping.prune import prune
+    from pipelines.keeping.upgrade import upgrade
+    from pipelines.queries.query import query
+    from pipelines.reports.report import report
+    from pipelines.results.database import connect
+    from pipelines.runs.dry_run import plan_run
+    from pipelines.runs.inputs import Inputs
     from pipelines.settings import make_config
-    from pipelines.upgrade import upgrade
 
 __all__ = [
     "Inputs",
@@ -51,22 +51,22 @@ __all__ = [
 ]
 
 _FROM = {
-    "Inputs": "pipelines.inputs",
+    "Inputs": "pipelines.runs.inputs",
     "analyze": "pipelines.analyze",
-    "annotate": "pipelines.annotate",
-    "compact": "pipelines.compact",
-    "connect": "pipelines.results",
-    "evaluate": "pipelines.evaluate",
-    "export": "pipelines.export",
-    "forget": "pipelines.forget",
-    "image": "pipelines.image",
+    "annotate": "pipelines.annotations.annotate",
+    "compact": "pipelines.keeping.compact",
+    "connect": "pipelines.results.database",
+    "evaluate": "pipelines.datasets.evaluate",
+    "export": "pipelines.exports.export",
+    "forget": "pipelines.keeping.forget",
+    "image": "pipelines.annotations.image",
     "make_config": "pipelines.settings",
-    "plan_run": "pipelines.estimate",
-    "prepare": "pipelines.prepare",
-    "prune": "pipelines.prune",
-    "query": "pipelines.query",
-    "report": "pipelines.report",
-    "upgrade": "pipelines.upgrade",
+    "plan_run": "pipelines.runs.dry_run",
+    "prepare": "pipelines.datasets.prepare",
+    "prune": "pipelines.keeping.prune",
+    "query": "pipelines.queries.query",
+    "report": "pipelines.reports.report",
+    "upgrade": "pipelines.keeping.upgrade",
 }
 
 quiet_beam()  # before anything imports Beam, which remarks on packages that are not needed here

@@ -22,11 +22,11 @@ from rich.console import Console
 
 from models.handlers import FaceModelHandler, alone
 from models.runtime import Device
-from pipelines.archive import Archive, Summary
-from pipelines.inputs import Inputs
-from pipelines.progress import LogProgress, show_progress
+from pipelines.results.run_progress import begin_record, end_record
+from pipelines.runs.bookkeeping import Archive, Summary
+from pipelines.runs.display import LogProgress, show_progress
+from pipelines.runs.inputs import Inputs
 from pipelines.settings import make_config
-from pipelines.survey import begin_record, end_record
 from runners.devices import worker_count
 from runners.direct import run_direct
 from runners.lock import hold
@@ -60,7 +60,7 @@ from transforms.write_plan import WritePlan
 from transforms.write_tables import AssembleVideo
 
 if TYPE_CHECKING:
-    from pipelines.flink import OnFlink
+    from pipelines.runs.on_flink import OnFlink
 
 _LOG = logging.getLogger(__name__)
 _LITTLE_DISK = 1_000_000_000
@@ -211,7 +211,7 @@ def analyze(
         _LOG.warning("%s", warning)
     _say_if_disk_is_short(out)
     if runner == "flink":
-        from pipelines.flink import analyze_on_flink
+        from pipelines.runs.on_flink import analyze_on_flink
 
         if flink is None:
             raise UsageError("The runner flink has to be told which cluster (--flink-master HOST:8081).")
@@ -226,7 +226,7 @@ def analyze(
             storage_options=storage_options,
         )
     elif runner in ("dataflow", "spark"):
-        from pipelines.cluster_job import analyze_on_preset
+        from pipelines.runs.on_dataflow_or_spark import analyze_on_preset
 
         summary = analyze_on_preset(
             runner,
@@ -248,7 +248,7 @@ def analyze(
                     with _plain_errors():
                         _run_direct(archive, device, keep_observations)
                 else:
-                    from pipelines.local import run_on_workers
+                    from pipelines.runs.on_workers import run_on_workers
 
                     with show_progress(archive, console) as progress:
                         run_on_workers(

@@ -78,7 +78,7 @@ def _is_in(pieces: list[str], text: str) -> bool:
 
 def test_what_it_says_is_said() -> None:
     names = [f"runners/{name}.py" for name in ("flink", "flink_rest", "presets", "lease", "lock")]
-    names += ["pipelines/flink.py", "pipelines/analyze.py", "transforms/job/check_host.py"]
+    names += ["pipelines/runs/on_flink.py", "pipelines/analyze.py", "transforms/job/check_host.py"]
     said = [text for name in names for text in _texts(_tree(name))]
     sentences = _sentences()
     assert len(sentences) > 20

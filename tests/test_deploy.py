@@ -75,7 +75,7 @@ def _worker_calls() -> Iterator[list[str]]:
 
 
 def test_worker_is_called_as_it_wants_to_be() -> None:
-    from pipelines.cli import app
+    from pipelines.cli.main import app
 
     calls = list(_worker_calls())
     assert len(calls) == 9 and sum("--check" in call for call in calls) == 4
@@ -103,7 +103,7 @@ def _run() -> Any:
 
 
 def test_clients_start_a_run_on_the_cluster_beside_them() -> None:
-    from pipelines.cli import app
+    from pipelines.cli.main import app
 
     calls = list(_client_calls())
     assert len(calls) == 4

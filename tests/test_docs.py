@@ -14,7 +14,7 @@ from benchmarks import model_table
 from models.bundle import bundle_names, bundle_path
 from models.cards import Card, Output
 from models.zoo import ZOO
-from pipelines.cli import app
+from pipelines.cli.main import app
 from training.datasets import KINDS
 from training.judging.evaluate import FIGURES
 from training.learning.augment import Jitter

@@ -71,7 +71,7 @@ def test_analyzes_a_clip(wheel: Path, tmp_path: Path) -> None:
     _run(sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--target", installed, wheel)
     # Dependencies come from this environment; PYTHONPATH goes before its editable facelog.
     elsewhere = {"cwd": tmp_path, "env": os.environ | {"PYTHONPATH": str(installed)}}
-    found = _run(sys.executable, "-c", "import pipelines.cli as cli; print(cli.__file__)", **elsewhere)
+    found = _run(sys.executable, "-c", "import pipelines.cli.main as cli; print(cli.__file__)", **elsewhere)
     assert Path(found.strip()).is_relative_to(installed)
 
     _run(sys.executable, "-m", "pipelines.cli", "analyze", clip.path, "--out", out, **elsewhere)

@@ -56,7 +56,7 @@ def train(
       cache: folder for chips that were cut; None: `chips` beside the run's folder.
       device: "auto", "cpu" or "gpu".
       end_to_end: gives figures of a bundle behind the pipeline's own detector and crop, for the card:
-        `pipelines.evaluate.end_to_end`; it lies above this package.
+        `pipelines.datasets.evaluate.end_to_end`; it lies above this package.
       **changes: fields of `training.recipe.Recipe`, nested ones as dicts.
 
     Returns:

@@ -1,1 +1,1 @@
-"""Results in the formats of other programs, one file for each; `pipelines.export` wires them."""
+"""Results in the formats of other programs, one file for each; `export.py` wires them."""

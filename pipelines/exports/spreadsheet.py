@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 
 from pipelines.exports.videos import Video
-from pipelines.query import write_csv
-from pipelines.results import connect
+from pipelines.queries.query import write_csv
+from pipelines.results.database import connect
 from schemas import storage
 from schemas.tables import TABLES
 

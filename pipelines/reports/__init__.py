@@ -1,1 +1,1 @@
-"""The parts of `facelog report`: tables to content, content to charts and pages. `pipelines.report` wires them."""
+"""Pages for people: from tables to content, from content to charts and pages; `report.py` wires them."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from pipelines.cli import app
+from pipelines.cli.main import app
 from pipelines.settings import make_config
 from schemas.config import Config
 from tests.clips import Clip, portrait_clip

@@ -22,10 +22,10 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.portability.spark_runner import SparkRunner
 from apache_beam.transforms import environments
 
-from pipelines import cluster_job
 from pipelines.analyze import archive_job
-from pipelines.archive import Summary
-from pipelines.inputs import Inputs
+from pipelines.runs import on_dataflow_or_spark as cluster_job
+from pipelines.runs.bookkeeping import Summary
+from pipelines.runs.inputs import Inputs
 from pipelines.settings import make_config
 from runners.presets import MAX_ATTEMPTS, beam_options, preset_arguments
 from schemas import storage

@@ -1,7 +1,7 @@
 """Ready-made crops: how a data set's picture that is filled by one face becomes a network's chip.
 
 The same for training and evaluation. Pictures with room around their faces are the detector's
-(`pipelines.evaluate`, `pipelines.prepare`).
+(`pipelines.datasets.evaluate`, `pipelines.datasets.prepare`).
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.report import report
+from pipelines.reports.report import report
 from pipelines.settings import make_config
 from schemas.tables import EMOTIONS
 from tests.made_tables import feeling, write_failure, write_video

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.report import report
+from pipelines.reports.report import report
 from tests.made_tables import feeling, write_video
 from tests.pipelines.reports.conftest import HOSTILE
 

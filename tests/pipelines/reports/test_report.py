@@ -13,10 +13,10 @@ import jinja2
 import pytest
 from typer.testing import Result
 
-from pipelines import report as exported
-from pipelines.report import Reports, report
+from pipelines.reports import report as exported
 from pipelines.reports.content import VideoReport
 from pipelines.reports.pages import CARDS_SHOWN, video_page
+from pipelines.reports.report import Reports, report
 from schemas.errors import StorageError, UsageError
 from schemas.layout import Layout, page_name
 from schemas.storage import local

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from typer.testing import Result
 
-from pipelines.report import report
 from pipelines.reports.content import VideoReport
+from pipelines.reports.report import report
 from schemas import storage
 from schemas.config import Config
 from tests.clips import Clip, portrait_clip, scene

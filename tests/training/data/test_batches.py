@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from models.geometry import AGE_GENDER, Geometry
 from models.zoo import Zoo, find_network
-from pipelines.prepare import in_rgb
+from pipelines.datasets.prepare import in_rgb
 from schemas.errors import UsageError
 from schemas.tables import EMOTIONS
 from tests.training.conftest import save, smooth_noise

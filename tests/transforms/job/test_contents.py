@@ -14,9 +14,9 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 
 from pipelines.analyze import archive_job
-from pipelines.archive import Archive
+from pipelines.results.run_progress import begin_record, read_record
+from pipelines.runs.bookkeeping import Archive
 from pipelines.settings import make_config
-from pipelines.survey import begin_record, read_record
 from runners.direct import run_direct
 from schemas import storage
 from schemas.config import Config

@@ -1,0 +1,1 @@
+"""Faces drawn on pictures and videos, or blurred in them."""

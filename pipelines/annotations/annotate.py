@@ -1,0 +1,234 @@
+"""Draw what the tables say of a video's faces on the video itself, or make these faces unrecognizable.
+
+decode → draw → encode, frame by frame, in constant memory. Frames keep their time stamps and sound is copied.
+"""
+
+import contextlib
+import dataclasses
+import os
+import shlex
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+
+import av
+
+from pipelines.annotations.drawing import EMOTION_COLOURS, UNKNOWN_COLOUR, Canvas, Colour, blur_face, label, outline
+from pipelines.annotations.face_paths import FacePaths, ShownFace, read_paths, read_settings
+from pipelines.annotations.frame_copy import upright_copy
+from pipelines.annotations.video_reader import VideoReader
+from pipelines.annotations.video_writer import VideoWriter, container_of
+from schemas import storage
+from schemas.errors import MediaError, StorageError, UsageError
+from transforms.ledger import HAS_TABLES, read_ledger
+from transforms.media import is_still
+from transforms.probe_video import open_video, probe_video, video_id
+
+_COARSE = 1.5
+"""Factor on what is blurred around a face whose box is known once a second only."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Annotated:
+    """A video that was written.
+
+    Attributes:
+      path: the file.
+      frames: that it has.
+      seconds: from the beginning of its first frame to the end of its last.
+      n_tracks: faces that were followed in the source.
+      from_observations: whether boxes are those of every sample; else of one sample a second.
+      dropped: frames of the source that were out of order, and are left out as in the analysis.
+      damaged: places of the source that did not decode and were passed over.
+    """
+
+    path: str
+    frames: int
+    seconds: float
+    n_tracks: int
+    from_observations: bool
+    dropped: int
+    damaged: int
+
+
+def annotate(
+    video: str,
+    out: str,
+    target: str,
+    *,
+    blur: bool = False,
+    labels: bool | None = None,
+    start: float | None = None,
+    end: float | None = None,
+    audio: bool = True,
+    overwrite: bool = False,
+    on_progress: Callable[[float, float | None], None] | None = None,
+) -> Annotated:
+    """Writes a copy of a video with its faces marked, or blurred.
+
+        annotate("holiday.mp4", "results", "holiday.faces.mp4")
+        annotate("holiday.mp4", "results", "anonymous.mp4", blur=True, audio=False)
+
+    Frames keep their times; the picture is stored upright, in 8-bit 4:2:0. Metadata of the file is not copied.
+
+    Args:
+      video: the file, wherever it lies and whatever it is called: it is known by its content.
+      out: DIR of `facelog analyze`, on disk or on an object store.
+      target: file to write, on disk; the ending (.mp4, .m4v, .mov, .mkv, .webm) says the container.
+      blur: make faces unrecognizable. Faces that were not found are not blurred.
+      labels: draw boxes and labels; default: unless `blur`.
+      start: second of the video to begin with.
+      end: second at which to end.
+      audio: copy the sound.
+      overwrite: whether `target` may be there.
+      on_progress: called now and then with the seconds that are done and, where it is known, how many there are.
+
+    Raises:
+      UsageError: a name or time is wrong, `out` does not know the video, or the container does not take its sound.
+      MediaError: the video cannot be read.
+      StorageError: something cannot be read or written.
+    """
+    video, out, target = (storage.normalize(name) for name in (video, out, target))
+    _check_target(video, target, overwrite)
+    _check_times(start, end)
+    identity = _identify(video, out)
+    config = read_settings(out, identity)
+    plan = probe_video(storage.stat(video), config)
+    if plan.info is None:
+        raise MediaError(plan.error_message or f"{video} cannot be read.")
+    if start is not None and plan.info.duration is not None and start >= plan.info.duration:
+        raise UsageError(f"{video} ends at {plan.info.duration:.1f} s; --from {start:g} lies behind it.")
+    paths = read_paths(out, identity, config)
+    draw = _Draw(paths, blur, not blur if labels is None else labels)
+    with open_video(video, config) as (container, stream):
+        if is_still(container):
+            raise UsageError(f"{video} is a picture: use `facelog image {shlex.quote(video)} --out .`")
+        sound = list(container.streams.audio) if audio else []
+        reader = VideoReader(container, stream, sound, plan, start, end)
+        _write(reader, draw, target, on_progress)
+        if not reader.frames:
+            raise UsageError(f"{video} has no frame in the time that was asked for.")
+    return Annotated(
+        path=target,
+        frames=reader.frames,
+        seconds=reader.last - reader.first,
+        n_tracks=paths.n_tracks,
+        from_observations=paths.from_observations,
+        dropped=reader.dropped,
+        damaged=reader.damaged,
+    )
+
+
+def _check_target(video: str, target: str, overwrite: bool) -> None:
+    if not storage.is_local(target):
+        raise UsageError(f"{target}: videos are written to disk; give a local name and copy the file then.")
+    container_of(target)
+    if os.path.isdir(target):
+        raise UsageError(f"{target} is a folder: give the name of a file.")
+    if storage.is_local(video) and os.path.exists(video) and os.path.exists(target) and os.path.samefile(video, target):
+        raise UsageError(f"{target} is the video itself, which facelog never changes: give another name.")
+    if os.path.lexists(target) and not overwrite:
+        raise UsageError(f"{target} is there already: give another name, or --overwrite.")
+
+
+def _check_times(start: float | None, end: float | None) -> None:
+    if (start is not None and start < 0) or (end is not None and end <= (start or 0)):
+        raise UsageError("--from and --to are times of the video, and the second lies behind the first.")
+
+
+def _identify(video: str, out: str) -> str:
+    """The video's id, if DIR has tables of it.
+
+    Raises:
+      UsageError: the video is not there, or DIR does not know it, or knows that it could not be read.
+    """
+    try:
+        size = storage.stat(video).size_bytes or 0
+        with storage.open_input(video) as file, storage.plain_errors(video):
+            identity = video_id(file, size)
+    except FileNotFoundError:
+        raise UsageError(f"{video}: no such file.") from None
+    except StorageError as error:
+        if storage.is_folder(video):
+            raise UsageError(f"{video} is a folder: give one video.") from error
+        raise
+    rows = list(read_ledger(out).values())
+    if not rows:
+        raise UsageError(f"{out} holds no results of facelog: give the folder that `facelog analyze` wrote to (--out).")
+    ours = [row for row in rows if row["video_id"] == identity]
+    if any(row["status"] in HAS_TABLES for row in ours):
+        return identity
+    if ours:
+        raise UsageError(f"{out} has no faces of {video}: {ours[0]['error_message'] or ours[0]['status']}")
+    raise UsageError(
+        f"{out} does not know {video} (nor its content under another name): "
+        f"run `facelog analyze {shlex.quote(video)} --out {shlex.quote(out)} --keep-observations` first."
+    )
+
+
+def _write(
+    reader: VideoReader, draw: "_Draw", path: str, on_progress: Callable[[float, float | None], None] | None
+) -> None:
+    """Everything that the reader gives, drawn upon and encoded."""
+    writer: VideoWriter | None = None
+    size = (0, 0)
+    with contextlib.ExitStack() as stack:
+        for item in reader.read():
+            if isinstance(item, av.Packet):
+                assert writer is not None
+                writer.write_sound(item)
+                continue
+            picture, timestamp, pts = item
+            pixel_aspect = reader.pixel_aspect(picture)
+            frame = draw.on(picture, timestamp, pixel_aspect)
+            if writer is None:
+                size = (frame.width, frame.height)
+                writer = VideoWriter(
+                    path,
+                    reader.stream,
+                    reader.sound,
+                    frame,
+                    pixel_aspect=pixel_aspect,
+                    time_base=reader.time_base,
+                    bit_rate=reader.bit_rate,
+                )
+                stack.enter_context(writer)
+            if (frame.width, frame.height) != size:
+                frame = frame.reformat(*size)
+            frame.pts, frame.time_base, frame.duration = pts, reader.time_base, picture.duration
+            writer.write_frame(frame)
+            if on_progress is not None:
+                on_progress(timestamp - reader.first, reader.seconds)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Draw:
+    """What is drawn on each frame."""
+
+    paths: FacePaths
+    blur: bool
+    labels: bool
+
+    def on(self, picture: av.VideoFrame, timestamp: float, pixel_aspect: Fraction) -> av.VideoFrame:
+        """An upright copy of a frame with the faces of its time drawn upon."""
+        frame, canvas = upright_copy(picture, float(pixel_aspect))
+        if self.blur:
+            grow = 1.0 if self.paths.from_observations else _COARSE
+            for face in self.paths.around(timestamp):
+                blur_face(canvas, face.box, grow=grow)
+        if self.labels:
+            draw_faces(canvas, list(self.paths.at(timestamp)))
+        return frame
+
+
+def draw_faces(canvas: Canvas, faces: Sequence[ShownFace]) -> None:
+    """Boxes and labels; a label keeps off faces and other labels, and large faces come first."""
+    for face in faces:
+        outline(canvas, face.box, _colour(face), weak=face.caption.weak)
+    labels: list[tuple[int, int, int, int]] = []
+    for face in sorted(faces, key=lambda face: -face.box[2] * face.box[3]):
+        others = [other.box for other in faces if other is not face]
+        labels.append(label(canvas, face.box, face.caption.texts, _colour(face), [*others, *labels]))
+
+
+def _colour(face: ShownFace) -> Colour:
+    return EMOTION_COLOURS.get(face.caption.emotion or "", UNKNOWN_COLOUR)

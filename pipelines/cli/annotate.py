@@ -1,0 +1,136 @@
+"""`facelog annotate`: a video with its faces marked, or blurred."""
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from pipelines.cli.options import StorageOptions, use_stores
+from pipelines.cli.terminal import plain_errors
+from schemas.errors import UsageError
+
+if TYPE_CHECKING:
+    from pipelines.annotations.annotate import Annotated as Written
+
+_CLOCK = re.compile(r"(?:(?:(\d+):)?(\d{1,2}):)?(\d+(?:\.\d*)?)")
+
+
+def parse_seconds(option: str, text: str) -> float:
+    """Seconds of a time given as seconds, m:ss or h:mm:ss, each with or without decimals.
+
+    Raises:
+      UsageError: it is none of these.
+    """
+    match = _CLOCK.fullmatch(text.strip())
+    if match is None or (match[2] is not None and float(match[3]) >= 60) or (match[1] and int(match[2]) >= 60):
+        raise UsageError(f"{option} {text}: give seconds (95.5) or a time (1:35.5, 1:02:03).")
+    return 3600 * int(match[1] or 0) + 60 * int(match[2] or 0) + float(match[3])
+
+
+def annotate(
+    video: Annotated[str, typer.Argument(metavar="VIDEO", help="The video: a file or URL.", show_default=False)],
+    results: Annotated[str, typer.Argument(metavar="DIR", help="Where analyze wrote to.", show_default=False)],
+    out: Annotated[str, typer.Option("--out", "-o", metavar="FILE", help="To write: .mp4, .m4v, .mov, .mkv or .webm.")],
+    blur: Annotated[
+        bool, typer.Option("--blur", help="Make the faces unrecognizable instead. Those that were not found stay.")
+    ] = False,
+    labels: Annotated[
+        bool | None,
+        typer.Option(
+            "--labels/--no-labels", help="Draw boxes and labels. \\[default: unless --blur]", show_default=False
+        ),
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option("--from", metavar="TIME", help="Begin here: seconds, or h:mm:ss.", show_default=False),
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", help="End before this time.", show_default=False)
+    ] = None,
+    no_audio: Annotated[bool, typer.Option("--no-audio", help="Leave the sound out.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", "-y", help="Replace FILE if it is there.")] = False,
+    storage_options: StorageOptions = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No display and no summary.")] = False,
+) -> None:
+    """Write VIDEO with boxes, numbers, emotion, age and gender of its faces, as the tables in DIR say; or blur them.
+
+    VIDEO is known by its content, wherever it lies and whatever it is called. Sound and times stay as they are. Boxes
+    move smoothly if the video was analyzed with --keep-observations, else from second to second.
+
+    --blur hides the faces that the analysis found, shortly before and after as well. It cannot hide faces that were not
+    found (small, turned away, covered), nor voices, names on screen or clothes: watch the result before you pass it on.
+
+        facelog annotate holiday.mp4 results --out holiday.faces.mp4
+        facelog annotate holiday.mp4 results --out part.mp4 --from 1:02:03 --to 1:02:30
+        facelog annotate holiday.mp4 results --out anonymous.mp4 --blur --no-audio
+    """
+    console = Console(quiet=quiet, soft_wrap=True, highlight=False)
+    with plain_errors(console), stopped("stopped; nothing was written."):
+        from pipelines.annotations.annotate import annotate as write
+
+        use_stores(storage_options)
+        times = {
+            name: parse_seconds(f"--{option}", text)
+            for name, option, text in (("start", "from", start), ("end", "to", end))
+            if text is not None
+        }
+        with _progress(console) as on_progress:
+            written = write(
+                video,
+                results,
+                out,
+                blur=blur,
+                labels=labels,
+                audio=not no_audio,
+                overwrite=overwrite,
+                on_progress=on_progress,
+                **times,
+            )
+        for line in _lines(written, blur):
+            console.print(line, markup=False)
+
+
+def _lines(written: "Written", blur: bool) -> list[str]:
+    from pipelines.runs.display import clock
+
+    tracks = f"{written.n_tracks} track" + "s" * (written.n_tracks != 1)
+    lines = [f"{written.path}: {written.frames} frames, {clock(written.seconds)}, {tracks} in the whole video"]
+    if not written.from_observations:
+        lines.append(
+            "boxes are exact once a second and estimated in between, for samples were not kept: analyze the video with "
+            "--keep-observations into another folder for smooth ones"
+        )
+    if written.dropped:
+        lines.append(f"{written.dropped} frames whose times go backwards were left out, as in the analysis")
+    if written.damaged:
+        lines.append(f"{written.damaged} damaged places were passed over")
+    if blur:
+        lines.append("faces that the analysis did not find are not blurred: watch it before you pass it on")
+    return lines
+
+
+@contextlib.contextmanager
+def _progress(console: Console) -> Iterator[Callable[[float, float | None], None] | None]:
+    """A bar on a terminal, else nothing."""
+    if not console.is_terminal or console.quiet:
+        yield None
+        return
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
+        task = bar.add_task("annotating", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextlib.contextmanager
+def stopped(text: str) -> Iterator[None]:
+    """What Ctrl-C says of a command that does not go on where it was."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        Console(stderr=True, soft_wrap=True).print(f"\nfacelog: {text}", highlight=False)
+        raise typer.Exit(130) from None

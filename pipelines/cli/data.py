@@ -1,0 +1,51 @@
+"""`facelog data`: a look at data sets before training."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from pipelines.cli.terminal import plain_errors
+
+data_app = typer.Typer(help="Data sets for training and evaluation.", no_args_is_help=True)
+
+
+@data_app.command("show")
+def show(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="The data set's folder, zip, csv or Matlab file.")],
+    kind: Annotated[
+        str | None,
+        typer.Option("--set", metavar="KIND", help="fer2013, imdb, utkface …; without it, what it looks like."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="The page; without it, PATH's name and .html, here."),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Open only so many pictures, a random choice.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON and nothing else; the page is written only with --out.")
+    ] = False,
+) -> None:
+    """What a data set holds: classes, ages, a sheet of pictures, duplicates, unreadable files, as one HTML page.
+
+    For instance: facelog data show fer2013.zip
+    """
+    console = Console()
+    with plain_errors(console):
+        from schemas.storage import write_bytes
+        from training.datasets import read_dataset
+        from training.judging.overview import look, page, print_summary
+
+        overview = look(read_dataset(path, kind), limit=limit, console=Console(stderr=True))
+        target = out or (None if as_json else Path(f"{path.resolve().stem}.html"))
+        if target is not None:
+            write_bytes(str(target), page(overview).encode())
+        if as_json:
+            typer.echo(json.dumps(overview.to_json(), indent=2, ensure_ascii=False))
+            return
+        print_summary(overview, console)
+        console.print(f"The page is {target}.", markup=False, highlight=False)

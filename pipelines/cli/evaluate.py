@@ -1,0 +1,196 @@
+"""`facelog evaluate`: how good a model is on a labelled data set."""
+
+import enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from pipelines.cli.terminal import log_to, plain_errors
+from schemas.errors import UsageError
+
+if TYPE_CHECKING:
+    from pipelines.datasets.evaluate import Report
+
+_DATA, _OUTPUT = "Which pictures", "What to write"
+
+
+class Labels(enum.StrEnum):
+    """Which emotion is the true one."""
+
+    fer2013 = "fer2013"
+    ferplus = "ferplus"
+
+
+def evaluate(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="A bundle's name or folder; emotion and age-gender are what analyze uses by default.",
+            show_default=False,
+        ),
+    ],
+    data: Annotated[
+        Path,
+        typer.Option("--data", metavar="PATH", help="The data set: its folder, its zip, or its table (fer2013.csv)."),
+    ],
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            "--set",
+            metavar="KIND",
+            help="What data set it is: fer2013, utkface, fairface, imdb, folder …; by default what it looks like.",
+            rich_help_panel=_DATA,
+            show_default=False,
+        ),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Only this split: the first folder level, or the csv's Usage; by default all.",
+            rich_help_panel=_DATA,
+            show_default=False,
+        ),
+    ] = None,
+    labels: Annotated[
+        Labels,
+        typer.Option(
+            help="Whose emotion is the true one: the set's own, or what more than half of FER+'s votes went to.",
+            rich_help_panel=_DATA,
+        ),
+    ] = Labels.fer2013,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Only so many pictures, drawn at random.", rich_help_panel=_DATA),
+    ] = None,
+    end_to_end: Annotated[
+        bool,
+        typer.Option(
+            "--end-to-end",
+            help="Take the pictures through the pipeline's own detector and crop, and compare with ready crops.",
+            rich_help_panel=_DATA,
+        ),
+    ] = False,
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="Print the figures as JSON and nothing else.", rich_help_panel=_OUTPUT),
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="Save the figures here as JSON.", rich_help_panel=_OUTPUT),
+    ] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write a csv with what the model says of each picture.", rich_help_panel=_OUTPUT
+        ),
+    ] = None,
+) -> None:
+    """Say how good a model is on a labelled data set.
+
+    A picture counts as a crop around one face, unless --end-to-end lets the pipeline look for the face in it.
+
+        facelog evaluate emotion --data fer2013.csv --split PublicTest
+        facelog evaluate emotion --data fer2013/ --split validation --labels ferplus --end-to-end
+        facelog evaluate age-gender --data utkface.zip --predictions ages.csv
+    """
+    console, stderr = Console(), Console(stderr=True)
+    with plain_errors(stderr), log_to(stderr, None):
+        from pipelines.datasets.evaluate import evaluate
+
+        report = evaluate(
+            model,
+            data,
+            kind=kind,
+            split=split,
+            labels=labels.value,
+            end_to_end=end_to_end,
+            limit=limit,
+            predictions=predictions,
+            console=stderr,
+        )
+        if out is not None:
+            try:
+                out.write_text(report.to_json() + "\n", encoding="utf-8")
+            except OSError as error:
+                raise UsageError(f"The figures cannot be written to {out} ({error.strerror}).") from error
+        if as_json:
+            typer.echo(report.to_json())
+        else:
+            print_report(report, console)
+
+
+_WORDS = {
+    "n": "pictures",
+    "accuracy": "accuracy",
+    "macro_f1": "macro F1",
+    "mean_recall": "mean recall",
+    "ece": "expected calibration error",
+    "n_age": "pictures with an exact age",
+    "age_mae": "age MAE, years",
+    "age_rmse": "age RMSE, years",
+    "age_bias": "age bias, years",
+    "age_within_5": "age within 5 years",
+    "age_coverage_80": "coverage of the 80 % interval",
+    "age_interval_80": "width of the 80 % interval, years",
+    "n_age_group": "pictures with an age group",
+    "age_group_accuracy": "age within its group",
+    "age_group_error": "age outside of its group, years",
+    "n_gender": "pictures with a gender",
+    "gender_accuracy": "gender accuracy",
+    "gender_unknown": "gender unknown",
+    "gender_accuracy_known": "gender accuracy without unknown",
+    "ms_per_face_b1": "CPU ms a face, batch of 1",
+    "ms_per_face_b32": "CPU ms a face, batch of 32",
+}
+_PLAIN = (
+    *("age_mae", "age_rmse", "age_bias", "age_interval_80", "age_group_error"),
+    *("ms_per_face_b1", "ms_per_face_b32"),
+)
+_IN_GROUPS = ("n", "accuracy", "mean_recall", "age_mae", "age_within_5", "age_group_accuracy", "gender_accuracy")
+
+
+def print_report(report: "Report", console: Console) -> None:
+    """The figures as tables: all of them, the confusion, and the groups."""
+    figures, ready = report.figures, report.ready
+    split = f", {report.split}" if report.split else ""
+    labels = ", labels of FER+" if report.labels == "ferplus" else ""
+    title = f"{report.model} on {report.data} ({report.kind}{split}{labels})"
+    console.print(title, style="bold", markup=False, highlight=False, soft_wrap=True)
+    table = Table("", *(("end to end", "ready crops") if ready else ("",)), box=None, show_header=ready is not None)
+    for name, words in _WORDS.items():
+        if figures[name] is not None and not (name.startswith("n_") and figures[name] == 0):
+            table.add_row(words, *(_cell(name, of.get(name)) for of in (figures, ready) if of is not None))
+    console.print(table)
+    left_out = ", ".join(f"{count:,} {reason}" for reason, count in figures["left_out"].items())
+    if left_out:
+        console.print(f"Left out: {left_out}", markup=False, highlight=False)
+    if figures["confusion"]:
+        table = Table("true \\ predicted", *figures["classes"], "recall", box=box.SIMPLE)
+        for name, row in zip(figures["classes"], figures["confusion"], strict=True):
+            table.add_row(name, *map(str, row), _cell("recall", figures["recall"][name]))
+        console.print(table)
+    _print_groups(figures["groups"], console)
+
+
+def _print_groups(groups: dict[str, dict[str, dict[str, float]]], console: Console) -> None:
+    rows = [(by, name, of) for by, named in groups.items() for name, of in named.items()]
+    shown = [figure for figure in _IN_GROUPS if any(of.get(figure) is not None for _, _, of in rows)]
+    if rows:
+        table = Table("group", "", *(_WORDS[figure] for figure in shown), box=box.SIMPLE)
+        for by, name, of in rows:
+            table.add_row(by, name, *(_cell(figure, of.get(figure)) for figure in shown))
+        console.print(table)
+
+
+def _cell(name: str, value: float | None) -> str:
+    if value is None:
+        return "–"
+    if name == "n" or name.startswith("n_"):
+        return f"{value:,}"
+    return f"{value:.2f}" if name in _PLAIN else f"{100 * value:.1f} %"

@@ -1,0 +1,95 @@
+"""`facelog export`: results for other programs."""
+
+import enum
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from pipelines.cli.options import StorageOptions, use_stores
+from pipelines.cli.terminal import plain_errors
+from schemas.errors import UsageError
+
+_SHOWN = 5
+
+
+class Target(enum.StrEnum):
+    """What programs results can be exported for."""
+
+    mot = "mot"
+    csv = "csv"
+    openface = "openface"
+    subtitles = "subtitles"
+    fiftyone = "fiftyone"
+
+
+class SubtitleFormat(enum.StrEnum):
+    """Kinds of subtitles."""
+
+    ass = "ass"
+    vtt = "vtt"
+
+
+def export(
+    directory: Annotated[str, typer.Argument(metavar="DIR", help="Output folder of a run.", show_default=False)],
+    to: Annotated[
+        Target,
+        typer.Option(
+            help="mot: MOTChallenge text. csv: the tables for spreadsheets. openface: its CSV as far as we know. "
+            "subtitles: for a player. fiftyone: a data set in JSON.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        str, typer.Option("--out", "-o", metavar="PATH", help="Folder to write in; for fiftyone also FILE.json.")
+    ],
+    video: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="VIDEO",
+            help="Only this one: uri, name of the file, or id; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    form: Annotated[
+        SubtitleFormat | None,
+        typer.Option("--format", help="Of subtitles. \\[default: ass]", show_default=False),
+    ] = None,
+    storage_options: StorageOptions = None,
+) -> None:
+    """Write the results in DIR for other programs.
+
+    mot and openface need the observations that analyze keeps with --keep-observations.
+
+        facelog export results --to subtitles --out subs --video talk.mp4
+        facelog export results --to mot --out mot
+        facelog export results --to csv --out sheets
+    """
+    console = Console(soft_wrap=True, highlight=False)
+    with plain_errors(console):
+        from pipelines.exports.export import export as write
+
+        if form is not None and to != Target.subtitles:
+            raise UsageError("--format is for --to subtitles alone.")
+        use_stores(storage_options)
+        made = write(
+            directory,
+            to.value,
+            out,
+            videos=video or (),
+            subtitle_format=(form or SubtitleFormat.ass).value,
+            console=console,
+        )
+        for line in _lines(made.files, made.left_out, out):
+            console.print(line, markup=False)
+
+
+def _lines(files: list[str], left_out: list[tuple[str, str]], out: str) -> list[str]:
+    if len(files) <= _SHOWN:
+        lines = [f"wrote {name}" for name in files]
+    else:
+        lines = [f"wrote {len(files)} files in {out}: {files[0]} …"]
+    lines += [f"left out {uri}: {reason}" for uri, reason in left_out[:_SHOWN]]
+    if len(left_out) > _SHOWN:
+        lines.append(f"… and left out {len(left_out) - _SHOWN} more")
+    return lines

@@ -1,0 +1,147 @@
+"""`facelog image`: the faces in pictures."""
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from pipelines.cli.annotate import stopped
+from pipelines.cli.options import (
+    AgeGenderModel,
+    AgeModel,
+    ConfigFile,
+    Device,
+    EmotionModel,
+    GenderModel,
+    MinFace,
+    RunsOn,
+    StorageOptions,
+    settings_of,
+    use_stores,
+)
+from pipelines.cli.terminal import log_to, plain_errors
+from schemas.errors import UsageError
+
+if TYPE_CHECKING:
+    from pipelines.annotations.image import PictureFaces
+
+_COPY = "Annotated copies"
+
+
+def image(
+    pictures: Annotated[
+        list[str],
+        typer.Argument(metavar="PICTURE...", help="Files, folders, globs, URLs, or - for a list.", show_default=False),
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="The same as one JSON document.")] = False,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FOLDER|FILE",
+            help="Write annotated copies here: NAME.faces.jpg and so on in a folder, or one file.",
+            rich_help_panel=_COPY,
+            show_default=False,
+        ),
+    ] = None,
+    blur: Annotated[
+        bool,
+        typer.Option(
+            "--blur",
+            help="Make the faces unrecognizable in the copy. Those that were not found stay.",
+            rich_help_panel=_COPY,
+        ),
+    ] = False,
+    labels: Annotated[
+        bool | None,
+        typer.Option(
+            "--labels/--no-labels",
+            help="Draw boxes and labels. \\[default: unless --blur]",
+            rich_help_panel=_COPY,
+            show_default=False,
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", "-y", help="Replace copies that are there.", rich_help_panel=_COPY)
+    ] = False,
+    min_face: MinFace = None,
+    emotion_model: EmotionModel = None,
+    age_gender_model: AgeGenderModel = None,
+    age_model: AgeModel = None,
+    gender_model: GenderModel = None,
+    config: ConfigFile = None,
+    device: RunsOn = Device.auto,
+    storage_options: StorageOptions = None,
+) -> None:
+    """Say which faces pictures show: box, emotion, age and gender, each with how sure that is.
+
+    The figures are those that analyze writes for the same picture. Nothing is written without --out, and never over a
+    picture. Exit status 3: some pictures could not be read.
+
+        facelog image party.jpg
+        facelog image holiday/ --out faces/
+        facelog image party.jpg --blur --out anonymous.jpg
+        facelog image 'scans/*.png' --min-face 40 --json
+    """
+    console, stderr = Console(highlight=False), Console(stderr=True, soft_wrap=True, highlight=False)
+    with plain_errors(console), stopped("stopped; copies that are done stay."), log_to(console, None):
+        if out is None and (blur or labels is not None or overwrite):
+            raise UsageError("--blur, --labels and --overwrite are about copies: say where they go with --out.")
+        from pipelines.annotations.image import image as look_at
+
+        use_stores(storage_options)
+        settings = settings_of(
+            config,
+            emotion_model=emotion_model,
+            age_gender_model=age_gender_model,
+            age_model=age_model,
+            gender_model=gender_model,
+            min_face=min_face,
+        )
+
+        def show(picture: "PictureFaces") -> None:
+            if picture.message:
+                stderr.print(f"{picture.status}: {picture.message}", markup=False)
+            if not as_json and not picture.is_bad:
+                _print(picture, console)
+
+        found = look_at(
+            pictures,
+            config=settings,
+            device=device.value,
+            out=out,
+            blur=blur,
+            labels=labels,
+            overwrite=overwrite,
+            on_picture=show,
+        )
+        if as_json:
+            print(json.dumps([dataclasses.asdict(picture) for picture in found], indent=2))
+    raise typer.Exit(3 if any(picture.is_bad for picture in found) else 0)
+
+
+def _print(picture: "PictureFaces", console: Console) -> None:
+    count = f"{len(picture.faces)} faces" if len(picture.faces) != 1 else "1 face"
+    console.print(f"{picture.uri}: {count}", markup=False, soft_wrap=True, style="bold")
+    if picture.faces:
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        table.add_column("face", justify="right")
+        for heading in ("box (x, y, width, height)", "emotion", "age", "gender", "quality"):
+            table.add_column(heading)
+        for face in picture.faces:
+            table.add_row(*_cells(face))
+        console.print(table)
+    if picture.copy:
+        console.print(f"written: {picture.copy}", markup=False, soft_wrap=True)
+
+
+def _cells(face: dict[str, Any]) -> list[str]:
+    from pipelines.annotations.face_paths import age_text, emotion_text, flag_texts, gender_text
+
+    box = ", ".join(f"{face[name]:.0f}" for name in ("x", "y", "width", "height"))
+    flags = ", ".join(flag_texts(face["quality_flags"])) or "good"
+    return [str(face["track_id"]), box, emotion_text(face, "emotion"), age_text(face), gender_text(face), flags]

@@ -1,0 +1,77 @@
+"""The command line: `facelog`. What it does is in the functions that it calls, which are imported when they are."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from pipelines.cli.analyze import analyze, demo
+from pipelines.cli.annotate import annotate
+from pipelines.cli.data import data_app
+from pipelines.cli.evaluate import evaluate
+from pipelines.cli.export import export
+from pipelines.cli.image import image
+from pipelines.cli.keep import compact, forget, prune, upgrade
+from pipelines.cli.models import models_app
+from pipelines.cli.prepare import prepare
+from pipelines.cli.query import query
+from pipelines.cli.report import report
+from pipelines.cli.status import status
+from pipelines.cli.terminal import WithMore, plain_errors
+from pipelines.cli.train import train
+from pipelines.cli.worker import worker
+
+app = typer.Typer(
+    name="facelog",
+    help="An archive of video files in, Parquet tables about the faces in them out.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def doctor() -> None:
+    """Say what this installation has, what is missing, and how to get it."""
+    console = Console()
+    with plain_errors(console):
+        from pipelines.cli.doctor import examine
+
+        healthy = examine(console)
+    raise typer.Exit(0 if healthy else 1)
+
+
+_COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
+    "Faces in videos and pictures": (analyze, status, image, demo),
+    "Results": (report, query, annotate, export),
+    "Keeping results": (compact, prune, forget, upgrade),
+    "Models": (train, evaluate, prepare),
+    "This installation": (doctor, worker),
+}
+for _panel, _functions in _COMMANDS.items():
+    for _function in _functions:
+        app.command(rich_help_panel=_panel, cls=WithMore if _function is analyze else None)(_function)
+app.add_typer(models_app, name="models", rich_help_panel="Models")
+app.add_typer(data_app, name="data", rich_help_panel="Models")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from schemas.tables import code_version
+
+        typer.echo(f"facelog {code_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main(*args: Any) -> None:
+    """Entry point of the `facelog` program."""
+    app(*args)

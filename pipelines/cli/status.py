@@ -1,0 +1,68 @@
+"""`facelog status`: how far a run is."""
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from pipelines.cli.options import StorageOptions, use_stores
+from pipelines.cli.terminal import plain_errors
+
+if TYPE_CHECKING:
+    from pipelines.results.status import Status
+
+_SHOWN = 10
+
+
+def status(
+    out: Annotated[str, typer.Argument(metavar="DIR", help="Output folder of a run.", show_default=False)],
+    as_json: Annotated[bool, typer.Option("--json", help="The same as one JSON document.")] = False,
+    storage_options: StorageOptions = None,
+) -> None:
+    """Say how far the run in DIR is: done, failed, time left; or how the last one ended.
+
+    It asks what is durable, so it works from any machine that sees DIR, of any runner, also when the client is gone.
+
+        facelog status results
+        facelog status s3://results/run1 --json
+    """
+    console = Console(soft_wrap=True, highlight=False)
+    with plain_errors(console):
+        from pipelines.results.status import status as ask
+
+        use_stores(storage_options)
+        now = ask(out)
+        if as_json:
+            print(json.dumps(now.as_json(), indent=2))
+            return
+        for line in _lines(now):
+            console.print(line, markup=False)
+
+
+def _lines(now: "Status") -> list[str]:
+    from pipelines.runs.display import clock
+    from pipelines.runs.job_display import progress_line
+
+    lines = []
+    record = now.record
+    if record is None:
+        lines.append(f"{now.out}: no run has noted itself here")
+    else:
+        runner = f"{record.runner}, begun {record.started_at:%F %T} UTC: {record.files} files"
+        lines.append(f"{now.out}: {now.state} ({runner})")
+        if now.holder:
+            lines.append(f"held by {now.holder}")
+        if now.survey:
+            line = progress_line(now.state, now.survey, now.elapsed or 0.0)
+            lines.append(line)
+        if now.state == "finished":
+            lines.append(f"it took {clock(now.elapsed or 0)}")
+        if now.state == "stopped":
+            lines.append(f"nobody is at work; the same command goes on where it was: {record.command}")
+    counts = [f"{count} {name}" for name, count in sorted(now.statuses.items())]
+    lines.append("videos in the tables: " + (", ".join(counts) or "none yet"))
+    lines += [f"  {reason}" for _, reason in now.failed[:_SHOWN]]
+    if len(now.failed) > _SHOWN:
+        lines.append(f"  … and {len(now.failed) - _SHOWN} more: see the videos table")
+    return lines

@@ -1,0 +1,62 @@
+"""`facelog worker`: on each host of a Flink cluster, the pool that its task manager gets its Python workers from."""
+
+import logging
+import platform
+import sys
+from importlib import metadata
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from pipelines.cli.terminal import plain_errors
+
+
+def worker(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Where to listen; 0 takes a free port.")] = 50000,
+    bind: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            help="The address to listen at. Whoever reaches it can run code here: leave it to this host, or to a "
+            "network that nobody else is in.",
+        ),
+    ] = "localhost",
+    check: Annotated[
+        bool, typer.Option("--check", help="Start nothing; say whether a pool answers there: exit status 0 or 1.")
+    ] = False,
+) -> None:
+    """Start Python workers for the Flink task manager of this host: one pool beside each task manager.
+
+    It says one line when it is ready, then writes a log to standard error. SIGTERM or Ctrl-C ends it and its workers;
+    workers whose task manager or pool is gone end by themselves. The same facelog must be on all hosts.
+
+        facelog worker
+        facelog worker --check
+    """
+    console = Console(soft_wrap=True)
+    with plain_errors(console):
+        from runners.flink.worker_pool import answers, serve
+        from schemas.errors import FacelogError
+
+        if check:
+            if not answers(bind, port):
+                raise FacelogError(f"No worker pool answers at {bind}:{port}; start one there with facelog worker.")
+            console.print(f"A worker pool answers at {bind}:{port}.", markup=False, highlight=False)
+            return
+        logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+        ended = serve(
+            bind, port, on_ready=lambda address: console.print(_ready(address), markup=False, highlight=False)
+        )
+        console.print(f"facelog worker pool stopped; {ended} workers ended with it.", markup=False, highlight=False)
+
+
+def _ready(address: str) -> str:
+    """The line for systemd's journal, and for the eye: where, and what workers here will run."""
+    from models.bundle import bundle_names
+    from schemas.tables import code_version
+
+    return (
+        f"facelog {code_version()} worker pool ready at {address}: models {', '.join(bundle_names())}; "
+        f"Beam {metadata.version('apache-beam')}, Python {platform.python_version()}"
+    )

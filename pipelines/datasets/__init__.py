@@ -1,0 +1,1 @@
+"""Data sets through the pipeline's own steps: `prepare` and `evaluate`."""

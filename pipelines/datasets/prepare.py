@@ -1,0 +1,295 @@
+"""prepare: a data set's pictures → chips in Parquet shards, cut as the pipeline cuts them.
+
+samples → shards of 1,000 → chips → files. Parallel by shard, resumable at each, and done twice it does nothing. What a
+picture lacks costs that picture alone, and the report says how many were left out for which reason.
+"""
+
+import dataclasses
+import functools
+import itertools
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import apache_beam as beam
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from models.bundle import bundle_path
+from models.cards import geometry_part, read_card
+from models.geometry import Geometry
+from models.landmarks import landmark_sha256
+from models.zoo import ZOO
+from pipelines.datasets.cut_shards import CutShards, Shard, forget_notes
+from pipelines.runs.display import clock
+from pipelines.runs.on_workers import init_worker
+from runners.devices import worker_count
+from runners.direct import run_direct
+from runners.local.supervisor import Outcome, Task, run_local
+from runners.lock import hold
+from runners.options import parse_runner
+from schemas.errors import BundleError, FacelogError, UsageError
+from training.data.shards import (
+    PreparedInfo,
+    ShardDone,
+    check_settings,
+    read_info,
+    read_shard_done,
+    samples_digest,
+    shard_path,
+    write_info,
+)
+from training.datasets import DataSet, Sample, read_dataset
+from training.datasets.duplicates import with_groups
+
+_LOG = logging.getLogger(__name__)
+
+SHARD_SIZE = 1000
+MIN_FACE = 40
+"""Pixels. Below the pipeline's, for photographs of old collections are small: IMDB's crops begin at some 100 pixels."""
+
+_CLOSE_CROPS = ("fer2013", "utkface", "fairface")
+_HAS_DUPLICATES = ("utkface",)
+
+# Each attempt at a shard costs one picture, the one at which its process ended.
+_ATTEMPTS = 10
+_SHARD_SECONDS = 120.0
+_PICTURE_SECONDS = 2.0
+
+
+def shards_of(samples: Iterable[Sample], size: int) -> Iterator[Shard]:
+    """The samples in shards of `size`, the last with what is left."""
+    samples = iter(samples)
+    for index in itertools.count():
+        some = tuple(itertools.islice(samples, size))
+        if not some:
+            return
+        yield Shard(index, some)
+
+
+def prepare(
+    path: str | Path,
+    out: str | Path,
+    *,
+    kind: str | None = None,
+    faces: str = "original",
+    geometry: str = "age-gender",
+    margin: float = 0.125,
+    split: str | None = None,
+    whole_picture: bool | None = None,
+    min_face: int = MIN_FACE,
+    runner: str = "local",
+    workers: int | None = None,
+    shard_size: int = SHARD_SIZE,
+    console: Console | None = None,
+) -> PreparedInfo:
+    """Cut a data set's faces into chips that `training.data.prepared.open_prepared` streams.
+
+    What is done already is not done again: a call that was stopped goes on, and one that was finished does nothing.
+
+    Args:
+      path: the data set's folder, zip or table.
+      out: folder of the shards, on disk; made if it is not there.
+      kind: one of `training.datasets.KINDS`; None: what it looks like.
+      faces: All-Age-Faces' "original" images or "aligned" faces.
+      geometry: a bundle, by name or path, or a network of the zoo: how its chips are cut.
+      margin: share of the chip to keep around it on each side, so that training's jitter finds pixels there.
+      split: take only this split.
+      whole_picture: each picture is a crop around one face that fills it, so nothing is detected; None: so it is for
+        FER2013, UTKFace, FairFace and All-Age-Faces' aligned faces.
+      min_face: side in pixels of the smallest face to look for.
+      runner: `local` (worker processes) or `direct` (Beam's in-process runner).
+      workers: processes of the local runner; default: one for each core.
+      shard_size: pictures in a shard.
+      console: where a progress bar goes, if it is a terminal.
+
+    Returns:
+      What `out/prepared.json` says then.
+
+    Raises:
+      UsageError: the call or the data set is wrong, or `out` holds other data.
+      FacelogError: the run itself failed; the same call goes on.
+    """
+    runner = parse_runner(runner)
+    if runner not in ("local", "direct"):
+        raise UsageError(f"--runner {runner}: data sets are prepared on one machine; use local (default) or direct.")
+    dataset = read_dataset(path, kind, faces=faces)
+    if dataset.kind in _HAS_DUPLICATES:
+        dataset = with_groups(dataset)
+    if whole_picture is None:
+        whole_picture = dataset.kind in _CLOSE_CROPS or (dataset.kind == "all_age_faces" and faces == "aligned")
+    wanted = PreparedInfo(
+        kind=dataset.kind,
+        geometry=geometry_part(_geometry(geometry)),
+        margin=margin,
+        split=split,
+        whole_picture=whole_picture,
+        min_face=min_face,
+        landmarks_sha256=landmark_sha256(),
+        shard_size=shard_size,
+    )
+    folder = Path(out)
+    with hold(str(folder)):
+        there = read_info(folder)
+        if there is None:
+            write_info(folder, wanted)
+        else:
+            check_settings(folder, there, wanted)
+        forget_notes(folder)
+        with _Progress(dataset, split, console) as progress:
+            run = _Run(dataset, wanted, folder, progress)
+            if runner == "direct":
+                run.direct()
+            else:
+                run.on_workers(worker_count(workers, "cpu"))
+        info = run.info()
+        if info != there:
+            write_info(folder, info)
+    return info
+
+
+class _Run:
+    """A run under way: which shards there are, and what became of them."""
+
+    def __init__(self, dataset: DataSet, info: PreparedInfo, folder: Path, progress: "_Progress"):
+        self._dataset = dataset
+        self._info = info
+        self._folder = folder
+        self._progress = progress
+        self._left_out: Counter[str] = Counter()
+        self._done: dict[int, ShardDone] = {}
+        self._failed: list[str] = []
+
+    def on_workers(self, workers: int) -> None:
+        """All that is to be done, in worker processes."""
+        seconds = _SHARD_SECONDS + _PICTURE_SECONDS * self._info.shard_size
+        run_local(
+            functools.partial(CutShards, self._info, self._folder),
+            (Task(f"shard {shard.index}", shard, seconds) for shard in self._pending()),
+            workers=workers,
+            max_attempts=_ATTEMPTS,
+            on_outcome=self._ended,
+            worker_init=init_worker,
+        )
+        if self._failed:
+            raise FacelogError(f"{self._folder}: {self._failed[0]}; the same command goes on with what is missing.")
+
+    def direct(self) -> None:
+        """The same in this process."""
+        pending = list(self._pending())
+        run_direct(lambda pipeline: pipeline | beam.Create(pending) | CutShards(self._info, self._folder))
+        for shard in pending:
+            done = read_shard_done(self._folder, shard.index)
+            assert done is not None
+            self._add(done)
+
+    def info(self) -> PreparedInfo:
+        """`prepared.json` of the finished run."""
+        done = [self._done[index] for index in sorted(self._done)]
+        dropped = sum((shard.dropped for shard in done), Counter(self._left_out))
+        return self._info.model_copy(
+            update={
+                "complete": True,
+                "pictures": sum(shard.pictures for shard in done) + self._left_out.total(),
+                "dropped": dict(dropped.most_common()),
+                "shards": tuple(shard.rows for shard in done),
+            }
+        )
+
+    def _pending(self) -> Iterator[Shard]:
+        """The shards that are not there yet."""
+        samples = self._dataset.samples(self._left_out, self._info.split)
+        for shard in shards_of(samples, self._info.shard_size):
+            done = read_shard_done(self._folder, shard.index)
+            if done is None:
+                yield shard
+            elif done.digest != samples_digest(shard.samples):
+                raise UsageError(
+                    f"{shard_path(self._folder, shard.index)} was made of other pictures or labels than "
+                    f"{self._dataset.root} has there now: give another --out, or remove that folder."
+                )
+            else:
+                self._add(done, resumed=True)
+
+    def _ended(self, outcome: Outcome) -> Iterable[Task]:
+        if outcome.failure:
+            self._failed.append(f"{outcome.task.key}: {outcome.failure.message}")
+        for done in outcome.results:
+            self._add(done)
+        return ()
+
+    def _add(self, done: ShardDone, *, resumed: bool = False) -> None:
+        self._done[done.index] = done
+        self._progress.done(done, self._left_out.total(), resumed=resumed)
+
+
+class _Progress:
+    """Pictures done, pictures a second and time left, on a terminal; else lines in the log."""
+
+    def __init__(self, dataset: DataSet, split: str | None, console: Console | None):
+        # How many pictures a split has is not known before all are seen.
+        self._total = dataset.size if split is None else None
+        self._started = time.monotonic()
+        self._pictures = self._new = 0
+        shown = console is not None and console.is_terminal
+        self._bars = Progress(
+            TextColumn("preparing {task.fields[pictures]}"),
+            BarColumn(),
+            TextColumn("{task.fields[speed]}"),
+            console=console,
+            disable=not shown,
+        )
+        self._bar = self._bars.add_task("", total=self._total, pictures="", speed="")
+
+    def __enter__(self) -> "_Progress":
+        self._bars.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bars.stop()
+
+    def done(self, shard: ShardDone, left_out: int, *, resumed: bool) -> None:
+        """Count a shard, and what the reader left out so far."""
+        self._pictures += shard.pictures
+        self._new += 0 if resumed else shard.pictures
+        seen, text = self._pictures + left_out, ""
+        if self._new:
+            speed = self._new / (time.monotonic() - self._started)
+            text = f"{speed:.0f} pictures/s"
+            if self._total:
+                text += f", about {clock((self._total - seen) / speed)} left"
+        pictures = f"{seen:,}" + (f"/{self._total:,}" if self._total else "")
+        self._bars.update(self._bar, completed=seen, pictures=pictures, speed=text)
+        _LOG.info("shard %d %s  %s", shard.index, "was there" if resumed else "written", text)
+
+
+def print_report(info: PreparedInfo, console: Console) -> None:
+    """How many pictures became chips, and why the others did not."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(justify="right")
+    table.add_column()
+    table.add_row(f"{info.pictures:,}", f"pictures of {info.kind}" + (f", split {info.split}" if info.split else ""))
+    table.add_row(f"{info.count:,}", Text(f"chips of {info.size} × {info.size} pixels", "green"))
+    for reason, count in info.dropped.items():
+        if count:
+            table.add_row(f"{count:,}", Text(f"left out: {reason}", "dim"))
+    console.print(table)
+
+
+def _geometry(name: str) -> Geometry:
+    if name in ZOO:
+        return in_rgb(ZOO[name].geometry)
+    try:
+        folder = bundle_path(name)
+    except BundleError as error:
+        raise UsageError(f"--geometry {name}: {error} Nor is it a network of the zoo: {', '.join(ZOO)}.") from error
+    return in_rgb(read_card(folder).geometry.chip())
+
+
+def in_rgb(geometry: Geometry) -> Geometry:
+    """The geometry with its channels as shards hold them: RGB also for networks that take BGR, or grey."""
+    return geometry if geometry.channels == "grey" else dataclasses.replace(geometry, channels="rgb")

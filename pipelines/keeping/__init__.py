@@ -1,0 +1,1 @@
+"""Output folders that are kept for long: compact, prune, forget, upgrade."""

@@ -1,0 +1,351 @@
+"""A copy of the tables in few large files, for readers of very large archives."""
+
+from __future__ import annotations
+
+import collections
+import concurrent.futures
+import contextlib
+import dataclasses
+import functools
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import fs
+from rich.console import Console
+
+from pipelines.progress_bar import bar
+from pipelines.results.database import RECORD, read_record
+from runners.lock import hold
+from schemas import storage
+from schemas.config import Config
+from schemas.errors import StorageError, UsageError
+from schemas.layout import ROW_TABLES, Layout
+from schemas.tables import OBSERVATIONS, TABLES, VIDEOS, footer, make_table
+from transforms.ledger import HAS_TABLES, Row, read_ledger, require_results
+
+FILE_SIZE = 256_000_000
+"""Bytes of a file: readers advise 100 MB to 1 GB."""
+
+ROW_GROUP = 122_880
+"""Rows of a row group: DuckDB's own number, so that it reads each with one thread. Of `faces` about 10 MB on disk."""
+
+_NEW = ".new"
+_AT_ONCE = 8
+_SCHEMAS = TABLES | {"observations": OBSERVATIONS}
+_REMEDY = "to have that video analyzed again, take it out with `facelog forget` and run analyze."
+_SORTED_BY = {
+    "faces": ("video_id", "track_id", "second"),
+    "tracks": ("video_id", "track_id"),
+    "timeline": ("video_id", "second"),
+    "observations": ("video_id", "segment"),
+    "videos": ("uri",),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """One file of a copy.
+
+    Attributes:
+      name: in OUT, as "faces/part-00000.parquet".
+      rows: that it has.
+      bytes: its size.
+    """
+
+    name: str
+    rows: int
+    bytes: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Compacted:
+    """A copy as it stands.
+
+    Attributes:
+      out: DIR that it was made of.
+      target: OUT.
+      videos: contents whose rows are in it.
+      parts: files by table.
+    """
+
+    out: str
+    target: str
+    videos: int
+    parts: dict[str, list[Part]]
+
+    def rows(self, table: str) -> int:
+        """Rows of one table."""
+        return sum(part.rows for part in self.parts[table])
+
+    def bytes(self, table: str) -> int:
+        """Bytes of one table."""
+        return sum(part.bytes for part in self.parts[table])
+
+
+def compact(
+    out: str,
+    target: str,
+    *,
+    observations: bool = False,
+    file_size: int = FILE_SIZE,
+    console: Console | None = None,
+) -> Compacted:
+    """Writes a copy of DIR's tables in few large files: OUT/faces/part-00000.parquet and so on. DIR stays as it is.
+
+    Rows are sorted by their table's key, within files and from file to file. `faces`, `tracks` and `timeline` have the
+    rows of videos that are ok or partial in the ledger, `videos` has all of its rows. The copy is made under
+    OUT/.new and moved when it is whole; OUT/compact.json, written last, says so.
+
+    Args:
+      out: DIR, on disk or on an object store.
+      target: OUT, another folder there or elsewhere: one that is not there yet, an empty one, or an earlier copy, which
+        is replaced.
+      observations: with every sample, where DIR has them.
+      file_size: bytes from which a file is closed and the next begun.
+      console: for a bar; None: no display.
+
+    Raises:
+      UsageError: there are no results in DIR, or none of what was asked for; or OUT is no place for a copy.
+      FacelogError: a run is at work in DIR.
+      StorageError: DIR cannot be read, or OUT cannot be written.
+    """
+    out, target = require_results(out), storage.normalize(target)
+    if file_size < 1_000_000:
+        raise UsageError(f"Files of {file_size} bytes are too small: give 1MB at least, or 128MB to 512MB for readers.")
+    _check_target(out, target)
+    with hold(out):
+        rows = read_ledger(out)
+        if not rows:
+            raise UsageError(f"{out} holds no results of facelog yet: there is nothing to copy.")
+        texts = _footer(rows, out)
+        with _under_construction(out, target):
+            copy = _copy(out, target, rows, texts, observations, file_size, console)
+        _put_in_place(copy, texts)
+    return copy
+
+
+@contextlib.contextmanager
+def _under_construction(out: str, target: str) -> Iterator[None]:
+    """OUT/.new without what a killed call left there; what fails leaves nothing there, nor in an OUT that was empty."""
+    was_empty = read_record(target) is None
+    if was_empty:
+        _write_record(target, {"whole": False, "source": out})  # what a killed call leaves is known as ours by that
+    storage.delete_tree(storage.join(target, _NEW))
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(StorageError):
+            storage.delete_tree(storage.join(target, _NEW))
+            if was_empty:
+                storage.delete_file(storage.join(target, RECORD))
+        raise
+
+
+def _check_target(out: str, target: str) -> None:
+    real_out, real_target = (os.path.realpath(uri) if storage.is_local(uri) else uri for uri in (out, target))
+    if f"{real_target}/".startswith(f"{real_out}/"):
+        raise UsageError(f"{target} is {out} or lies in it: give another folder for the copy.")
+    if storage.exists(target) and not storage.is_folder(target):
+        raise UsageError(f"{target} is a file: give a folder for the copy.")
+    other = next(iter(storage.list_files(target)), None)
+    if other is not None and read_record(target) is None:
+        raise UsageError(
+            f"{target} holds other files ({other.uri}): give an empty folder, or one with an earlier compact copy."
+        )
+
+
+def _footer(rows: Mapping[str, Row], out: str) -> dict[str, str]:
+    """What the footers of a copy say: conventions as ever; configurations and runs as many as there were.
+
+    `run_id`, `config_json` and `models` stand there only where they are true of all rows.
+    """
+    of_config: dict[str, dict[str, Any]] = {}
+    singles: dict[str, str] = {}
+    for row in rows.values():
+        if row["config_hash"] not in of_config:
+            with storage.open_input(Layout(out, "").ledger(row["uri"])) as file:
+                said = {key.decode(): value.decode() for key, value in pq.read_schema(file).metadata.items()}
+            of_config[row["config_hash"]] = {key: json.loads(said[key]) for key in ("config_json", "models")}
+            singles = {key: said[key] for key in ("config_json", "models")}
+    run_ids = sorted({row["run_id"] for row in rows.values()})
+    texts = {key: text for key, text in footer(Config(), "").items() if key not in ("run_id", "config_json", "models")}
+    texts |= {"compacted_from": out, "compacted_at": datetime.now(UTC).isoformat(timespec="seconds")}
+    texts |= {"run_ids": json.dumps(run_ids), "configs": json.dumps(of_config, sort_keys=True)}
+    if len(of_config) == 1:
+        texts |= singles
+    if len(run_ids) == 1:
+        texts["run_id"] = run_ids[0]
+    return texts
+
+
+def _copy(
+    out: str,
+    target: str,
+    rows: dict[str, Row],
+    texts: Mapping[str, str],
+    observations: bool,
+    file_size: int,
+    console: Console | None,
+) -> Compacted:
+    """All parts, under OUT/.new."""
+    layout = Layout(out, "")
+    video_ids = sorted({row["video_id"] for row in rows.values() if row["status"] in HAS_TABLES})
+    files = {table: [layout.table(table, video_id) for video_id in video_ids] for table in ROW_TABLES}
+    if observations:
+        files["observations"] = sorted(_observation_files(out, set(video_ids)))
+        if not files["observations"]:
+            raise UsageError(f"{out} holds no observations: `facelog analyze --keep-observations` keeps them.")
+    parts = {}
+    writer = _Parts(target, "videos", texts, file_size)
+    for batch in _batches([rows[uri] for uri in sorted(rows)], 10_000):
+        writer.write(make_table(VIDEOS, {name: [row[name] for row in batch] for name in VIDEOS.names}))
+    parts["videos"] = writer.close()
+    rows.clear()  # of many videos they are most of what is in memory
+    with bar("copying", sum(map(len, files.values())), console) as advance:
+        for table, names in files.items():
+            writer = _Parts(target, table, texts, file_size)
+            for read in _in_order(functools.partial(_read, _SCHEMAS[table]), names):
+                writer.write(read)
+                advance()
+            parts[table] = writer.close()
+    return Compacted(out, target, len(video_ids), parts)
+
+
+class _Parts:
+    """Rows of one table as files, one after the other; in memory there is a row group."""
+
+    def __init__(self, target: str, table: str, texts: Mapping[str, str], file_size: int):
+        self._target, self._table, self._file_size = target, table, file_size
+        self._schema = _SCHEMAS[table].with_metadata(dict(texts))
+        self._parts: list[Part] = []
+        self._waiting: list[pa.Table] = []
+        self._sink: pa.NativeFile | None = None
+        self._rows = 0
+
+    def write(self, rows: pa.Table) -> None:
+        """Adds rows, which follow all before in the table's order."""
+        self._waiting.append(rows)
+        while sum(map(len, self._waiting)) >= ROW_GROUP:
+            whole = pa.concat_tables(self._waiting)
+            self._write_group(whole.slice(0, ROW_GROUP))
+            self._waiting = [whole.slice(ROW_GROUP)]
+
+    def close(self) -> list[Part]:
+        """Writes what is left; a table without rows has one file all the same, which says what its columns are."""
+        left = pa.concat_tables([*self._waiting, self._schema.empty_table().replace_schema_metadata(None)])
+        self._waiting = []
+        if len(left) or not (self._parts or self._sink):
+            self._write_group(left)
+        if self._sink:
+            self._end_file()
+        return self._parts
+
+    def _write_group(self, rows: pa.Table) -> None:
+        if self._sink is None:
+            self._begin_file()
+        assert self._sink is not None
+        with storage.plain_errors(self._uri):
+            self._writer.write_table(rows.unify_dictionaries().combine_chunks(), row_group_size=ROW_GROUP)
+            size = self._sink.tell()
+        self._rows += len(rows)
+        if size >= self._file_size:
+            self._end_file()
+
+    def _begin_file(self) -> None:
+        self._name = f"{self._table}/part-{len(self._parts):05d}.parquet"
+        self._uri = storage.join(self._target, _NEW, self._name)
+        files, path = storage.resolve(self._uri)
+        with storage.plain_errors(self._uri):
+            if isinstance(files, fs.LocalFileSystem):  # an object store needs no folders
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+            self._sink = files.open_output_stream(path)
+        keys = [(key, "ascending") for key in _SORTED_BY[self._table]]
+        self._writer = pq.ParquetWriter(
+            self._sink,
+            self._schema,
+            compression="zstd",
+            write_page_index=True,  # so that a reader of one video skips the pages of others
+            sorting_columns=pq.SortingColumn.from_ordering(self._schema, keys),
+        )
+
+    def _end_file(self) -> None:
+        assert self._sink is not None
+        with storage.plain_errors(self._uri):
+            self._writer.close()
+            size = self._sink.tell()
+            self._sink.close()
+            if storage.is_local(self._uri):
+                _sync(self._uri)
+        self._parts.append(Part(self._name, self._rows, size))
+        self._sink, self._rows = None, 0
+
+
+def _sync(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _put_in_place(copy: Compacted, texts: Mapping[str, str]) -> None:
+    """Moves the parts to their names, over those of an earlier copy; while that lasts OUT is not whole, and says so."""
+    figures = {key: texts[key] for key in ("schema_version", "code_version", "compacted_at")}
+    record = {"whole": False, "source": copy.out, **figures}
+    _write_record(copy.target, record)
+    for table in _SCHEMAS:
+        names = [part.name for part in copy.parts.get(table, ())]
+        for name in names:
+            storage.move_file(storage.join(copy.target, _NEW, name), storage.join(copy.target, name))
+        for info in list(storage.list_files(storage.join(copy.target, table))):
+            if info.uri.removeprefix(f"{copy.target}/") not in names:
+                storage.delete_file(info.uri)
+        if not names:
+            storage.delete_tree(storage.join(copy.target, table))
+    tables = {table: [dataclasses.asdict(part) for part in parts] for table, parts in copy.parts.items()}
+    _write_record(copy.target, record | {"whole": True, "videos": copy.videos, "tables": tables})
+    storage.delete_tree(storage.join(copy.target, _NEW))
+
+
+def _write_record(target: str, record: Mapping[str, Any]) -> None:
+    storage.write_bytes(storage.join(target, RECORD), json.dumps(record, indent=2).encode())
+
+
+def _observation_files(out: str, video_ids: set[str]) -> Iterator[str]:
+    for info in storage.list_files(storage.join(out, "observations")):
+        folder, name = info.uri.rsplit("/", 2)[-2:]
+        if folder in video_ids and name.endswith(".parquet") and not name.startswith("."):
+            yield info.uri
+
+
+def _in_order(read: Callable[[str], pa.Table], names: Iterable[str]) -> Iterator[pa.Table]:
+    """What `read` makes of each name, a few ahead, since a request to an object store is mostly waiting."""
+    with concurrent.futures.ThreadPoolExecutor(_AT_ONCE) as pool:
+        ahead: collections.deque[concurrent.futures.Future[pa.Table]] = collections.deque()
+        for name in names:
+            ahead.append(pool.submit(read, name))
+            if len(ahead) == 2 * _AT_ONCE:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+
+
+def _read(schema: pa.Schema, uri: str) -> pa.Table:
+    try:
+        table = pq.ParquetFile(pa.BufferReader(storage.read_bytes(uri))).read(use_threads=False)
+        if not table.schema.equals(schema):
+            raise pa.ArrowInvalid("other columns")
+    except FileNotFoundError as error:
+        raise StorageError(f"{uri} is missing, though videos names it; {_REMEDY}") from error
+    except pa.ArrowException as error:
+        raise StorageError(f"{uri} is damaged; {_REMEDY}") from error
+    return table.replace_schema_metadata(None)
+
+
+def _batches(rows: Sequence[Row], size: int) -> Iterator[Sequence[Row]]:
+    return (rows[start : start + size] for start in range(0, len(rows), size))

@@ -1,0 +1,171 @@
+"""Bring the files of an older facelog to the tables of this one, without analyzing anything again."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import functools
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from rich.console import Console
+
+from pipelines.progress_bar import bar
+from runners.lock import hold
+from schemas import storage
+from schemas.config import SCHEMA_VERSION
+from schemas.errors import StorageError, UsageError
+from schemas.layout import ROW_TABLES
+from schemas.tables import OBSERVATIONS, TABLES, parquet_bytes
+from transforms.ledger import read_ledger, renew_index, require_results
+
+_AT_ONCE = 8
+_ORDER = (*ROW_TABLES, "observations", "videos")
+_SCHEMAS = TABLES | {"observations": OBSERVATIONS}
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """From one schema version to the next.
+
+    Attributes:
+      tables: by table (observations too), what makes the rows of a file those of the next version; a table that is not
+        named stays as it is.
+      config: what makes a configuration that of the next version, such as a setting that is new, with the value that
+        was built in before. It decides about `config_hash`, and so whether `analyze` takes a video as done.
+    """
+
+    tables: Mapping[str, Callable[[pa.Table], pa.Table]] = dataclasses.field(default_factory=dict)
+    config: Callable[[dict[str, Any]], dict[str, Any]] = lambda config: config
+
+
+STEPS: dict[int, Step] = {}
+"""By the version that a step begins with. Whoever raises SCHEMA_VERSION adds one. Version 1 is the first there was."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Upgraded:
+    """What was done.
+
+    Attributes:
+      out: DIR.
+      version: that DIR has now.
+      from_versions: how many files of each older version there were, by version; empty: there were none.
+    """
+
+    out: str
+    version: int
+    from_versions: Counter[int]
+
+
+def upgrade(out: str, *, console: Console | None = None) -> Upgraded:
+    """Rewrites the files of DIR for this facelog's schema version, one by one, each whole or not at all.
+
+    Rows of `videos` are last, so until the end DIR counts as old, and the same call goes on where it was killed.
+    Fragments of videos that have no row yet go: their videos are begun anew. Reports and compact copies are made anew
+    by their commands.
+
+    Args:
+      out: DIR, on disk or on an object store.
+      console: for a bar; None: no display.
+
+    Raises:
+      UsageError: there are no results in DIR; it was written by a newer facelog; or no way leads from its version.
+      FacelogError: a run is at work in DIR.
+      StorageError: it cannot be read or written, or a file in it is damaged.
+    """
+    out = require_results(out)
+    with hold(out):
+        if _is_current(out):
+            return Upgraded(out, SCHEMA_VERSION, Counter())
+        files = {table: sorted(_parquet_files(storage.join(out, table))) for table in _ORDER}
+        versions = _versions([uri for of_table in files.values() for uri in of_table], console)
+        _refuse_unknown(out, set(versions.values()))
+        old = {table: [uri for uri in files[table] if versions[uri] < SCHEMA_VERSION] for table in _ORDER}
+        _drop_unfinished(out)
+        with bar("upgrading", sum(map(len, old.values())), console) as advance:
+            for table in _ORDER:
+                with concurrent.futures.ThreadPoolExecutor(_AT_ONCE) as pool:
+                    for _ in pool.map(functools.partial(_upgrade_file, table), old[table]):
+                        advance()
+        renew_index(out)
+    return Upgraded(out, SCHEMA_VERSION, Counter(versions[uri] for of_table in old.values() for uri in of_table))
+
+
+def _is_current(out: str) -> bool:
+    """Whether no row is of another version; rows are rewritten last, so then no file is."""
+    try:
+        read_ledger(out)
+    except UsageError:
+        return False
+    return True
+
+
+def _versions(files: Iterable[str], console: Console | None) -> dict[str, int]:
+    """Schema version of each file."""
+    names = list(files)
+    with bar("looking", len(names), console) as advance, concurrent.futures.ThreadPoolExecutor(_AT_ONCE) as pool:
+        versions = {}
+        for name, version in zip(names, pool.map(_version, names), strict=True):
+            versions[name] = version
+            advance()
+    return versions
+
+
+def _version(uri: str) -> int:
+    try:
+        with storage.open_input(uri) as file:
+            return int((pq.read_schema(file).metadata or {}).get(b"schema_version", b"0"))
+    except (pa.ArrowException, ValueError) as error:
+        raise StorageError(f"{uri} is no file of a table; remove it, and run the same command again.") from error
+
+
+def _refuse_unknown(out: str, versions: set[int]) -> None:
+    if newer := {version for version in versions if version > SCHEMA_VERSION}:
+        raise UsageError(
+            f"{out} has schema version {max(newer)}, this facelog writes {SCHEMA_VERSION}: use a newer facelog."
+        )
+    if no_way := sorted(set(range(min(versions, default=SCHEMA_VERSION), SCHEMA_VERSION)) - STEPS.keys()):
+        raise UsageError(
+            f"{out} has schema version {min(versions)}, and this facelog knows no way on from version {no_way[0]}: "
+            "analyze the archive anew, into another folder."
+        )
+
+
+def _drop_unfinished(out: str) -> None:
+    """What lies in `_work` for configurations whose hashes are about to change, and the copy of the old rows."""
+    ours = {"lock", "lease.json", "run.json"}
+    work = storage.join(out, "_work")
+    for name in {info.uri.removeprefix(f"{work}/").partition("/")[0] for info in storage.list_files(work)} - ours:
+        folder = storage.join(work, name)
+        (storage.delete_tree if storage.is_folder(folder) else storage.delete_file)(folder)
+
+
+def _upgrade_file(table: str, uri: str) -> None:
+    """One file, step by step in memory, then written in place of what it was."""
+    rows = pq.read_table(pa.BufferReader(storage.read_bytes(uri)))
+    texts = {key.decode(): value.decode() for key, value in (rows.schema.metadata or {}).items()}
+    for version in range(int(texts.get("schema_version", "0")), SCHEMA_VERSION):
+        step = STEPS[version]
+        rows = step.tables.get(table, lambda same: same)(rows)
+        config = step.config(json.loads(texts["config_json"])) | {"schema_version": version + 1}
+        # As `Config.canonical_json` writes it, for its hash tells whether a video is done.
+        texts["config_json"] = json.dumps(config, sort_keys=True, separators=(",", ":"))
+        texts["schema_version"] = str(version + 1)
+    if table == "videos":
+        config_hash = hashlib.sha256(texts["config_json"].encode()).hexdigest()
+        hashes = pa.array([config_hash] * len(rows), pa.string())
+        rows = rows.set_column(rows.schema.get_field_index("config_hash"), _SCHEMAS[table].field("config_hash"), hashes)
+    storage.write_bytes(uri, parquet_bytes(rows.cast(_SCHEMAS[table]), texts))
+
+
+def _parquet_files(folder: str) -> Iterable[str]:
+    for info in storage.list_files(folder):
+        name = info.uri.rsplit("/", 1)[-1]
+        if name.endswith(".parquet") and not name.startswith("."):
+            yield info.uri

@@ -1,0 +1,1 @@
+"""Questions in SQL to an output folder."""

@@ -1,0 +1,191 @@
+"""What a night's run found, as pages for the morning: an index of the archive, and a page for each video."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+from rich.console import Console
+from rich.progress import track
+
+from pipelines.reports.archive import archive_report
+from pipelines.reports.content import Model
+from pipelines.reports.pages import ASSETS, CARDS_SHOWN, assets, index_page, plotly_name, video_page
+from pipelines.reports.renewal import Page, States, choose, plan_pages
+from pipelines.reports.thumbnails import add_thumbnails
+from pipelines.reports.video import ATTRIBUTES, models_of, read_tables, video_report
+from pipelines.results.database import connect
+from schemas import storage
+from schemas.errors import StorageError, UsageError
+from schemas.layout import Layout
+
+_AT_ONCE = 8
+"""Videos that are read and written at once: on an object store most of the time is waiting."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Reports:
+    """What `report` made.
+
+    Attributes:
+      index: the index page.
+      written: pages that were made or renewed.
+      unchanged: pages that were as they should be.
+      without_tables: videos whose tables are not there or damaged: uri and reason.
+      without_thumbnails: videos that pictures were asked of and that have none: uri and reason.
+    """
+
+    index: str
+    written: int
+    unchanged: int
+    without_tables: Mapping[str, str]
+    without_thumbnails: Mapping[str, str]
+
+
+def report(
+    out: str,
+    *,
+    to: str | None = None,
+    videos: Sequence[str] = (),
+    as_json: bool = False,
+    thumbnails: bool = False,
+    blur: bool = False,
+    console: Console | None = None,
+) -> Reports:
+    """Writes an index page of DIR and a page for each video; those that would come out the same are left alone.
+
+    Copies of a video share its page. Files without tables (corrupt, failed, no video) are rows of the index.
+
+    Args:
+      out: DIR, on disk or on an object store.
+      to: where the pages go; default: DIR/reports.
+      videos: uris or ids (the first digits suffice) of the videos whose pages are to be made; default: all. The index
+        always has all.
+      as_json: write what the pages say as JSON documents beside them, too.
+      thumbnails: show each track's best sample, from the video's file where that is still there.
+      blur: pixelate those pictures.
+      console: where to show a progress bar.
+
+    Raises:
+      UsageError: there are no results in DIR, or of another schema version; no such video; blur without thumbnails.
+      StorageError: something cannot be read or written.
+    """
+    if blur and not thumbnails:
+        raise UsageError("--blur pixelates thumbnails: give --thumbnails with it.")
+    out = storage.normalize(out)
+    folder = storage.normalize(to) if to else storage.join(out, "reports")
+    with connect(out) as tables:
+        rows = tables.table("videos").to_arrow_table().to_pylist()
+        planned = plan_pages(rows, out, thumbnails=thumbnails, blur=blur)
+        chosen = choose(planned, rows, videos)
+        _write_assets(folder)
+        states = States(folder)
+        todo = [page for page in chosen if not states.is_fresh(page, as_json=as_json)]
+        states.begin(todo)
+        maker = _Maker(Layout(out, ""), folder, states, as_json, thumbnails, blur)
+        made = list(_each(todo, maker.make, console))
+        failed = {page.video_id: done.no_tables for page, done in made if done.no_tables}
+        good = [page for page in planned if page.video_id not in failed]
+        states.end([page for page, done in made if done.is_final], [page.name for page in good])
+        index = archive_report(
+            out,
+            rows,
+            tables,
+            pages={page.video_id: page.name for page in good if f"{page.name}.html" in states.files},
+            without_tables=failed,
+            models=_models(good, Layout(out, "")),
+        )
+    if as_json:
+        storage.write_bytes(storage.join(folder, "index.json"), index.to_json())
+    storage.write_bytes(storage.join(folder, "index.html"), index_page(index))
+    return Reports(
+        index=storage.join(folder, "index.html"),
+        written=len(made) - len(failed),
+        unchanged=len(chosen) - len(todo),
+        without_tables={page.uri: done.no_tables for page, done in made if done.no_tables},
+        without_thumbnails={page.uri: done.no_thumbnails for page, done in made if done.no_thumbnails},
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Done:
+    """How a page went: why it could not be made, or has no pictures."""
+
+    no_tables: str | None = None
+    no_thumbnails: str | None = None
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it need not be tried again; pictures may be had next time."""
+        return not self.no_tables and not self.no_thumbnails
+
+
+@dataclasses.dataclass(frozen=True)
+class _Maker:
+    """What all pages of a call have in common."""
+
+    layout: Layout
+    folder: str
+    states: States
+    as_json: bool
+    thumbnails: bool
+    blur: bool
+
+    def make(self, page: Page) -> _Done:
+        """Reads a video's tables and writes its page."""
+        try:
+            tables = read_tables(self.layout, page.video_id)
+        except FileNotFoundError:
+            return _Done(no_tables=f"The tables of {page.uri} are not there; a run may be at it.")
+        except StorageError as error:
+            return _Done(no_tables=str(error))
+        content = video_report(page.name, page.rows, tables)
+        if self.thumbnails:
+            content = add_thumbnails(content, CARDS_SHOWN, blur=self.blur)
+        if self.as_json:
+            self._write(page, "json", content.to_json())
+        else:
+            # One of an earlier call would say other things, and hold pictures that this page does not show.
+            self.states.remove(page.name, ["json"])
+        self._write(page, "html", video_page(content))
+        return _Done(no_thumbnails=content.no_thumbnails)
+
+    def _write(self, page: Page, ending: str, data: bytes) -> None:
+        storage.write_bytes(storage.join(self.folder, f"{page.name}.{ending}"), data)
+        self.states.files.add(f"{page.name}.{ending}")
+
+
+def _each(todo: Sequence[Page], make: Callable[[Page], _Done], console: Console | None) -> Iterator[tuple[Page, _Done]]:
+    pool = concurrent.futures.ThreadPoolExecutor(_AT_ONCE)
+    try:
+        shown = console is not None and console.is_terminal
+        done = track(pool.map(make, todo), "pages", len(todo), console=console, disable=not shown, transient=True)
+        yield from zip(todo, done, strict=True)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _write_assets(folder: str) -> None:
+    """What all pages share: the chart library once, style and script when they have changed."""
+    for name, source in assets().items():
+        uri = storage.join(folder, ASSETS, name)
+        if name == plotly_name() and storage.exists(uri):
+            continue
+        try:
+            storage.write_bytes(uri, source.read_bytes())
+        except FileNotFoundError as error:
+            raise StorageError(f"{folder} cannot be made; give another folder by --out.") from error
+
+
+def _models(planned: Iterable[Page], layout: Layout) -> list[Model]:
+    """The models of all configurations, from the footers of one video of each."""
+    firsts = {page.rows[0]["config_hash"]: page for page in reversed(list(planned))}
+    models: dict[str, Model] = {}
+    for page in firsts.values():
+        try:
+            found = models_of(read_tables(layout, page.video_id).footer)
+        except (FileNotFoundError, StorageError):
+            continue
+        models |= {model.sha256: model for model in found}
+    return sorted(models.values(), key=lambda model: (ATTRIBUTES.index(model.attributes[0]), model.name))

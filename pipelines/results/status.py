@@ -1,0 +1,95 @@
+"""How far the run in DIR is, or how the last one ended: from durable state alone, so from any machine."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any
+
+from pipelines.results.run_progress import RunRecord, Survey, Surveyor, read_record
+from runners.lock import holder
+from schemas import storage
+from schemas.errors import UsageError
+from transforms.ledger import read_ledger
+
+
+@dataclasses.dataclass(frozen=True)
+class Status:
+    """What DIR says of its runs.
+
+    Attributes:
+      out: DIR.
+      state: "running", "finished", "stopped" (begun, and nobody holds DIR) or "none" (no run has noted itself).
+      holder: who holds DIR, in words; None if nobody does.
+      record: what the run set out to do; None if there was none.
+      survey: how far it is; None where there is no record, and of one that is finished.
+      statuses: videos by status, of all runs.
+      failed: uri and reason of those that are corrupt or failed.
+    """
+
+    out: str
+    state: str
+    holder: str | None
+    record: RunRecord | None
+    survey: Survey | None
+    statuses: Counter[str]
+    failed: list[tuple[str, str]]
+
+    @property
+    def elapsed(self) -> float | None:
+        """Seconds that the run has taken so far, or took; None of one that was stopped."""
+        if self.record is None or self.state == "stopped":
+            return None
+        return ((self.record.finished_at or datetime.now(UTC)) - self.record.started_at).total_seconds()
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Until the end at the pace so far; None where that cannot be told."""
+        if self.state != "running" or self.survey is None or self.elapsed is None:
+            return None
+        return self.survey.seconds_left(self.elapsed)
+
+    def as_json(self) -> dict[str, Any]:
+        """The same for programs."""
+        survey = dataclasses.asdict(self.survey) if self.survey else None
+        return {
+            "out": self.out,
+            "state": self.state,
+            "holder": self.holder,
+            "run": self.record.model_dump(mode="json") if self.record else None,
+            "progress": survey,
+            "seconds_elapsed": self.elapsed,
+            "seconds_left": self.seconds_left,
+            "videos": dict(self.statuses),
+            "failed": [{"uri": uri, "reason": reason} for uri, reason in self.failed],
+        }
+
+
+def status(out: str) -> Status:
+    """How far the run in DIR is.
+
+    Args:
+      out: DIR, on disk or on an object store.
+
+    Raises:
+      UsageError: there are no results in it, or of another schema version.
+      StorageError: it cannot be read.
+    """
+    out = storage.normalize(out)
+    record, rows = read_record(out), read_ledger(out)
+    if record is None and not rows:
+        raise UsageError(f"{out} holds no results of facelog, and no run has begun there.")
+    held = holder(out)
+    state = "none" if record is None else "finished" if record.finished_at else "running" if held else "stopped"
+    survey = Surveyor(out, record).look() if record and state in ("running", "stopped") else None
+    bad = [row for row in rows.values() if row["status"] in ("corrupt", "failed")]
+    return Status(
+        out=out,
+        state=state,
+        holder=held,
+        record=record,
+        survey=survey,
+        statuses=Counter(row["status"] for row in rows.values()),
+        failed=sorted((row["uri"], row["error_message"] or row["error_type"] or "") for row in bad),
+    )

@@ -1,0 +1,1 @@
+"""A run of `analyze` from its call to its summary, on each runner."""

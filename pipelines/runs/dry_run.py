@@ -1,0 +1,108 @@
+"""How long a run will take and how much it will write, before it begins."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from pipelines.runs.bookkeeping import Archive
+from pipelines.runs.display import clock
+from pipelines.runs.inputs import Inputs
+from pipelines.settings import make_config
+from runners.devices import worker_count
+from schemas import storage
+from schemas.config import Config
+from schemas.layout import Layout
+from schemas.video import Plan
+from transforms.ledger import HAS_TABLES, Row, Run, read_ledger
+from transforms.match_inputs import Matched
+from transforms.probe_video import probe_video
+from transforms.write_plan import first_of_copies
+
+CPU_SECONDS_PER_MEGAPIXEL_SECOND = 0.5
+"""CPU seconds for a second of video of a megapixel at the defaults, with a face or two; see docs/performance.md."""
+
+BYTES_PER_HOUR = 3_000_000
+"""Bytes of tables for an hour of video with a face or two; see docs/performance.md."""
+
+
+def plan_run(
+    inputs: Inputs | Sequence[str],
+    out: str,
+    *,
+    config: Config | None = None,
+    workers: int | None = None,
+    retry_failed: bool = False,
+    console: Console | None = None,
+) -> list[Plan]:
+    """What `analyze` would do: opens each new file, writes nothing.
+
+    Args:
+      inputs: as for `analyze`.
+      out: likewise.
+      config: likewise.
+      workers: likewise.
+      retry_failed: likewise.
+      console: where the list goes, with hours, bytes, and an estimate of time and space; None: nowhere.
+
+    Returns:
+      The plans of the files that are not done yet.
+    """
+    inputs = Inputs.of(inputs)
+    config = config or make_config()
+    out = storage.normalize(out)
+    ledger = read_ledger(out)
+    matched = inputs.match(out, list(ledger))
+    archive = Archive(Run("dry-run", config, Layout(out, config.hash)), matched.files, {}, retry_failed=retry_failed)
+    plans = [probe_video(file, config) for file in archive.todo]
+    if console is not None:
+        print_plans(
+            plans, matched, archive.summary.unchanged, list(ledger.values()), worker_count(workers, "cpu"), console
+        )
+    return plans
+
+
+def print_plans(
+    plans: Sequence[Plan], matched: Matched, unchanged: int, ledger: Sequence[Row], workers: int, console: Console
+) -> None:
+    """A line for each file that would be analyzed, and the sums."""
+    for plan in plans:  # no Rich table: it breaks names that are wider than the terminal
+        length = clock(_seconds(plan)) if plan.segments else plan.status
+        line = f"{length:>9} {_size(plan.file.size_bytes or 0):>9}  {plan.file.uri}"
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    work = first_of_copies(plan for plan in plans if plan.segments)
+    seconds = sum(_seconds(plan) for plan in work)
+    total = sum(plan.file.size_bytes or 0 for plan in plans)
+    wall, basis = _wall_seconds(work, ledger, workers)
+    tables = _size(int(seconds / 3600 * BYTES_PER_HOUR))
+    console.print(
+        f"{len(plans)} files, {_size(total)}, {seconds / 3600:.2f} hours of video; {unchanged} more are done already, "
+        f"{sum(matched.passed_over.values())} passed over.\n"
+        f"About {clock(wall)} with {workers} workers ({basis}) and {tables} of tables.",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _seconds(plan: Plan) -> float:
+    return sum(segment.duration for segment in plan.segments)
+
+
+def _wall_seconds(plans: Sequence[Plan], ledger: Sequence[Row], workers: int) -> tuple[float, str]:
+    done = [row for row in ledger if row["status"] in HAS_TABLES and row["wall_seconds"] and row["duration"]]
+    seconds = sum(_seconds(plan) for plan in plans)
+    if len(done) >= 5:
+        rate = sum(row["wall_seconds"] for row in done) / sum(row["duration"] for row in done)
+        return seconds * rate / workers, f"as for the {len(done)} videos done here"
+    megapixels = sum(
+        _seconds(plan) * plan.info.width * plan.info.height / 1e6 for plan in plans if plan.info is not None
+    )
+    return megapixels * CPU_SECONDS_PER_MEGAPIXEL_SECOND / workers, "a rough guess from their sizes"
+
+
+def _size(n_bytes: int) -> str:
+    size = float(n_bytes)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"

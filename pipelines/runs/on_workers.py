@@ -1,0 +1,143 @@
+"""analyze on the local runner: which task follows from which, and how long each may take."""
+
+import functools
+import heapq
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from models.runtime import Device
+from pipelines.analyze import WorkerSteps
+from pipelines.runs.bookkeeping import Archive
+from pipelines.runs.display import Progress
+from runners.local.supervisor import Outcome, Task, run_local
+from schemas.storage import FileInfo
+from schemas.video import Plan, Segment
+from transforms.failures import SegmentFailed, write_failure
+from transforms.job.attempts import probe_limit, segment_limit
+from transforms.write_fragment import pending_segments
+
+PROBE, SEGMENT, ASSEMBLE = 0, 1, 2
+"""Priorities: what finishes a video goes first, and new files are opened when nothing else is to be done."""
+
+_ASSEMBLE_SECONDS = 600.0
+_ASSEMBLE_SECONDS_A_SEGMENT = 10.0
+
+
+def init_worker(more: Callable[[], object] | None = None) -> None:
+    """One thread each: the processes are the parallelism."""
+    import cv2
+    import pyarrow
+
+    cv2.setNumThreads(1)
+    pyarrow.set_cpu_count(1)
+    pyarrow.set_io_thread_count(1)
+    if more is not None:
+        more()
+
+
+def run_on_workers(
+    archive: Archive,
+    *,
+    workers: int,
+    max_attempts: int,
+    device: Device,
+    keep_observations: bool,
+    progress: Progress,
+    worker_init: Callable[[], object] | None = None,
+) -> None:
+    """Does all that is to be done, in worker processes; each video is assembled as soon as its segments are done."""
+    flow = _Flow(archive, progress)
+    run_local(
+        functools.partial(WorkerSteps, archive.run, device, keep_observations),
+        flow.probes(),
+        workers=workers,
+        max_attempts=max_attempts,
+        on_outcome=flow.follow,
+        worker_init=functools.partial(init_worker, worker_init),
+    )
+
+
+class _Flow:
+    """What follows from the end of each task."""
+
+    def __init__(self, archive: Archive, progress: Progress):
+        self._archive = archive
+        self._progress = progress
+        self._layout = archive.run.layout
+        self._run_id = archive.run.run_id
+        self._open: dict[str, tuple[Plan, set[int]]] = {}
+        self._early: list[tuple[int, Plan]] = []
+        self._next_plan = 0
+
+    def probes(self) -> Iterator[Task]:
+        """A task for each file, in order of uri."""
+        for number, file in enumerate(self._archive.todo):
+            yield Task(f"{number:09d} {file.uri}", file, probe_limit(file), PROBE)
+
+    def follow(self, outcome: Outcome) -> Iterable[Task]:
+        """Tasks that follow from one that ended."""
+        payload = outcome.task.payload
+        if isinstance(payload, FileInfo):
+            return self._probed(outcome, payload)
+        if isinstance(payload, Segment):
+            return self._segment_ended(outcome, payload)
+        return self._assembled(outcome, payload)
+
+    def _probed(self, outcome: Outcome, file: FileInfo) -> Iterator[Task]:
+        if outcome.failure:
+            plan = Plan(file, None, "failed", outcome.failure.error_type, _say(outcome, file.uri))
+        else:
+            plan = outcome.results[0]
+        # Probes end in any order; which of two copies is computed may not depend on that.
+        heapq.heappush(self._early, (int(outcome.task.key.split()[0]), plan))
+        while self._early and self._early[0][0] == self._next_plan:
+            _, plan = heapq.heappop(self._early)
+            self._next_plan += 1
+            yield from self._begin(plan)
+
+    def _begin(self, plan: Plan) -> Iterator[Task]:
+        needs_work = self._archive.take(plan)
+        self._progress.probed(plan, needs_work)
+        if not needs_work:
+            return
+        pending = pending_segments(plan, self._layout)
+        for segment in plan.segments:
+            if segment not in pending:
+                self._progress.segment_done(segment, resumed=True)
+        self._open[plan.video_id or ""] = plan, {segment.index for segment in pending}
+        if not pending:
+            yield self._assembly(plan)
+        for segment in pending:
+            key = f"{segment.file.uri} segment {segment.index}"
+            yield Task(key, segment, segment_limit(segment), SEGMENT)
+
+    def _segment_ended(self, outcome: Outcome, segment: Segment) -> Iterator[Task]:
+        if outcome.failure:
+            message = _say(outcome, segment.file.uri)
+            write_failure(SegmentFailed(segment, outcome.failure.error_type, message), self._layout, self._run_id)
+        self._progress.segment_done(segment)
+        plan, left = self._open[segment.video_id]
+        left.discard(segment.index)
+        if not left:
+            yield self._assembly(plan)
+
+    def _assembly(self, plan: Plan) -> Task:
+        limit = _ASSEMBLE_SECONDS + _ASSEMBLE_SECONDS_A_SEGMENT * len(plan.segments)
+        return Task(f"{plan.file.uri} tables", plan, limit, ASSEMBLE)
+
+    def _assembled(self, outcome: Outcome, plan: Plan) -> Iterable[Task]:
+        del self._open[plan.video_id or ""]
+        if outcome.failure:
+            row = self._archive.fail(plan, outcome.failure.error_type, _say(outcome, plan.file.uri))
+        else:
+            row = self._archive.finish(outcome.results[0].row)
+        self._progress.video_done(row)
+        return ()
+
+
+def _say(outcome: Outcome, uri: str) -> str:
+    failure = outcome.failure
+    assert failure is not None
+    what = f" ({outcome.task.key.rsplit(' ', 2)[-2]} {outcome.task.key.rsplit(' ', 1)[-1]})"
+    where: Any = what if isinstance(outcome.task.payload, Segment) else ""
+    return f"{uri}{where}: {failure.message}; {failure.attempts} attempts. See what `ffprobe` says of the file."

@@ -1,0 +1,395 @@
+"""What a run does again and what it passes over, which of copies it computes, and what it leaves behind."""
+
+import itertools
+import logging
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from pipelines.runs.bookkeeping import Archive, Summary
+from schemas import storage
+from schemas.config import Config
+from schemas.layout import ROW_TABLES, Layout
+from schemas.storage import FileInfo
+from schemas.video import Plan
+from tests.examples import WHEN, example_file, example_plan, example_row
+from transforms.ledger import Run, new_row, read_ledger, write_row
+
+A, B, C = "aa" * 16, "bb" * 16, "cc" * 16
+
+
+def in_all(ids: set[str]) -> dict[str, set[str]]:
+    return {table: ids for table in ROW_TABLES}
+
+
+class World:
+    """Files with contents, and runs over them as a runner would do them, without pictures."""
+
+    def __init__(self, out: str):
+        self.out = out
+        self.config = Config()
+        self.content: dict[str, str] = {}
+        self.files: dict[str, FileInfo] = {}
+        self.status: dict[str, dict[str, Any]] = {}
+        self.computed: list[str] = []
+
+    def put(self, uri: str, content: str) -> None:
+        """Writes a file, later than all before."""
+        self.content[uri] = content
+        when = WHEN + timedelta(seconds=sum(1 for _ in self.content) + len(self.computed) * 60)
+        self.files[uri] = example_file(uri, modified_at=when)
+
+    def start(self, *, missing: dict[str, str] | None = None, retry_failed: bool = False) -> Archive:
+        """A run that has looked what there is."""
+        run = Run(f"run-{len(self.computed)}", self.config, Layout(self.out, self.config.hash))
+        files = [self.files[uri] for uri in sorted(self.files)]
+        return Archive(run, files, missing or {}, retry_failed=retry_failed)
+
+    def plan(self, file: FileInfo) -> Plan:
+        content = self.content[file.uri]
+        if content == "bad":
+            return Plan(file, "0b" * 16, "corrupt", "unreadable", f"{file.uri} does not open")
+        if content == "away":
+            return Plan(file, None, "failed", "storage_error", f"{file.uri} cannot be reached")
+        return example_plan(uri=file.uri, video_id=content, file=file)
+
+    def assemble(self, plan: Plan, run: Run) -> dict[str, Any]:
+        """Writes tables and row."""
+        self.computed.append(plan.file.uri)
+        figures = {"status": "ok", "n_tracks": 2, "max_faces": 1, "face_seconds": 7, "wall_seconds": 3.0}
+        figures |= self.status.get(plan.file.uri, {})
+        row = new_row(plan, run, started_at=WHEN, **figures)
+        if row["status"] in ("ok", "partial"):
+            for table in ROW_TABLES:
+                storage.write_bytes(run.layout.table(table, plan.video_id or ""), run.run_id.encode())
+        write_row(row, run)
+        return row
+
+    def go(self, archive: Archive | None = None, **options: Any) -> Summary:
+        """A whole run."""
+        archive = archive or self.start(**options)
+        self.computed.clear()
+        plans = [plan for plan in map(self.plan, archive.todo) if archive.take(plan)]
+        for plan in plans:
+            archive.finish(self.assemble(plan, archive.run))
+        return archive.close()
+
+    def rows(self) -> dict[str, dict[str, Any]]:
+        return read_ledger(self.out)
+
+    def ids_of_tables(self) -> dict[str, set[str]]:
+        return {t: {path.stem for path in Path(self.out, t).rglob("*.parquet")} for t in ROW_TABLES}
+
+
+@pytest.fixture
+def world(tmp_path) -> World:
+    world = World(str(tmp_path / "out"))
+    world.put("/v/1.mp4", A)
+    world.put("/v/2.mp4", B)
+    return world
+
+
+def test_the_second_run_does_nothing(world: World):
+    first = world.go()
+    before = {path: path.stat().st_mtime_ns for path in Path(world.out).rglob("*.parquet")}
+    archive = world.start()
+
+    assert archive.todo == []
+    second = world.go(archive)
+    assert (first.new, first.unchanged, second.new, second.unchanged) == (2, 0, 0, 2)
+    assert second.statuses == first.statuses == {"ok": 2}
+    assert before == {path: path.stat().st_mtime_ns for path in Path(world.out).rglob("*.parquet")}
+
+
+@pytest.mark.parametrize("change", [{"size_bytes": 7}, {"modified_at": None}, {"etag": "new"}])
+def test_a_changed_file_is_looked_at_again(world: World, change: dict[str, Any]):
+    world.files["/v/1.mp4"] = example_file("/v/1.mp4", etag="old")
+    world.go()
+    # The probe asks the file itself; here it says what the listing said.
+    write_row(world.rows()["/v/1.mp4"] | {"etag": "old"}, world.start().run)
+    assert world.start().todo == []
+
+    world.files["/v/1.mp4"] = example_file("/v/1.mp4", **{"etag": "old"} | change)
+
+    assert [file.uri for file in world.start().todo] == ["/v/1.mp4"]
+
+
+def test_without_an_etag_in_the_listing_size_and_time_decide(world: World):
+    world.go()
+    write_row(world.rows()["/v/1.mp4"] | {"etag": "old"}, world.start().run)
+
+    assert world.start().todo == []
+
+
+def test_another_configuration_is_another_result(world: World):
+    world.go()
+    world.config = Config().override(min_face=40)
+
+    summary = world.go()
+
+    assert world.computed == ["/v/1.mp4", "/v/2.mp4"]
+    assert {row["config_hash"] for row in world.rows().values()} == {world.config.hash}
+    assert summary.other_configs == 0
+
+
+def test_videos_of_another_configuration_are_counted(world: World):
+    world.go()
+    world.config = Config().override(min_face=40)
+    del world.files["/v/1.mp4"]
+
+    assert world.go().other_configs == 1
+
+
+@pytest.mark.parametrize(
+    ("error_type", "retry_failed", "again"),
+    [("worker_died", False, False), ("worker_died", True, True), ("storage_error", False, True)],
+)
+def test_failed_files_are_tried_again_when_asked_or_when_storage_failed(
+    world: World, error_type: str, retry_failed: bool, again: bool
+):
+    world.status["/v/1.mp4"] = {"status": "failed", "error_type": error_type}
+    assert world.go().exit_status == 3
+    world.status.clear()
+
+    summary = world.go(retry_failed=retry_failed)
+
+    assert world.computed == (["/v/1.mp4"] if again else [])
+    assert summary.exit_status == (0 if again else 3)
+
+
+@pytest.mark.parametrize("status", ["partial", "corrupt", "no_video"])
+def test_other_statuses_are_final(world: World, status: str):
+    world.status["/v/1.mp4"] = {"status": status}
+    summary = world.go()
+
+    assert summary.exit_status == (3 if status == "corrupt" else 0)
+    assert [row["uri"] for row in summary.bad] == ([] if status == "no_video" else ["/v/1.mp4"])
+    assert world.start(retry_failed=True).todo == []
+
+
+def test_bad_files_get_their_rows(world: World):
+    world.put("/v/3.mp4", "bad")
+    world.put("/v/4.mp4", "away")
+
+    summary = world.go()
+
+    assert summary.statuses == {"ok": 2, "corrupt": 1, "failed": 1}
+    assert world.rows()["/v/3.mp4"]["error_type"] == "unreadable"
+    assert [file.uri for file in world.start().todo] == ["/v/4.mp4"]
+
+
+def test_a_file_that_could_not_be_done(world: World):
+    archive = world.start()
+    plan = world.plan(archive.todo[0])
+    archive.take(plan)
+    archive.fail(plan, "timeout", "/v/1.mp4 took too long")
+    archive.close()
+
+    row = world.rows()["/v/1.mp4"]
+    assert (row["status"], row["error_type"], row["error_message"]) == ("failed", "timeout", "/v/1.mp4 took too long")
+    assert (row["video_id"], row["codec"]) == (A, "h264")
+
+
+class TestCopies:
+    @pytest.fixture
+    def world(self, world: World) -> World:
+        world.put("/v/0.mp4", B)
+        world.put("/v/9.mp4", B)
+        return world
+
+    def test_the_first_uri_is_computed_and_each_has_its_row(self, world: World):
+        summary = world.go()
+
+        assert world.computed == ["/v/0.mp4", "/v/1.mp4"]
+        assert (summary.new, summary.copies, summary.face_seconds, summary.n_tracks) == (4, 2, 14, 4)
+        rows = world.rows()
+        assert {rows[f"/v/{i}.mp4"]["video_id"] for i in (0, 2, 9)} == {B}
+        assert {rows[f"/v/{i}.mp4"]["face_seconds"] for i in (0, 2, 9)} == {7}
+        assert rows["/v/9.mp4"]["modified_at"] == world.files["/v/9.mp4"].modified_at
+        assert rows["/v/9.mp4"]["wall_seconds"] == 0
+        assert world.start().todo == []
+
+    def test_one_that_comes_later_is_not_computed(self, world: World):
+        world.go()
+        world.put("/v/!.mp4", B)
+
+        assert world.go().copies == 1
+        assert world.computed == []
+
+    def test_one_whose_tables_are_gone_is_computed(self, world: World):
+        world.go()
+        for table in ROW_TABLES:
+            storage.delete_file(world.start().run.layout.table(table, B))
+        world.put("/v/5.mp4", B)
+        world.go()
+
+        assert world.computed == ["/v/5.mp4"]
+
+    def test_a_file_that_was_only_touched_is_not_computed(self, world: World):
+        world.go()
+        world.put("/v/1.mp4", A)
+        world.go()
+
+        assert world.computed == []
+        assert world.rows()["/v/1.mp4"]["modified_at"] == world.files["/v/1.mp4"].modified_at
+
+    @pytest.mark.parametrize("order", list(itertools.permutations(range(2))))
+    def test_copies_that_are_probed_after_the_first_is_done(self, world: World, order: tuple[int, ...]):
+        archive = world.start()
+        plans = {plan.file.uri: plan for plan in map(world.plan, archive.todo)}
+        first = plans["/v/0.mp4"]
+        assert archive.take(first)
+        if order[0]:
+            archive.finish(world.assemble(first, archive.run))
+        assert [archive.take(plans[uri]) for uri in ("/v/1.mp4", "/v/2.mp4", "/v/9.mp4")] == [True, False, False]
+        archive.finish(world.assemble(plans["/v/1.mp4"], archive.run))
+        if not order[0]:
+            archive.finish(world.assemble(first, archive.run))
+        archive.close()
+
+        assert {uri: row["video_id"] for uri, row in world.rows().items()} == world.content
+
+    def test_when_the_first_fails_they_all_do(self, world: World):
+        world.status["/v/0.mp4"] = {"status": "failed", "error_type": "worker_died", "error_message": "/v/0.mp4: died"}
+
+        assert world.go().statuses == {"failed": 3, "ok": 1}
+        assert world.rows()["/v/9.mp4"]["error_message"] == "/v/9.mp4: died"
+        assert world.start().todo == []
+        assert len(world.start(retry_failed=True).todo) == 3
+
+    def test_when_the_first_was_changed_while_it_was_read_the_next_run_does_the_others(self, world: World):
+        world.status["/v/0.mp4"] = {"status": "failed", "error_type": "changed_while_read"}
+        world.go()
+        world.put("/v/0.mp4", C)
+        world.status.clear()
+
+        assert world.go().statuses == {"ok": 4}
+        assert world.computed == ["/v/0.mp4", "/v/2.mp4"]
+
+
+class TestWhatIsLeftBehind:
+    def test_tables_of_replaced_content_go(self, world: World):
+        world.go()
+        world.put("/v/1.mp4", C)
+        world.go()
+
+        assert world.rows()["/v/1.mp4"]["video_id"] == C
+        assert world.ids_of_tables() == in_all({B, C})
+
+    def test_unless_another_uri_names_them(self, world: World):
+        world.put("/v/3.mp4", A)
+        world.go()
+        world.put("/v/1.mp4", C)
+        world.go()
+
+        assert world.ids_of_tables() == in_all({A, B, C})
+
+    def test_or_a_new_copy_does(self, world: World):
+        world.go()
+        world.put("/v/1.mp4", C)
+        world.put("/v/3.mp4", A)
+        world.go()
+
+        assert world.computed == ["/v/1.mp4"]
+        assert world.ids_of_tables() == in_all({A, B, C})
+
+    def test_tables_of_a_video_that_now_fails_go(self, world: World):
+        world.go()
+        world.config = Config().override(min_face=40)
+        world.status["/v/1.mp4"] = {"status": "failed", "error_type": "worker_died"}
+        world.go()
+
+        assert world.ids_of_tables() == in_all({B})
+
+    def test_what_a_killed_run_left_goes(self, world: World):
+        world.go()
+        world.put("/v/1.mp4", C)
+        archive = world.start()
+        plan = world.plan(archive.todo[0])
+        assert archive.take(plan)
+        world.assemble(plan, archive.run)  # and here it was killed: its tables and row stand, it was never closed
+
+        world.go()
+
+        assert world.computed == []
+        assert world.ids_of_tables() == in_all({B, C})
+
+    def test_work_of_finished_videos_goes_and_that_of_others_stays(self, world: World):
+        world.status["/v/2.mp4"] = {"status": "failed", "error_type": "worker_died"}
+        archive = world.start()
+        layout = archive.run.layout
+        for video_id in (A, B, C):
+            storage.write_bytes(layout.fragment(video_id, 0), b"")
+        storage.write_bytes(layout.plan("/v/1.mp4"), b"")
+
+        world.go(archive)
+
+        assert layout.ids_in_work() == {B, C}  # one may be tried again, one is of inputs that this run was not given
+        assert not storage.exists(layout.plans)
+
+    def test_rows_of_files_that_are_gone_stay(self, world: World):
+        world.go()
+        del world.files["/v/1.mp4"]
+        summary = world.go()
+
+        assert set(world.rows()) == {"/v/1.mp4", "/v/2.mp4"}
+        assert summary.statuses == {"ok": 1}
+        assert world.ids_of_tables() == in_all({A, B})
+
+
+class TestMissingLines:
+    MISSING: ClassVar = {"/v/gone.mp4": "/v/gone.mp4 does not exist"}
+
+    def test_each_becomes_a_failed_row_once(self, world: World):
+        summary = world.go(missing=self.MISSING)
+
+        row = world.rows()["/v/gone.mp4"]
+        assert (row["status"], row["error_type"], row["error_message"]) == (
+            *("failed", "not_found"),
+            self.MISSING["/v/gone.mp4"],
+        )
+        assert (row["video_id"], row["size_bytes"], row["modified_at"]) == (None, None, None)
+        assert (summary.new, summary.exit_status) == (3, 3)
+        again = world.go(missing=self.MISSING)
+        assert (again.new, again.unchanged, again.exit_status) == (0, 3, 3)
+
+    def test_one_that_has_come_is_done(self, world: World):
+        world.go(missing=self.MISSING)
+        world.put("/v/gone.mp4", C)
+
+        assert world.go().exit_status == 0
+        assert world.computed == ["/v/gone.mp4"]
+
+    def test_earlier_results_of_a_file_that_is_gone_stay(self, world: World, caplog: pytest.LogCaptureFixture):
+        world.go()
+        del world.files["/v/1.mp4"]
+        with caplog.at_level(logging.WARNING):
+            summary = world.go(missing={"/v/1.mp4": "/v/1.mp4 does not exist"})
+
+        assert world.rows()["/v/1.mp4"]["status"] == "ok"
+        assert (summary.new, summary.unchanged) == (0, 2)
+        assert A in world.ids_of_tables()["faces"]
+        assert "/v/1.mp4 does not exist" in caplog.text
+
+
+def test_the_example_row_is_complete(world: World):
+    run = world.start().run
+    write_row(example_row(), run)
+
+    assert world.rows() == {"/videos/clip.mp4": example_row()}
+
+
+def test_a_copy_that_was_not_asked_about_follows_its_tables(world: World):
+    world.put("/v/0-copy.mp4", A)
+    world.go()
+    twin = world.files.pop("/v/0-copy.mp4")
+    world.config = world.config.override(min_face=40)
+    world.go()
+
+    rows = world.rows()
+    assert rows["/v/0-copy.mp4"]["config_hash"] == rows["/v/1.mp4"]["config_hash"] == world.config.hash
+    assert rows["/v/0-copy.mp4"]["modified_at"] == twin.modified_at
+    world.files["/v/0-copy.mp4"] = twin
+    assert world.start().todo == []
