@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.clips import looped
-from pipelines.analyze import analyze
+from pipelines.runs.analyze_archive import analyze
 from schemas import storage
 from tests.clips import portrait_clip
 from transforms.ledger import read_ledger

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from runners.options import quiet_beam
 
 if TYPE_CHECKING:
-    from pipelines.analyze import analyze
     from pipelines.annotations.annotate import annotate
     from pipelines.annotations.image import image
     from pipelines.datasets.evaluate import evaluate
     from pipelines.datasets.prepare import prepare
     from pipelines.exports.export import export
+    from pipelines.inputs import Inputs
     from pipelines.keeping.compact import compact
     from pipelines.keeping.forget import forget
     from pipelines.keeping.prune import prune
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from pipelines.queries.query import query
     from pipelines.reports.report import report
     from pipelines.results.database import connect
+    from pipelines.runs.analyze_archive import analyze
     from pipelines.runs.dry_run import plan_run
-    from pipelines.runs.inputs import Inputs
     from pipelines.settings import make_config
 
 __all__ = [
@@ -51,8 +51,8 @@ __all__ = [
 ]
 
 _FROM = {
-    "Inputs": "pipelines.runs.inputs",
-    "analyze": "pipelines.analyze",
+    "Inputs": "pipelines.inputs",
+    "analyze": "pipelines.runs.analyze_archive",
     "annotate": "pipelines.annotations.annotate",
     "compact": "pipelines.keeping.compact",
     "connect": "pipelines.results.database",
@@ -80,12 +80,11 @@ def __getattr__(name: str) -> Any:
 
 
 class _Package(types.ModuleType):
-    """`pipelines.analyze` is the function, also once Python has imported the module of that name and would set that."""
+    """Keeps public names for functions: Python binds an imported submodule, such as `analyze`, to its name here."""
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in _FROM and isinstance(value, types.ModuleType):
-            value = getattr(value, name)
-        super().__setattr__(name, value)
+        if not (name in _FROM and isinstance(value, types.ModuleType)):
+            super().__setattr__(name, value)
 
 
 sys.modules[__name__].__class__ = _Package

@@ -1,69 +1,32 @@
-"""The way of the data, as a Beam pipeline.
+"""The whole pipeline, as a Beam pipeline.
 
-files → plans → segments → fragments: parallel by segment, resumable at each, and done twice it does nothing.
-fragments of one video → its rows in the four tables, the row in `videos` last of all.
+files → plans → segments → fragments: parallel by segment, resumable at each; repeating a finished segment does nothing.
+fragments of one video → its rows in the four tables; the row in `videos` is written last.
 
-The function `analyze`, at the end, is what Python users and the command line call: it runs both.
+`runs/` runs it: `runs/analyze_archive.py` is what Python users and the command line call.
 """
 
-import contextlib
 import dataclasses
-import functools
-import logging
-import time
-import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import apache_beam as beam
 from apache_beam.ml.inference.base import RunInference
-from rich.console import Console
 
 from models.handlers import FaceModelHandler, alone
 from models.runtime import Device
-from pipelines.results.run_progress import begin_record, end_record
-from pipelines.runs.bookkeeping import Archive, Summary
-from pipelines.runs.display import LogProgress, show_progress
-from pipelines.runs.inputs import Inputs
-from pipelines.settings import make_config
-from runners.devices import worker_count
-from runners.direct import run_direct
-from runners.lock import hold
-from runners.options import parse_runner
-from schemas import storage
-from schemas.config import Config
-from schemas.errors import FacelogError, UsageError
-from schemas.layout import Layout
 from transforms.crop_faces import CropFaces
 from transforms.decode_frames import DecodeFrames
 from transforms.detect_cuts import DetectCuts
 from transforms.detect_faces import DetectFaces
 from transforms.failures import WriteFailure
 from transforms.job.attempts import BeginProbes, BeginSegments, Counted
-from transforms.job.contents import (
-    AssembleContents,
-    CloseJob,
-    GroupContents,
-    Job,
-    ReadFiles,
-    lists_of,
-    pending_of,
-    write_job,
-)
+from transforms.job.contents import AssembleContents, CloseJob, GroupContents, Job, ReadFiles, pending_of
 from transforms.job.shuffle import Deal
-from transforms.ledger import Run, read_ledger
+from transforms.ledger import Run
 from transforms.probe_video import ProbeVideo
 from transforms.track_faces import TrackFaces
 from transforms.write_fragment import WriteFragment
 from transforms.write_plan import WritePlan
 from transforms.write_tables import AssembleVideo
-
-if TYPE_CHECKING:
-    from pipelines.runs.on_flink import OnFlink
-
-_LOG = logging.getLogger(__name__)
-_LITTLE_DISK = 1_000_000_000
 
 
 @dataclasses.dataclass(eq=False)
@@ -148,152 +111,3 @@ class WorkerSteps(beam.PTransform):
 class _ByType(beam.DoFn):
     def process(self, element):
         yield beam.pvalue.TaggedOutput(type(element).__name__, element)
-
-
-def analyze(
-    inputs: Inputs | Sequence[str] | str,
-    out: str,
-    *,
-    config: Config | None = None,
-    runner: str = "local",
-    workers: int | None = None,
-    max_attempts: int | None = None,
-    retry_failed: bool = False,
-    keep_observations: bool = False,
-    device: Device = "auto",
-    console: Console | None = None,
-    worker_init: Callable[[], object] | None = None,
-    storage_options: Mapping[str, str] | None = None,
-    flink: "OnFlink | None" = None,
-    more: Sequence[str] = (),
-) -> Summary:
-    """Analyze an archive of videos into the four tables under `out`.
-
-    What is done already is not done again: same file, same configuration. Bad files get a row and do not end the run.
-
-    Args:
-      inputs: files, folders, globs or URLs, with or without filters.
-      out: folder of the tables, on disk or on an object store.
-      config: what to look for and how; default: `make_config()`.
-      runner: `local` (worker processes), `direct` (Beam's in-process runner) `flink`, or
-        `dataflow` and `spark` (presets).
-      workers: processes of the local runner; default: one for each core.
-      max_attempts: times that a segment may end its worker before its video is `failed`; default: 3, on Flink 6, since
-        there a host that is lost counts, too.
-      retry_failed: try `failed` files again.
-      keep_observations: keep every sample, under `out/observations`.
-      device: where the models run: auto, cpu or gpu.
-      console: where a live display goes; None: none.
-      worker_init: called in each worker process before it begins.
-      storage_options: of object stores, for `schemas.storage.configure`, here and in the workers.
-      flink: which cluster, and who looks on; for runner `flink`.
-      more: options of Beam, as on its command line; for runners `dataflow` and `spark`.
-
-    Returns:
-      How it ended; `Summary.exit_status` is what the command would exit with.
-
-    Raises:
-      UsageError: the call is wrong.
-      FacelogError: the run itself failed; what was done stays and the same call goes on.
-    """
-    runner = parse_runner(runner)
-    storage_options = storage_options or {}
-    storage.configure(storage_options)
-    inputs = Inputs.of(inputs)
-    started = time.monotonic()
-    config = config or make_config()
-    out = storage.normalize(out)
-    layout = Layout(out, config.hash)
-    run = Run(f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}", config, layout)
-    known = read_ledger(out)
-    matched = inputs.match(out, list(known))
-    for warning in matched.warnings:
-        _LOG.warning("%s", warning)
-    _say_if_disk_is_short(out)
-    if runner == "flink":
-        from pipelines.runs.on_flink import analyze_on_flink
-
-        if flink is None:
-            raise UsageError("The runner flink has to be told which cluster (--flink-master HOST:8081).")
-        summary = analyze_on_flink(
-            inputs,
-            matched,
-            run,
-            flink,
-            max_attempts=max_attempts or 6,
-            retry_failed=retry_failed,
-            keep_observations=keep_observations,
-            storage_options=storage_options,
-        )
-    elif runner in ("dataflow", "spark"):
-        from pipelines.runs.on_dataflow_or_spark import analyze_on_preset
-
-        summary = analyze_on_preset(
-            runner,
-            matched,
-            run,
-            more,
-            max_attempts=max_attempts,
-            retry_failed=retry_failed,
-            keep_observations=keep_observations,
-            device=device,
-            storage_options=storage_options,
-        )
-    else:
-        with hold(out):
-            archive = Archive(run, matched.files, dict(matched.missing), retry_failed=retry_failed)
-            if archive.todo:
-                record = begin_record(layout, run.run_id, runner, archive.todo)
-                if runner == "direct":
-                    with _plain_errors():
-                        _run_direct(archive, device, keep_observations)
-                else:
-                    from pipelines.runs.on_workers import run_on_workers
-
-                    with show_progress(archive, console) as progress:
-                        run_on_workers(
-                            archive,
-                            workers=worker_count(workers, device),
-                            max_attempts=max_attempts or 3,
-                            device=device,
-                            keep_observations=keep_observations,
-                            progress=progress,
-                            worker_init=functools.partial(_init_worker, storage_options, worker_init),
-                        )
-                end_record(layout, record)
-            summary = archive.close()
-    summary.passed_over = {str(reason): count for reason, count in matched.passed_over.items()}
-    summary.wall_seconds = time.monotonic() - started
-    return summary
-
-
-def _init_worker(storage_options: Mapping[str, str], more: Callable[[], object] | None) -> None:
-    storage.configure(storage_options, patient=True)
-    if more is not None:
-        more()
-
-
-def _run_direct(archive: Archive, device: Device, keep_observations: bool) -> None:
-    job = Job(archive.run, lists_of(archive.todo), keep_observations)
-    write_job(job, archive.todo, archive.known)
-    run_direct(lambda pipeline: archive_job(pipeline, job, device))
-    for row in archive.read_rows():
-        LogProgress().video_done(row)
-
-
-@contextlib.contextmanager
-def _plain_errors() -> Iterator[None]:
-    """Our exceptions as they were raised: Beam raises a copy whose text says where in the pipeline that was."""
-    try:
-        yield
-    except FacelogError as error:
-        cause: BaseException | None = error
-        while isinstance(cause, FacelogError) and "[while running" in str(cause):
-            cause = cause.__cause__ or cause.__context__
-        raise cause if isinstance(cause, FacelogError) else error from None
-
-
-def _say_if_disk_is_short(out: str) -> None:
-    free = storage.free_bytes(out)
-    if free is not None and free < _LITTLE_DISK:
-        _LOG.warning("Only %.1f GB are free at %s; an hour of video takes up to about 10 MB.", free / 1e9, out)

@@ -1,6 +1,7 @@
-"""Imports run downwards only, as docs/architecture.md says."""
+"""Imports run downwards only, as docs/architecture.md says, and nowhere in a circle."""
 
 import ast
+import graphlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 _ROOT = Path(__file__).parents[1]
 
 # Folder → the other folders of ours that it may import.
-_MAY_IMPORT = {
+_FOLDERS = {
     "schemas": set(),
     "models": {"schemas"},
     "transforms": {"schemas", "models"},
@@ -17,42 +18,112 @@ _MAY_IMPORT = {
     "runners": {"schemas"},
     "pipelines": {"schemas", "models", "transforms", "training", "runners"},
 }
-_OURS = {*_MAY_IMPORT, "tests", "benchmarks"}
+_OURS = {*_FOLDERS, "deploy", "tests", "benchmarks"}
+
+# Wing of pipelines/ (a folder, or a file that stands alone) → the other wings that it may import.
+_GROUND = {"settings", "inputs", "words", "progress_bar"}
+_WINGS = {
+    **{wing: set[str]() for wing in _GROUND},
+    "analyze": set(),
+    "results": _GROUND,
+    "runs": {*_GROUND, "analyze", "results"},
+    "queries": {*_GROUND, "results"},
+    "annotations": {*_GROUND, "results"},
+    "exports": {*_GROUND, "results", "queries"},
+    "reports": {*_GROUND, "results"},
+    "keeping": {*_GROUND, "results"},
+    "datasets": {*_GROUND},
+    "cli": {*_GROUND, "results", "runs", "queries", "annotations", "exports", "reports", "keeping", "datasets"},
+}
 
 
-def imported_folders(source: str) -> Iterator[tuple[str, int]]:
-    """(folder of ours, line) of each import in a module, also those inside functions."""
+def imports(source: str) -> Iterator[tuple[str, int]]:
+    """(dotted name, line) of each import in a module, those inside functions included."""
     for node in ast.walk(ast.parse(source)):
-        names: list[str] = []
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            yield from ((alias.name, node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            names = [node.module]
+            yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
         elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module") and node.args:
-            names = [ast.literal_eval(node.args[0])] if isinstance(node.args[0], ast.Constant) else []
-        for name in names:
-            if name.split(".")[0] in _OURS:
-                yield name.split(".")[0], node.lineno  # type: ignore[attr-defined]
+            name = node.args[0]
+            yield from [(name.value, node.lineno)] if isinstance(name, ast.Constant) else []
+
+
+def files_of(*folders: str) -> list[Path]:
+    """The Python files below some folders of the repository."""
+    return sorted(path for folder in folders for path in (_ROOT / folder).rglob("*.py"))
+
+
+def module_of(name: str) -> Path | None:
+    """The file that an imported dotted name comes from: a module, or the package or module that holds it."""
+    path = _ROOT / name.replace(".", "/")
+    for file in (
+        path.with_suffix(".py"),
+        path / "__init__.py",
+        path.parent.with_suffix(".py"),
+        path.parent / "__init__.py",
+    ):
+        if file.is_file() and _ROOT in file.parents:
+            return file
+    return None
+
+
+def wing_of(name: str) -> str:
+    """The part of a dotted name, or of a path as one, below `pipelines`."""
+    return name.split(".")[1] if "." in name else ""
 
 
 def test_finds_imports() -> None:
     source = "import models.x, os\ndef f():\n    from transforms import y\n    importlib.import_module('tests.z')"
-    assert list(imported_folders(source)) == [("models", 1), ("transforms", 3), ("tests", 4)]
+    assert sorted(imports(source)) == [("models.x", 1), ("os", 1), ("tests.z", 4), ("transforms.y", 3)]
 
 
-@pytest.mark.parametrize("folder", _MAY_IMPORT)
-def test_imports_run_downwards(folder: str) -> None:
-    files = sorted((_ROOT / folder).rglob("*.py"))
-    assert _ROOT / folder / "__init__.py" in files
+@pytest.mark.parametrize("folder", _FOLDERS)
+def test_folders_import_downwards(folder: str) -> None:
     wrong = [
-        f"{path.relative_to(_ROOT)}:{line} imports {other}"
-        for path in files
-        for other, line in imported_folders(path.read_text("utf-8"))
-        if other != folder and other not in _MAY_IMPORT[folder]
+        f"{path.relative_to(_ROOT)}:{line} imports {name}"
+        for path in files_of(folder)
+        for name, line in imports(path.read_text("utf-8"))
+        if name.split(".")[0] in _OURS - {folder} - _FOLDERS[folder]
     ]
     assert not wrong
 
 
-def test_every_folder_is_in_the_table() -> None:
+@pytest.mark.parametrize("wing", _WINGS)
+def test_wings_of_pipelines_import_downwards(wing: str) -> None:
+    lone = _ROOT / "pipelines" / f"{wing}.py"
+    files = [lone] if lone.is_file() else files_of(f"pipelines/{wing}")
+    assert files
+    wrong = [
+        f"{path.relative_to(_ROOT)}:{line} imports {name}"
+        for path in files
+        for name, line in imports(path.read_text("utf-8"))
+        if name.startswith("pipelines.") and wing_of(name) not in {wing, *_WINGS[wing]}
+    ]
+    assert not wrong
+
+
+def test_no_circle_anywhere() -> None:
+    """Also none that Python does not see, because one of its imports stands inside a function."""
+    graph = {
+        path: {
+            other
+            for name, _ in imports(path.read_text("utf-8"))
+            if name.split(".")[0] in _OURS and (other := module_of(name)) not in (None, path)
+        }
+        for path in files_of(*_OURS)
+    }
+    graph[_ROOT / "pipelines" / "__init__.py"] = set()  # the public names, each imported when it is asked for
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(" → ".join(str(path.relative_to(_ROOT)) for path in error.args[1]))
+
+
+def test_every_folder_and_wing_is_in_a_table() -> None:
     packages = {path.parent.name for path in _ROOT.glob("[!.]*/__init__.py")}
-    assert packages == _OURS
+    assert packages == _OURS - {"deploy"}
+    wings = {
+        path.name.removesuffix(".py") for path in (_ROOT / "pipelines").glob("[!_]*") if path.name != "__pycache__"
+    }
+    assert wings == set(_WINGS)

@@ -24,7 +24,7 @@ from pipelines.annotations.annotate import draw_faces
 from pipelines.annotations.drawing import blur_face
 from pipelines.annotations.face_paths import ShownFace, caption, known_attributes
 from pipelines.annotations.frame_copy import upright_rgb
-from pipelines.runs.inputs import Inputs
+from pipelines.inputs import Inputs
 from pipelines.settings import make_config
 from schemas import storage
 from schemas.config import Config

@@ -222,9 +222,9 @@ def analyze(
     """
     console = Console(quiet=quiet)
     with plain_errors(console), log_to(console, log_file):
-        from pipelines.analyze import analyze
+        from pipelines.inputs import Inputs
+        from pipelines.runs.analyze_archive import analyze
         from pipelines.runs.dry_run import plan_run
-        from pipelines.runs.inputs import Inputs
         from runners.options import parse_runner
 
         settings = settings_of(
@@ -296,8 +296,8 @@ def demo(
     """
     console = Console()
     with plain_errors(console), log_to(console, None):
-        from pipelines.analyze import analyze
         from pipelines.reports.report import report
+        from pipelines.runs.analyze_archive import analyze
         from pipelines.runs.demo_clip import make_demo_clip
         from pipelines.runs.display import print_summary
         from schemas.errors import StorageError

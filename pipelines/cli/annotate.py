@@ -94,7 +94,7 @@ def annotate(
 
 
 def _lines(written: "Written", blur: bool) -> list[str]:
-    from pipelines.runs.display import clock
+    from pipelines.words import clock
 
     tracks = f"{written.n_tracks} track" + "s" * (written.n_tracks != 1)
     lines = [f"{written.path}: {written.frames} frames, {clock(written.seconds)}, {tracks} in the whole video"]

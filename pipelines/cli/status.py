@@ -41,8 +41,8 @@ def status(
 
 
 def _lines(now: "Status") -> list[str]:
-    from pipelines.runs.display import clock
     from pipelines.runs.job_display import progress_line
+    from pipelines.words import clock
 
     lines = []
     record = now.record

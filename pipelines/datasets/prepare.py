@@ -25,10 +25,10 @@ from models.geometry import Geometry
 from models.landmarks import landmark_sha256
 from models.zoo import ZOO
 from pipelines.datasets.cut_shards import CutShards, Shard, forget_notes
-from pipelines.runs.display import clock
-from pipelines.runs.on_workers import init_worker
+from pipelines.words import clock
 from runners.devices import worker_count
 from runners.direct import run_direct
+from runners.local.one_thread import init_worker
 from runners.local.supervisor import Outcome, Task, run_local
 from runners.lock import hold
 from runners.options import parse_runner

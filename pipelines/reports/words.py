@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from pipelines.runs.display import clock
+from pipelines.words import clock
 from schemas.tables import AT_BORDER, BLURRED, DARK, PROFILE, SMALL, TRACKER_ONLY
 
 UNKNOWN = "unknown"

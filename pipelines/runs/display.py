@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipelines.runs.bookkeeping import Archive, Summary
+from pipelines.words import clock
 from schemas.video import Plan, Segment
 from transforms.ledger import Row
 
@@ -122,12 +123,6 @@ def show_progress(archive: Archive, console: Console | None) -> Iterator[Progres
     else:
         with LiveProgress(archive, console) as live:
             yield live
-
-
-def clock(seconds: float) -> str:
-    """Seconds as h:mm:ss."""
-    minutes, second = divmod(int(max(0, seconds)), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{second:02d}"
 
 
 _STYLE = {"ok": "green", "partial": "yellow", "no_video": "dim", "corrupt": "red", "failed": "red"}

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from pipelines.inputs import Inputs
 from pipelines.runs.bookkeeping import Archive
-from pipelines.runs.display import clock
-from pipelines.runs.inputs import Inputs
 from pipelines.settings import make_config
+from pipelines.words import clock
 from runners.devices import worker_count
 from schemas import storage
 from schemas.config import Config

@@ -8,8 +8,8 @@ import typer
 from rich.console import Console
 
 from pipelines.results.run_progress import Survey
-from pipelines.runs.display import clock
 from pipelines.runs.on_flink import Onlooker
+from pipelines.words import clock
 
 
 def terminal_onlooker(console: Console) -> Onlooker:

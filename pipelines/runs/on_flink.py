@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from pipelines.analyze import archive_job
+from pipelines.inputs import Inputs
 from pipelines.results.run_progress import RunRecord, Survey, Surveyor, begin_record, read_record
 from pipelines.runs.bookkeeping import Archive, Summary
 from pipelines.runs.display import LogProgress
-from pipelines.runs.inputs import Inputs
 from runners.flink.rest import Job as ClusterJob
 from runners.flink.submit import FlinkOptions, Submitted, preflight, submit
 from runners.lease import HeldError, JobLease, Lease, end_lease, write_lease

@@ -9,6 +9,7 @@ from models.runtime import Device
 from pipelines.analyze import WorkerSteps
 from pipelines.runs.bookkeeping import Archive
 from pipelines.runs.display import Progress
+from runners.local.one_thread import init_worker
 from runners.local.supervisor import Outcome, Task, run_local
 from schemas.storage import FileInfo
 from schemas.video import Plan, Segment
@@ -21,18 +22,6 @@ PROBE, SEGMENT, ASSEMBLE = 0, 1, 2
 
 _ASSEMBLE_SECONDS = 600.0
 _ASSEMBLE_SECONDS_A_SEGMENT = 10.0
-
-
-def init_worker(more: Callable[[], object] | None = None) -> None:
-    """One thread each: the processes are the parallelism."""
-    import cv2
-    import pyarrow
-
-    cv2.setNumThreads(1)
-    pyarrow.set_cpu_count(1)
-    pyarrow.set_io_thread_count(1)
-    if more is not None:
-        more()
 
 
 def run_on_workers(

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from multiprocessing import connection, resource_tracker
 
-from runners.local.supervisor import worker
+from runners.local import worker
 
 _SPAWN = multiprocessing.get_context("spawn")  # what is forked off a process with TensorFlow's threads may hang
 

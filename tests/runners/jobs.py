@@ -52,7 +52,7 @@ def work(job: Job) -> list[Any]:
         case "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         case "kill in a message":
-            from runners.local.supervisor import worker
+            from runners.local import worker
 
             os.write(worker._link._connection.fileno(), struct.pack("!i", 1000) + b"only a part of it")
             os.kill(os.getpid(), signal.SIGKILL)

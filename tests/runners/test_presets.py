@@ -23,9 +23,9 @@ from apache_beam.runners.portability.spark_runner import SparkRunner
 from apache_beam.transforms import environments
 
 from pipelines.analyze import archive_job
+from pipelines.inputs import Inputs
 from pipelines.runs import on_dataflow_or_spark as cluster_job
 from pipelines.runs.bookkeeping import Summary
-from pipelines.runs.inputs import Inputs
 from pipelines.settings import make_config
 from runners.presets import MAX_ATTEMPTS, beam_options, preset_arguments
 from schemas import storage

@@ -16,9 +16,9 @@ import pytest
 import scipy.io
 
 from models.cards import read_card
-from pipelines.analyze import analyze
 from pipelines.datasets.cut_shards import MISSING, NO_FACE, UNREADABLE
 from pipelines.datasets.prepare import prepare
+from pipelines.runs.analyze_archive import analyze
 from pipelines.settings import make_config
 from tests.clips import Clip, head
 from tests.runs import made_once

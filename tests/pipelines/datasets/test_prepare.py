@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 from models.geometry import AGE_GENDER, EMOTION, align, cut_chip
 from models.landmarks import predict_landmarks
 from models.zoo import ZOO
-from pipelines.cli.main import prepare as cli_prepare
+from pipelines.cli import prepare as cli_prepare
 from pipelines.datasets import cut_shards
 from pipelines.datasets.cut_shards import (
     FAILED,

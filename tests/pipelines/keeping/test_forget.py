@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import Result
 
-from pipelines.analyze import analyze
 from pipelines.keeping.forget import FORGOTTEN, copies_of, forget
 from pipelines.reports.report import report
 from pipelines.results.run_progress import begin_record, read_record
+from pipelines.runs.analyze_archive import analyze
 from runners.lock import hold
 from schemas import storage
 from schemas.config import Config

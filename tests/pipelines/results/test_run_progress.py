@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.results.database import run_progress as survey
+from pipelines.results import run_progress as survey
 from pipelines.results.run_progress import RunRecord, Survey, Surveyor, begin_record, end_record, read_record
 from schemas import storage
 from schemas.layout import Layout

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.analyze import analyze
+from pipelines.runs.analyze_archive import analyze
 from pipelines.settings import AGE_GENDER_MODEL, EMOTION_MODEL, make_config
 from schemas.config import Config
 from schemas.tables import EMOTION_COLUMNS, SMOOTH_COLUMNS, TABLES

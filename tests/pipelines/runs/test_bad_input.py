@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.analyze import analyze
 from pipelines.runs import on_workers as local
+from pipelines.runs.analyze_archive import analyze
 from pipelines.runs.bookkeeping import Summary
 from schemas.config import Config
 from schemas.errors import StorageFullError

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.analyze import analyze
+from pipelines.runs.analyze_archive import analyze
 from pipelines.runs.bookkeeping import Summary
 from schemas import storage
 from schemas.config import Config

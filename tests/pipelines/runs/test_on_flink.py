@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from pipelines.analyze import analyze
 from pipelines.cli.analyze import parse_time
+from pipelines.inputs import Inputs
 from pipelines.results.run_progress import RunRecord, Survey, begin_record, read_record
 from pipelines.runs import on_flink as client
+from pipelines.runs.analyze_archive import analyze
 from pipelines.runs.bookkeeping import Summary
-from pipelines.runs.inputs import Inputs
 from pipelines.runs.on_flink import OnFlink, Onlooker, digest, follow
 from runners.direct import run_direct
 from runners.flink.rest import Job

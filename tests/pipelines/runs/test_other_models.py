@@ -11,7 +11,7 @@ import pytest
 from models.bundle import write_bundle
 from models.cards import Output, geometry_part
 from models.geometry import EMOTION, BoxGeometry, Geometry
-from pipelines.analyze import analyze
+from pipelines.runs.analyze_archive import analyze
 from pipelines.settings import make_config
 from schemas.errors import UsageError
 from schemas.tables import EMOTION_COLUMNS

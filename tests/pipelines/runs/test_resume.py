@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from pipelines.analyze import analyze
+from pipelines.inputs import Inputs
+from pipelines.runs.analyze_archive import analyze
 from pipelines.runs.bookkeeping import Summary
-from pipelines.runs.inputs import Inputs
 from runners.lock import hold
 from schemas.config import Config
 from schemas.errors import FacelogError, UsageError

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.analyze import analyze
+from pipelines.runs.analyze_archive import analyze
 from pipelines.settings import make_config
 from schemas import storage
 from schemas.config import Config

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from runners.flink import rest as flink_rest
 from runners.flink.rest import FlinkRest, Job, Overview, is_alive
-from runners.flink.submit import rest as flink_rest
 from runners.lease import JobLease
 from schemas.errors import FacelogError
 from tests.runners.fake_flink import FakeFlink, fake_flink

@@ -10,10 +10,10 @@ import apache_beam as beam
 import pytest
 from apache_beam.runners.portability.flink_runner import FlinkRunner
 
+from runners.flink import submit as flink_module
 from runners.flink.rest import FlinkRest, Job
 from runners.flink.submit import FlinkOptions, Preflight, Submitted, preflight, submit
 from runners.flink.submit import _first_sentence as first_sentence
-from runners.flink.submit import submit as flink_module
 from schemas.errors import FacelogError, UsageError
 from tests.runners.fake_flink import FakeFlink, fake_flink
 

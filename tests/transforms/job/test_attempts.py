@@ -148,7 +148,7 @@ def test_limits_grow_with_the_work() -> None:
 def test_what_takes_too_long_ends_its_process(tmp_path: Path, inside: str, told: str | None) -> None:
     program = f"""
 import re, sys, time
-from transforms.job.contents import attempts
+from transforms.job import attempts
 attempts._GRACE_SECONDS = 1.0
 with attempts.watchdog(0.3, open(sys.argv[1], "w").write):
     {inside}
@@ -170,7 +170,7 @@ with attempts.watchdog(0.3, open(sys.argv[1], "w").write):
 def test_the_watchdog_lets_go_of_what_is_done_in_time() -> None:
     program = """
 import time
-from transforms.job.contents import attempts
+from transforms.job import attempts
 attempts._GRACE_SECONDS = 0.2
 with attempts.watchdog(0.5, print):
     with attempts.watchdog(60, print):

@@ -19,8 +19,8 @@ from schemas.config import Config, ModelRef
 from schemas.errors import BundleError, FacelogError, HostError, StorageError
 from schemas.tables import code_version
 from tests.bundles import age_gender_bundle, colour_tells
+from transforms.job import check_host as module
 from transforms.job.check_host import CheckHosts, HostCheck, check_host, hosts, refusal
-from transforms.job.contents import check_host as module
 
 HERE = socket.gethostname()
 

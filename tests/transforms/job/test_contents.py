@@ -27,8 +27,9 @@ from tests.examples import example_file, example_plan, example_row
 from tests.hooks import Hook
 from tests.tables import assert_same_tables, assert_whole, fragments, rows, statuses, videos
 from transforms import write_fragment
-from transforms.job.contents import AssembleContents, Content, GroupContents, Job, Known, attempts, lists_of, write_job
-from transforms.job.contents import contents as job
+from transforms.job import attempts
+from transforms.job import contents as job
+from transforms.job.contents import AssembleContents, Content, GroupContents, Job, Known, lists_of, write_job
 from transforms.ledger import Run, new_row, read_row, write_row
 from transforms.write_fragment import SegmentDone
 
