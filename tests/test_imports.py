@@ -46,7 +46,7 @@ def imports(source: str) -> Iterator[tuple[str, int]]:
             yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
         elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module") and node.args:
             name = node.args[0]
-            yield from [(name.value, node.lineno)] if isinstance(name, ast.Constant) else []
+            yield from [(str(name.value), node.lineno)] if isinstance(name, ast.Constant) else []
 
 
 def files_of(*folders: str) -> list[Path]:

@@ -12,10 +12,10 @@ from rich.console import Console
 
 from models.runtime import Device
 from pipelines.analyze import archive_job
+from pipelines.inputs import Inputs
 from pipelines.results.run_progress import begin_record, end_record
 from pipelines.runs.bookkeeping import Archive, Summary
 from pipelines.runs.display import LogProgress, show_progress
-from pipelines.runs.inputs import Inputs
 from pipelines.runs.on_dataflow_or_spark import analyze_on_preset
 from pipelines.runs.on_flink import OnFlink, analyze_on_flink
 from pipelines.runs.on_workers import run_on_workers

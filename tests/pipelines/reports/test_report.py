@@ -13,7 +13,7 @@ import jinja2
 import pytest
 from typer.testing import Result
 
-from pipelines.reports import report as exported
+from pipelines import report as exported
 from pipelines.reports.content import VideoReport
 from pipelines.reports.pages import CARDS_SHOWN, video_page
 from pipelines.reports.report import Reports, report
