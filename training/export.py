@@ -12,13 +12,13 @@ from models.bundle import Bundle, read_bundle, write_bundle
 from models.cards import Output, write_card
 from models.zoo import Zoo
 from training.data.labelled_faces import CALIBRATION, TEST, TRAINING, Faces
-from training.datasets import Sample
+from training.datasets import LabelledPicture
 from training.judging.evaluate import Tally, in_blocks, predict, ready_crops
 from training.learning.network import plain_network
 from training.learning.targets import Task
 from training.recipe import Recipe
 
-EndToEnd = Callable[[Bundle, Iterator[Sample], str], Mapping[str, float]]
+EndToEnd = Callable[[Bundle, Iterator[LabelledPicture], str], Mapping[str, float]]
 
 _NAMES = {
     "fer2013": "FER2013",
@@ -113,7 +113,7 @@ def export(
     return figures, reports
 
 
-def judged(sets: Sequence[Faces]) -> Iterator[tuple[str, np.ndarray, Callable[[], Iterator[Sample]]]]:
+def judged(sets: Sequence[Faces]) -> Iterator[tuple[str, np.ndarray, Callable[[], Iterator[LabelledPicture]]]]:
     """What models are judged by: what its figures' names begin with, its FER+ votes, and its samples.
 
     The names begin with nothing for the first split of the first set, `fairface_` for another set, `privatetest_` for

@@ -3,10 +3,7 @@
 What a picture lacks costs that picture alone: it is left out, and counted by the reason.
 """
 
-import copyreg
 import dataclasses
-import functools
-import zipfile
 from collections import Counter
 from pathlib import Path
 
@@ -20,7 +17,7 @@ from schemas import storage
 from schemas.config import Detection
 from training.data.ready_chips import in_channels, training_chip
 from training.data.shards import PreparedInfo, ShardDone, write_shard
-from training.datasets import DataError, Sample
+from training.datasets import DataError, LabelledPicture
 
 MISSING = "the file is missing"
 UNREADABLE = "the picture does not read"
@@ -47,7 +44,7 @@ class Shard:
     """
 
     index: int
-    samples: tuple[Sample, ...]
+    samples: tuple[LabelledPicture, ...]
 
 
 def own_face(boxes: np.ndarray, size: tuple[int, int]) -> int:
@@ -94,7 +91,7 @@ def face_box(grey: np.ndarray, min_face: int) -> np.ndarray:
     return boxes[chosen : chosen + 1]
 
 
-def cut_sample(sample: Sample, info: PreparedInfo) -> np.ndarray:
+def cut_sample(sample: LabelledPicture, info: PreparedInfo) -> np.ndarray:
     """The chip of a sample with its margin, `info.shape` uint8.
 
     Raises:
@@ -169,20 +166,3 @@ def forget_notes(folder: Path) -> None:
 
 def _note(folder: Path, index: int) -> Path:
     return folder / "_work" / f"{index:05d}.cutting"
-
-
-@functools.lru_cache(maxsize=4)
-def _open_zip(file: str) -> zipfile.Path:
-    return zipfile.Path(file)
-
-
-def _in_zip(file: str, name: str) -> zipfile.Path:
-    return zipfile.Path(_open_zip(file).root, name)
-
-
-def _pickle_in_zip(path: zipfile.Path) -> tuple[object, tuple[str, str]]:
-    return _in_zip, (str(path.root.filename), path.at)
-
-
-# Samples travel to the worker processes, and an open zip cannot: there it is opened once, by its name.
-copyreg.pickle(zipfile.Path, _pickle_in_zip)  # type: ignore[arg-type]

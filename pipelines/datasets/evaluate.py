@@ -33,11 +33,10 @@ from schemas.storage import FileInfo
 from schemas.tables import EMOTION_COLUMNS
 from schemas.video import Clock, Segment
 from training.data.ready_chips import ready_chip
-from training.datasets import DataError, Sample, read_dataset
+from training.datasets import DataError, LabelledPicture, read_dataset
 from training.judging.evaluate import UNREADABLE, Crop, Tally, in_blocks, predict, ready_crops, speed, true_emotion
 from transforms.crop_faces import crop_faces
-from transforms.decode_frames import DecodeStats, SegmentStream
-from transforms.decode_frames import Sample as Frame
+from transforms.decode_frames import DecodeStats, Sample, SegmentStream
 from transforms.detect_faces import detect_faces
 from transforms.picture import Picture
 from transforms.track_faces import track_faces
@@ -135,7 +134,7 @@ def evaluate(
     bundle = load_bundle(DEFAULTS.get(model, model))
     tally, ready = (Tally(bundle.card, labels=labels) for _ in range(2))
     dropped: Counter[str] = Counter()
-    samples: Iterable[Sample] = dataset.samples(dropped, split)
+    samples: Iterable[LabelledPicture] = dataset.samples(dropped, split)
     if limit is not None:
         samples = draw(samples, limit, seed)
     if console is not None:
@@ -164,7 +163,7 @@ def evaluate(
     return Report(*about, figures, ready.figures() if end_to_end else None)
 
 
-def end_to_end(bundle: Bundle, samples: Iterable[Sample], labels: str = "fer2013") -> dict[str, float]:
+def end_to_end(bundle: Bundle, samples: Iterable[LabelledPicture], labels: str = "fer2013") -> dict[str, float]:
     """A card's figures of a model behind the pipeline's own detector and crop.
 
     Args:
@@ -187,7 +186,7 @@ def end_to_end(bundle: Bundle, samples: Iterable[Sample], labels: str = "fer2013
 
 
 def _both_ways(
-    samples: Iterable[Sample], bundle: Bundle, tally: Tally, ready: Tally
+    samples: Iterable[LabelledPicture], bundle: Bundle, tally: Tally, ready: Tally
 ) -> Iterator[tuple[list[Crop], dict[str, np.ndarray]]]:
     """The pipeline's crops and what the model says of them, counted into `tally`; ready ones of those, into `ready`."""
     for pairs in in_blocks(pipeline_crops(samples, bundle)):
@@ -198,7 +197,7 @@ def _both_ways(
         yield crops, outputs
 
 
-def draw(samples: Iterable[Sample], count: int, seed: int) -> list[Sample]:
+def draw(samples: Iterable[LabelledPicture], count: int, seed: int) -> list[LabelledPicture]:
     """So many of the samples, at random and in their order; all where there are no more. Holds no others in memory.
 
     Source: Vitter, Random sampling with a reservoir, TOMS 1985 (algorithm R).
@@ -212,7 +211,7 @@ def draw(samples: Iterable[Sample], count: int, seed: int) -> list[Sample]:
     return [sample for _, sample in sorted(kept, key=lambda pair: pair[0])]
 
 
-def pipeline_crops(samples: Iterable[Sample], bundle: Bundle) -> Iterator[tuple[Crop, Crop]]:
+def pipeline_crops(samples: Iterable[LabelledPicture], bundle: Bundle) -> Iterator[tuple[Crop, Crop]]:
     """Each sample's chip as the pipeline cuts it at its default settings, and as a ready crop; in their order.
 
     Of several faces the largest is the one that the labels speak of.
@@ -236,7 +235,7 @@ def pipeline_crops(samples: Iterable[Sample], bundle: Bundle) -> Iterator[tuple[
             yield Crop(crop.sample, chips.get(i), crop.missing or ("" if i in chips else NO_FACE)), crop
 
 
-def _frames(samples: Sequence[Sample], geometry: Geometry, ready: list[Crop]) -> Iterator[Frame]:
+def _frames(samples: Sequence[LabelledPicture], geometry: Geometry, ready: list[Crop]) -> Iterator[Sample]:
     """Pictures as a video's frames, a second and a shot for each; their ready crops are put into `ready`."""
     for i, sample in enumerate(samples):
         try:
@@ -246,7 +245,7 @@ def _frames(samples: Sequence[Sample], geometry: Geometry, ready: list[Crop]) ->
         else:
             ready.append(Crop(sample, ready_chip(picture, geometry)))
             frame = av.VideoFrame.from_ndarray(with_room(picture), format="rgb24")
-            yield Frame(float(i), None, None, Picture(frame), is_cut=True)
+            yield Sample(float(i), None, None, Picture(frame), is_cut=True)
 
 
 def with_room(picture: np.ndarray) -> np.ndarray:
@@ -304,7 +303,7 @@ class _Predictions(contextlib.AbstractContextManager["_Predictions"]):
             numbers = ["" if np.isnan(value) else f"{value:.6g}" for value in row]
             self._writer.writerow([crop.sample.name, self._label(crop.sample), *numbers])
 
-    def _label(self, sample: Sample) -> str:
+    def _label(self, sample: LabelledPicture) -> str:
         """`happy`; `25 female`, `20-29 male`."""
         if self._is_emotion:
             return true_emotion(sample, self._labels) or ""

@@ -43,7 +43,7 @@ from training.data.shards import (
     shard_path,
     write_info,
 )
-from training.datasets import DataSet, Sample, read_dataset
+from training.datasets import DataSet, LabelledPicture, read_dataset
 from training.datasets.duplicates import with_groups
 
 _LOG = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ _SHARD_SECONDS = 120.0
 _PICTURE_SECONDS = 2.0
 
 
-def shards_of(samples: Iterable[Sample], size: int) -> Iterator[Shard]:
+def shards_of(samples: Iterable[LabelledPicture], size: int) -> Iterator[Shard]:
     """The samples in shards of `size`, the last with what is left."""
     samples = iter(samples)
     for index in itertools.count():

@@ -6,7 +6,7 @@ import numpy as np
 
 from training.data.batches import Part
 from training.data.labelled_faces import TRAINING, Faces
-from training.datasets import Sample
+from training.datasets import LabelledPicture
 
 
 def make_faces(n: int, *, size: int = 4, blocks: np.ndarray | None = None, **columns: Any) -> Faces:
@@ -20,7 +20,7 @@ def make_faces(n: int, *, size: int = 4, blocks: np.ndarray | None = None, **col
         "part": np.full(n, TRAINING, "<U32"),
         **{name: np.array(value) for name, value in columns.items()},
     }
-    return Faces("made", chips, **values, sample=lambda row: Sample(str(row), chips[row]), blocks=blocks)
+    return Faces("made", chips, **values, sample=lambda row: LabelledPicture(str(row), chips[row]), blocks=blocks)
 
 
 def make_part(*sets: Faces, **columns: Any) -> Part:

@@ -19,7 +19,7 @@ from models.zoo import Zoo
 from training.data.prepared import PreparedSet
 from training.data.ready_chips import MARGIN, training_chip
 from training.data.shards import shard_path
-from training.datasets import DataError, DataSet, Sample
+from training.datasets import DataError, DataSet, LabelledPicture
 from training.datasets.duplicates import difference_hash
 from training.learning.augment import middle
 
@@ -97,7 +97,9 @@ class ShardChips:
         return self._read[number]
 
 
-def cut_chips(data: DataSet, samples: Sequence[Sample], geometry: Geometry, cache: Path) -> tuple[np.ndarray, Looks]:
+def cut_chips(
+    data: DataSet, samples: Sequence[LabelledPicture], geometry: Geometry, cache: Path
+) -> tuple[np.ndarray, Looks]:
     """Chips with their margin, cut once and kept in the cache, and what the pictures look like."""
     key = f"{geometry}|{MARGIN}|{landmark_sha256()}|{data.root}|{'|'.join(sample.name for sample in samples)}"
     folder = cache / f"chips-{hashlib.sha256(key.encode()).hexdigest()[:16]}"

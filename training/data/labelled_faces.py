@@ -20,7 +20,7 @@ from models.zoo import Zoo
 from schemas.tables import EMOTIONS
 from training.data.chip_cache import Chips, Looks, ShardChips, cut_chips, second_input
 from training.data.prepared import fraction, is_prepared, open_prepared
-from training.datasets import DataError, Sample, read_dataset
+from training.datasets import DataError, LabelledPicture, read_dataset
 from training.datasets.duplicates import NEAR, near_duplicates
 from training.learning.augment import middle
 from training.recipe import Recipe
@@ -57,14 +57,14 @@ class Faces:
     age: np.ndarray
     female: np.ndarray
     part: np.ndarray
-    sample: Callable[[int], Sample]
+    sample: Callable[[int], LabelledPicture]
     features: np.ndarray | None = None
     blocks: np.ndarray | None = None
 
-    def tests(self) -> dict[str, Callable[[], Iterator[Sample]]]:
+    def tests(self) -> dict[str, Callable[[], Iterator[LabelledPicture]]]:
         """What is judged by: samples of each such split, by its name, as often as they are wanted."""
 
-        def samples(rows: np.ndarray) -> Callable[[], Iterator[Sample]]:
+        def samples(rows: np.ndarray) -> Callable[[], Iterator[LabelledPicture]]:
             return lambda: (self.sample(int(row)) for row in rows)
 
         names = sorted(set(self.part) - {TRAINING, CALIBRATION, ""}, key=lambda name: name != "PublicTest")
@@ -119,7 +119,7 @@ def _read_prepared(path: Path, network: Zoo, recipe: Recipe, cache: Path) -> tup
             f"facelog prepare --geometry {network.name}."
         )
     names = ["name", "group", "splits", "emotion", "votes", "age_low", "age_high", "female", "race"]
-    samples: list[Sample] = []
+    samples: list[LabelledPicture] = []
     for batch in data.batches(_BLOCK, names):
         samples += [_sample_of(row) for row in batch.to_pylist()]
     keep = np.array([bool(_labels(sample, network)) for sample in samples], bool)
@@ -130,7 +130,7 @@ def _read_prepared(path: Path, network: Zoo, recipe: Recipe, cache: Path) -> tup
     part = _parts([sample.splits for sample in samples], places, recipe)
     part[~keep] = ""
 
-    def sample(row: int) -> Sample:
+    def sample(row: int) -> LabelledPicture:
         chip = middle(chips[[row]], network.geometry.size)[0]
         return dataclasses.replace(samples[row], source=chip[..., ::-1] if network.geometry.channels == "bgr" else chip)
 
@@ -142,7 +142,7 @@ def _read_prepared(path: Path, network: Zoo, recipe: Recipe, cache: Path) -> tup
     return faces, Looks(none, np.zeros((len(samples), 4), np.uint64), none > 0)
 
 
-def _places(kind: str, samples: Sequence[Sample], looks: Looks) -> np.ndarray:
+def _places(kind: str, samples: Sequence[LabelledPicture], looks: Looks) -> np.ndarray:
     """Where in [0, 1) each sample stands; those that must not be parted stand in one place."""
     if kind == "fer2013":  # it has the same picture under several names
         return looks.pixels / 2**64
@@ -154,7 +154,7 @@ def _places(kind: str, samples: Sequence[Sample], looks: Looks) -> np.ndarray:
     return _fractions(names, samples)
 
 
-def _fractions(names: Sequence[str], samples: Sequence[Sample]) -> np.ndarray:
+def _fractions(names: Sequence[str], samples: Sequence[LabelledPicture]) -> np.ndarray:
     """Places by the samples' groups, or by names where they are in none."""
     keys = [name if sample.group is None else sample.group for name, sample in zip(names, samples, strict=True)]
     return np.array([fraction(key) for key in keys])
@@ -201,7 +201,7 @@ def _near(hashes: np.ndarray, others: np.ndarray) -> np.ndarray:
     return near
 
 
-def _labels(sample: Sample, network: Zoo) -> list[str]:
+def _labels(sample: LabelledPicture, network: Zoo) -> list[str]:
     """The attributes that the network needs and the sample has."""
     emotions = [name for output in network.outputs if output.attribute == "emotion" for name in output.classes]
     known = {"emotion": sample.emotion in emotions, "age": sample.age is not None, "gender": sample.female is not None}
@@ -214,7 +214,7 @@ def _known(faces: Faces, attribute: str) -> np.ndarray:
     return np.isfinite(faces.age[:, 0] if attribute == "age" else faces.female)
 
 
-def _columns(samples: Sequence[Sample]) -> dict[str, np.ndarray]:
+def _columns(samples: Sequence[LabelledPicture]) -> dict[str, np.ndarray]:
     none = np.zeros(len(EMOTIONS), np.float32)
     number = {name: i for i, name in enumerate(EMOTIONS)}
     return {
@@ -225,9 +225,9 @@ def _columns(samples: Sequence[Sample]) -> dict[str, np.ndarray]:
     }
 
 
-def _sample_of(row: dict[str, Any]) -> Sample:
+def _sample_of(row: dict[str, Any]) -> LabelledPicture:
     """A row of prepared data without its chip."""
-    return Sample(
+    return LabelledPicture(
         row["name"],
         np.empty((0, 0), np.uint8),
         tuple(row["splits"]),

@@ -22,7 +22,7 @@ import pydantic
 from models.cards import Aligned, Box
 from schemas import storage
 from schemas.errors import UsageError
-from training.datasets.base import DataError, Sample
+from training.datasets.base import DataError, LabelledPicture
 
 INFO_FILE = "prepared.json"
 
@@ -130,7 +130,7 @@ class ShardDone:
         return self.rows + self.dropped.total()
 
 
-def samples_digest(samples: Iterable[Sample]) -> str:
+def samples_digest(samples: Iterable[LabelledPicture]) -> str:
     """Checksum of names and labels, 64 hex digits: tells whether a shard was made of these samples."""
     digest = hashlib.sha256()
     for sample in samples:
@@ -148,7 +148,7 @@ def write_shard(
     folder: Path,
     info: PreparedInfo,
     index: int,
-    samples: Sequence[Sample],
+    samples: Sequence[LabelledPicture],
     chips: Sequence[np.ndarray | None],
     dropped: Counter[str],
 ) -> ShardDone:
@@ -239,7 +239,7 @@ def _short(value: Any) -> str:
     return "all" if value is None else str(value)
 
 
-def _labels(sample: Sample) -> dict[str, Any]:
+def _labels(sample: LabelledPicture) -> dict[str, Any]:
     low, high = sample.age or (None, None)
     return {
         "name": sample.name,

@@ -19,10 +19,10 @@ from training.datasets import (
     imdb_db,
     utkface,
 )
-from training.datasets.base import DataError, DataSet, Sample, open_root
+from training.datasets.base import DataError, DataSet, LabelledPicture, open_root
 from training.datasets.files import Files
 
-__all__ = ["KINDS", "DataError", "DataSet", "Sample", "detect_kind", "read_dataset"]
+__all__ = ["KINDS", "DataError", "DataSet", "LabelledPicture", "detect_kind", "read_dataset"]
 
 
 @dataclasses.dataclass(frozen=True)

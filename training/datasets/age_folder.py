@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from training.datasets.base import DataError, DataSet, Sample
+from training.datasets.base import DataError, DataSet, LabelledPicture
 from training.datasets.files import Files
 from training.datasets.labels import folder_splits
 
@@ -28,13 +28,13 @@ def read(files: Files) -> DataSet:
     if all(_age(name) is None for name in files.pictures):
         raise DataError(f"{files.root} has no pictures in folders that are called as ages (001, 002 …).")
 
-    def samples(dropped: Counter[str]) -> Iterator[Sample]:
+    def samples(dropped: Counter[str]) -> Iterator[LabelledPicture]:
         for name in files.pictures:
             age = _age(name)
             if age is None:
                 dropped["not in the folder of an age"] += 1
             else:
-                yield Sample(name, files.path(name), folder_splits(name.split("/")[:-2]), age=(age, age))
+                yield LabelledPicture(name, files.path(name), folder_splits(name.split("/")[:-2]), age=(age, age))
 
     return DataSet("age_folder", files.root, samples, len(files.pictures))
 

@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from training.datasets.base import DataError, DataSet, Sample
+from training.datasets.base import DataError, DataSet, LabelledPicture
 from training.datasets.files import Files
 
 # The pictures as they were, or turned and cut.
@@ -43,12 +43,14 @@ def read(files: Files, faces: str = "original") -> DataSet:
         raise DataError(f"{files.root} has no pictures that are named as 00000A02.jpg.")
     names = [name for name in named if FOLDERS[faces] in name.lower().split("/")] or named
 
-    def samples(dropped: Counter[str]) -> Iterator[Sample]:
+    def samples(dropped: Counter[str]) -> Iterator[LabelledPicture]:
         for name in names:
             match = _match(name)
             assert match is not None
             age = float(match[2])
-            yield Sample(name, files.path(name), group=match[1], age=(age, age), female=int(match[1]) <= _LAST_FEMALE)
+            yield LabelledPicture(
+                name, files.path(name), group=match[1], age=(age, age), female=int(match[1]) <= _LAST_FEMALE
+            )
 
     return DataSet("all_age_faces", files.root, samples, len(names))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from training.datasets.base import DataError, DataSet, Sample
+from training.datasets.base import DataError, DataSet, LabelledPicture
 from training.datasets.files import Files
 
 _SPLITS = ("train", "valid", "test")
@@ -32,7 +32,7 @@ def read(files: Files) -> DataSet:
     if not tables:
         raise DataError(f"{files.root} has no gt_avg_train.csv, gt_avg_valid.csv or gt_avg_test.csv.")
 
-    def samples(dropped: Counter[str]) -> Iterator[Sample]:
+    def samples(dropped: Counter[str]) -> Iterator[LabelledPicture]:
         there = set(files.pictures)
         for split, table in tables.items():
             for row in files.rows(table):
@@ -44,7 +44,7 @@ def read(files: Files) -> DataSet:
                 whole = f"{split}/{row['file_name']}"
                 face = f"{whole}_face.jpg"
                 name = face if face in there else whole
-                yield Sample(name, files.path(name), (split,), age=(age, age))
+                yield LabelledPicture(name, files.path(name), (split,), age=(age, age))
 
     return DataSet("appa_real", files.root, samples)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -15,8 +16,25 @@ import numpy as np
 from schemas.errors import UsageError
 from training.datasets.labels import is_label
 
+
+class ZipPath(zipfile.Path):
+    """A place inside a zip. It can be pickled: the other process opens the zip by its name, once."""
+
+    def __reduce__(self) -> tuple[object, tuple[str, str]]:
+        return _in_zip, (str(self.root.filename), self.at)
+
+
+def _in_zip(file: str, name: str) -> ZipPath:
+    return ZipPath(_open_zip(file), name)
+
+
+@functools.lru_cache(maxsize=4)
+def _open_zip(file: str) -> zipfile.ZipFile:
+    return ZipPath(file).root
+
+
 # A folder, or a place inside a zip that is read where it lies.
-AnyPath = Path | zipfile.Path
+AnyPath = Path | ZipPath
 
 # What reading a file raises when it is missing, damaged, or packed in a way that Python cannot unpack.
 READ_ERRORS = (OSError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
@@ -27,7 +45,7 @@ class DataError(UsageError):
 
 
 @dataclasses.dataclass(frozen=True, eq=False, slots=True)
-class Sample:
+class LabelledPicture:
     """One labelled picture; labels that the set does not have are None.
 
     Attributes:
@@ -81,10 +99,12 @@ class DataSet:
 
     kind: str
     root: AnyPath
-    read: Callable[[collections.Counter[str]], Iterator[Sample]]
+    read: Callable[[collections.Counter[str]], Iterator[LabelledPicture]]
     size: int | None = None
 
-    def samples(self, dropped: collections.Counter[str] | None = None, split: str | None = None) -> Iterator[Sample]:
+    def samples(
+        self, dropped: collections.Counter[str] | None = None, split: str | None = None
+    ) -> Iterator[LabelledPicture]:
         """The samples, of one split or all.
 
         Args:
@@ -122,7 +142,7 @@ def open_root(path: Path) -> AnyPath:
     if not path.is_dir() and not (path.is_file() and zipfile.is_zipfile(path)):
         raise DataError(f"{path} is neither a folder nor a zip: give the data set's folder or zip.")
     try:
-        root: AnyPath = path if path.is_dir() else zipfile.Path(path)
+        root: AnyPath = path if path.is_dir() else ZipPath(path)
         while (inner := _only_folder(root)) is not None:
             root = inner
     except READ_ERRORS as error:

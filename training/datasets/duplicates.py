@@ -12,7 +12,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from training.datasets.base import DataError, DataSet, Sample
+from training.datasets.base import DataError, DataSet, LabelledPicture
 
 # Bits of 256 in which the hashes of two pictures of one photograph differ at most. Of UTKFace pairs 17–24 bits apart 19
 # of 20 were one photograph by eye, of those 25–32 bits apart half, of those 33–40 bits apart hardly any.
@@ -84,7 +84,7 @@ def with_groups(dataset: DataSet, limit: int = NEAR) -> DataSet:
     first = _first_of_group(_groups(len(names), [count, count], [near, _first_of_group(same)]))
     group = {name: had[i] for name, i in zip(names, first, strict=True)}
 
-    def samples(dropped: Counter[str]) -> Iterator[Sample]:
+    def samples(dropped: Counter[str]) -> Iterator[LabelledPicture]:
         for sample in dataset.read(dropped):
             yield dataclasses.replace(sample, group=group.get(sample.name, sample.group))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from training.datasets.base import DataError, DataSet, Sample
+from training.datasets.base import DataError, DataSet, LabelledPicture
 from training.datasets.files import Files
 from training.datasets.labels import age_of, female_of, folder_splits
 
@@ -31,14 +31,14 @@ def read(files: Files) -> DataSet:
     if not tables:
         raise DataError(f"{files.root} has no fairface_label_train.csv, and no labels.csv as FairFace's.")
 
-    def samples(dropped: Counter[str]) -> Iterator[Sample]:
+    def samples(dropped: Counter[str]) -> Iterator[LabelledPicture]:
         for table in tables:
             column = "age_group" if "age_group" in files.columns(table) else "age"
             for row in files.rows(table):
                 name = row["file"]
                 if not name:
                     raise row.wrong("file is empty")
-                yield Sample(
+                yield LabelledPicture(
                     name,
                     files.path(name),
                     folder_splits(name.split("/")[:-1]),

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from training.datasets import labels
-from training.datasets.base import DataError, DataSet, Sample
+from training.datasets.base import DataError, DataSet, LabelledPicture
 from training.datasets.files import Files, Row
 
 SIDE = 48
@@ -50,7 +50,7 @@ def read(files: Files) -> DataSet:
     if not tables:
         return read_class_folders(files, "fer2013")
 
-    def samples(dropped: Counter[str]) -> Iterator[Sample]:
+    def samples(dropped: Counter[str]) -> Iterator[LabelledPicture]:
         return _csv_samples(files, tables[0])
 
     return DataSet("fer2013", files.root, samples)
@@ -64,7 +64,7 @@ def read_class_folders(files: Files, kind: str) -> DataSet:
     """
     votes = _votes_by_name(files) if _VOTES_BY_NAME in files.top else {}
 
-    def samples(dropped: Counter[str]) -> Iterator[Sample]:
+    def samples(dropped: Counter[str]) -> Iterator[LabelledPicture]:
         for name in files.pictures:
             place = class_folder(name)
             if place is None:
@@ -79,7 +79,7 @@ def read_class_folders(files: Files, kind: str) -> DataSet:
             official = _official(name)
             if official and official not in splits:
                 splits = (*splits, official)
-            yield Sample(name, files.path(name), splits, emotion=emotion, votes=votes.get(parts[-1]))
+            yield LabelledPicture(name, files.path(name), splits, emotion=emotion, votes=votes.get(parts[-1]))
 
     return DataSet(kind, files.root, samples, len(files.pictures))
 
@@ -95,7 +95,7 @@ def _official(name: str) -> str | None:
     return next((part for part in _OFFICIAL if stem.startswith(f"{part}_")), None)
 
 
-def _csv_samples(files: Files, table: str) -> Iterator[Sample]:
+def _csv_samples(files: Files, table: str) -> Iterator[LabelledPicture]:
     voting = files.rows(_VOTES_BY_ROW) if _VOTES_BY_ROW in files.top else None
     for row in files.rows(table):
         number = row.parse("emotion", _emotion_number)
@@ -104,7 +104,7 @@ def _csv_samples(files: Files, table: str) -> Iterator[Sample]:
         if voting is not None:
             votes = _votes_beside(row, next(voting, None))
         source = row.parse("pixels", _pixels)
-        yield Sample(f"{table}:{row.number}", source, splits, emotion=CSV_EMOTIONS[number], votes=votes)
+        yield LabelledPicture(f"{table}:{row.number}", source, splits, emotion=CSV_EMOTIONS[number], votes=votes)
 
 
 def _emotion_number(text: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from training.datasets.base import DataError, DataSet, Sample
+from training.datasets.base import DataError, DataSet, LabelledPicture
 from training.datasets.fer2013 import class_folder, read_class_folders
 from training.datasets.files import Files, Row
 from training.datasets.labels import age_of, emotion_of, female_of, folder_splits, truth_of
@@ -43,7 +43,7 @@ def read(files: Files) -> DataSet:
             )
         return read_class_folders(files, "folder")
 
-    def samples(dropped: Counter[str]) -> Iterator[Sample]:
+    def samples(dropped: Counter[str]) -> Iterator[LabelledPicture]:
         names = _Names(files)
         seen: dict[str, int] = {}
         for row in files.rows(table):
@@ -80,7 +80,7 @@ class _Names:
         return found[0]
 
 
-def _sample(files: Files, row: Row, names: _Names) -> Sample:
+def _sample(files: Files, row: Row, names: _Names) -> LabelledPicture:
     path = names.find(row)
     place = class_folder(path)
     folders = path.split("/")[:-1]
@@ -91,7 +91,7 @@ def _sample(files: Files, row: Row, names: _Names) -> Sample:
     if row["split"] and row["split"] not in splits:
         splits = (row["split"], *splits)
     female = row.parse("female", truth_of)
-    return Sample(
+    return LabelledPicture(
         path,
         files.path(path),
         splits,

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from training.datasets import matlab
-from training.datasets.base import DataError, DataSet, Sample
+from training.datasets.base import DataError, DataSet, LabelledPicture
 from training.datasets.files import Files
 
 MIN_SCORE = 1.0
@@ -74,7 +74,7 @@ def read(kind: str, files: Files, min_score: float = MIN_SCORE) -> DataSet:
     folder = f"{crops}/" if "/" in name or crops in files.top else ""
     ages = ages_at_photo(table.born, table.taken)
 
-    def samples(dropped: Counter[str]) -> Iterator[Sample]:
+    def samples(dropped: Counter[str]) -> Iterator[LabelledPicture]:
         reasons = {
             NO_GENDER: ~np.isin(table.gender, (0, 1)),
             f"face score below {min_score:g}": ~(table.score >= min_score),
@@ -91,7 +91,7 @@ def read(kind: str, files: Files, min_score: float = MIN_SCORE) -> DataSet:
                 raise DataError(f"{name} row {i + 1}: full_path is empty.")
             path = folder + table.paths[i]
             age = float(ages[i])
-            yield Sample(
+            yield LabelledPicture(
                 path,
                 files.path(path),
                 group=table.groups[i] or None,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from training.datasets import imdb, matlab
-from training.datasets.base import DataError, DataSet, Sample
+from training.datasets.base import DataError, DataSet, LabelledPicture
 from training.datasets.files import Files
 
 _FIELDS = frozenset(("image", "gender", "age"))
@@ -34,7 +34,7 @@ def read(files: Files) -> DataSet:
     gender = matlab.column(f"{name}: gender", table["gender"])
     ages = matlab.column(f"{name}: age", table["age"], len(gender))
 
-    def samples(dropped: Counter[str]) -> Iterator[Sample]:
+    def samples(dropped: Counter[str]) -> Iterator[LabelledPicture]:
         images = matlab.load(files, name, ["image"])["image"]
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or len(images) != len(gender):
             raise DataError(
@@ -48,7 +48,7 @@ def read(files: Files) -> DataSet:
             else:
                 rgb = np.ascontiguousarray(image[..., ::-1])
                 age = (float(ages[i]), float(ages[i]))
-                yield Sample(f"{name}:{i + 1}", rgb, age=age, female=bool(gender[i] == 0))
+                yield LabelledPicture(f"{name}:{i + 1}", rgb, age=age, female=bool(gender[i] == 0))
 
     return DataSet("imdb_db", files.root, samples, len(gender))
 

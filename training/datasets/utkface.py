@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from training.datasets.base import DataError, DataSet, Sample
+from training.datasets.base import DataError, DataSet, LabelledPicture
 from training.datasets.files import Files
 from training.datasets.labels import folder_splits
 
@@ -37,7 +37,7 @@ def read(files: Files) -> DataSet:
     if not any(_NAME.fullmatch(_stem(name)) for name in files.pictures):
         raise DataError(f"{files.root} has no pictures that are named age_gender_race_date.jpg.")
 
-    def samples(dropped: Counter[str]) -> Iterator[Sample]:
+    def samples(dropped: Counter[str]) -> Iterator[LabelledPicture]:
         for name in files.pictures:
             match = _NAME.fullmatch(_stem(name))
             if match is None:
@@ -45,7 +45,7 @@ def read(files: Files) -> DataSet:
                 continue
             age = float(match["age"])
             race = match["race"] or ""
-            yield Sample(
+            yield LabelledPicture(
                 name,
                 files.path(name),
                 folder_splits(name.split("/")[:-1]),

@@ -22,7 +22,7 @@ from models.outputs import INTERVAL_80
 from schemas.errors import UsageError
 from schemas.tables import EMOTIONS
 from training.data.ready_chips import ready_chip
-from training.datasets import DataError, Sample
+from training.datasets import DataError, LabelledPicture
 from training.judging import metrics
 
 UNREADABLE = "the picture does not read"
@@ -55,12 +55,12 @@ class Crop:
       missing: why there is none.
     """
 
-    sample: Sample
+    sample: LabelledPicture
     chip: np.ndarray | None
     missing: str = ""
 
 
-def ready_crops(samples: Iterable[Sample], geometry: Geometry) -> Iterator[Crop]:
+def ready_crops(samples: Iterable[LabelledPicture], geometry: Geometry) -> Iterator[Crop]:
     """The samples' pictures as chips, each a crop around one face already; see `training.data.ready_chips`."""
     for sample in samples:
         try:
@@ -115,7 +115,7 @@ def milliseconds_per_face(bundle: Bundle, batch: int, *, repeats: int = 9) -> fl
     return float(np.median(seconds)) / batch * 1e3
 
 
-def true_emotion(sample: Sample, labels: str) -> str | None:
+def true_emotion(sample: LabelledPicture, labels: str) -> str | None:
     """The emotion that counts as the true one: the set's own, or that of a majority of all votes."""
     if labels == "fer2013":
         return sample.emotion
@@ -211,7 +211,7 @@ class Tally:
             },
         }
 
-    def _without_label(self, sample: Sample) -> str | None:
+    def _without_label(self, sample: LabelledPicture) -> str | None:
         """Why a sample does not count; None: it does."""
         if "emotion" not in self._attributes:
             wanted = {"age": sample.age, "gender": sample.female}
@@ -222,7 +222,7 @@ class Tally:
             return "no emotion has most votes" if self._labels == "ferplus" else "no emotion label"
         return None if emotion in self._emotions else f"{emotion} is no class of the model"
 
-    def _label_columns(self, samples: Sequence[Sample]) -> _Columns:
+    def _label_columns(self, samples: Sequence[LabelledPicture]) -> _Columns:
         ages = np.array([(np.nan, np.nan) if s.age is None else s.age for s in samples], np.float32)
         bands = metrics.age_band(np.nan_to_num(ages.mean(axis=1)))
         columns = {

@@ -20,7 +20,7 @@ from rich.progress import track
 from rich.table import Table
 
 from schemas.tables import EMOTIONS
-from training.datasets.base import DataError, DataSet, Sample
+from training.datasets.base import DataError, DataSet, LabelledPicture
 from training.datasets.duplicates import difference_hash, near_duplicates, pixel_digest
 
 # The sheet has a row for each emotion, or for each ten years or group of ages, of so many pictures.
@@ -128,7 +128,7 @@ def look(dataset: DataSet, *, limit: int | None = None, seed: int = 0, console: 
 
     wanted = _choose(labels.count, list(labels.sheet()), limit, seed)
     pictures = _Pictures()
-    samples: Iterator[Sample] = itertools.compress(dataset.samples(), wanted)
+    samples: Iterator[LabelledPicture] = itertools.compress(dataset.samples(), wanted)
     on_sheet = {index: row for row, indices in labels.rows.items() for index in indices if wanted[index]}
     sheet: dict[str, list[tuple[str, str]]] = {row: [] for row in sorted(labels.rows, key=_row_order)}
     bar = track(
@@ -197,7 +197,7 @@ def print_summary(overview: Overview, console: Console) -> None:
         console.print(f"  {text}", markup=False, highlight=False)
 
 
-def describe(sample: Sample) -> str:
+def describe(sample: LabelledPicture) -> str:
     """A sample's labels in a few words."""
     gender = None if sample.female is None else "female" if sample.female else "male"
     age = None if sample.age is None else _age_text(sample.age)
@@ -219,7 +219,7 @@ class _Labels:
         self._seen: Counter[str] = Counter()
         self._random = random.Random(seed)
 
-    def add(self, sample: Sample) -> None:
+    def add(self, sample: LabelledPicture) -> None:
         self.splits.update(sample.splits)
         self.votes += sample.votes is not None
         if sample.emotion:
@@ -262,7 +262,7 @@ class _Pictures:
         self._digests: list[bytes] = []
         self._hashes: list[bytes] = []
 
-    def add(self, sample: Sample) -> np.ndarray | None:
+    def add(self, sample: LabelledPicture) -> np.ndarray | None:
         """The picture, if it opens."""
         try:
             image = sample.picture()
@@ -326,7 +326,7 @@ def _choose(count: int, first: list[int], limit: int | None, seed: int) -> np.nd
     return mask
 
 
-def _row(sample: Sample) -> str:
+def _row(sample: LabelledPicture) -> str:
     """The row of the sheet that a sample would be in."""
     if sample.emotion:
         return sample.emotion

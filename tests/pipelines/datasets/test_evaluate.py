@@ -21,7 +21,7 @@ from pipelines.cli.evaluate import evaluate as command
 from schemas.config import Detection
 from schemas.errors import UsageError
 from tests.bundles import age_gender_bundle, colour_tells
-from training.datasets import Sample
+from training.datasets import LabelledPicture
 
 # `pipelines.datasets.evaluate` is the function.
 module = importlib.import_module("pipelines.datasets.evaluate")
@@ -65,7 +65,7 @@ def run(bundle: Bundle) -> Evaluate:
 
 
 def test_a_picture_with_room_is_cut_as_the_pipeline_does(bundle: Bundle) -> None:
-    (crop, ready), *_ = module.pipeline_crops([Sample("p", PORTRAIT)], bundle)
+    (crop, ready), *_ = module.pipeline_crops([LabelledPicture("p", PORTRAIT)], bundle)
     grey = cv2.cvtColor(PORTRAIT, cv2.COLOR_RGB2GRAY)
     boxes = detect_hog(grey, min_face=Detection().min_face, threshold=0.0).xywh[:1]
     expected = cut_chip(PORTRAIT, AGE_GENDER.transforms(predict_landmarks(grey, boxes), boxes, (320, 300))[0], 64)
@@ -74,14 +74,14 @@ def test_a_picture_with_room_is_cut_as_the_pipeline_does(bundle: Bundle) -> None
 
 
 def test_a_small_crop_gives_nearly_its_ready_chip(bundle: Bundle) -> None:
-    (crop, ready), *_ = module.pipeline_crops([Sample("p", FACE)], bundle)
+    (crop, ready), *_ = module.pipeline_crops([LabelledPicture("p", FACE)], bundle)
     assert crop.chip is not None and ready.chip is not None
     assert np.abs(crop.chip.astype(int) - ready.chip).mean() < 12
 
 
 def test_each_picture_keeps_its_own_face(bundle: Bundle) -> None:
     empty, dark = np.full((100, 100, 3), 90, np.uint8), FACE // 2
-    samples = [Sample(str(i), pixels) for i, pixels in enumerate((FACE, empty, dark, FACE[:, ::-1]))]
+    samples = [LabelledPicture(str(i), pixels) for i, pixels in enumerate((FACE, empty, dark, FACE[:, ::-1]))]
     crops = [crop for crop, _ in module.pipeline_crops(samples, bundle)]
     assert [crop.sample.name for crop in crops] == ["0", "1", "2", "3"]
     assert [crop.missing for crop in crops] == ["", module.NO_FACE, "", ""]
@@ -92,7 +92,7 @@ def test_each_picture_keeps_its_own_face(bundle: Bundle) -> None:
 def test_the_largest_face_is_the_one_that_is_labelled(bundle: Bundle) -> None:
     both = np.full((300, 420, 3), 120, np.uint8)
     both[20:140, 10:130], both[20:280, 150:410] = cv2.resize(FACE, (120, 120)), cv2.resize(FACE // 2, (260, 260))
-    (crop, _), *_ = module.pipeline_crops([Sample("p", both)], bundle)
+    (crop, _), *_ = module.pipeline_crops([LabelledPicture("p", both)], bundle)
     assert crop.chip is not None and crop.chip.max() < 140
 
 
@@ -138,7 +138,7 @@ def test_predictions_have_a_row_for_each_picture(bundle: Bundle, people: Path, t
 
 
 def test_a_draw_is_the_same_again_and_in_order() -> None:
-    samples = [Sample(str(i), FACE) for i in range(50)]
+    samples = [LabelledPicture(str(i), FACE) for i in range(50)]
     drawn = [int(sample.name) for sample in module.draw(iter(samples), 8, seed=0)]
     assert drawn == sorted(drawn) and len(set(drawn)) == 8
     assert drawn == [int(sample.name) for sample in module.draw(samples, 8, seed=0)]

@@ -43,7 +43,7 @@ from tests.clips import FACE_IN_HEAD, head, scene
 from tests.training.data.test_prepared import make_info
 from training.data.prepared import open_prepared
 from training.data.ready_chips import training_chip
-from training.datasets import DataSet, Sample
+from training.datasets import DataSet, LabelledPicture
 
 _BLANK = np.full((90, 90, 3), 128, np.uint8)
 
@@ -143,7 +143,7 @@ def test_of_three_heads_the_one_in_the_middle_is_cut() -> None:
 def test_the_chip_is_the_pipelines_with_a_margin(geometry: Any) -> None:
     image = one_head()
     info = make_info(geometry)
-    chip = cut_sample(Sample("a", image), info)
+    chip = cut_sample(LabelledPicture("a", image), info)
     assert chip.shape == info.shape
 
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
@@ -161,7 +161,7 @@ def test_chips_for_networks_of_bgr_are_kept_in_rgb() -> None:
     geometry = in_rgb(ZOO["age-gender-wrn"].geometry)
     assert ZOO["age-gender-wrn"].geometry.channels == "bgr" and geometry.channels == "rgb"
     image = one_head()
-    chip = cut_sample(Sample("a", image), make_info(geometry))
+    chip = cut_sample(LabelledPicture("a", image), make_info(geometry))
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     box = face_box(grey, 40)
     transform = geometry.transforms(np.empty((1, 5, 2), np.float32), box, grey.shape[::-1])[0]
@@ -171,12 +171,12 @@ def test_chips_for_networks_of_bgr_are_kept_in_rgb() -> None:
 
 def test_a_whole_picture_is_a_ready_made_crop() -> None:
     image = head(120)[25:95, 25:95]
-    chip = cut_sample(Sample("a", image), make_info(whole_picture=True))
+    chip = cut_sample(LabelledPicture("a", image), make_info(whole_picture=True))
     assert np.array_equal(chip, training_chip(image, AGE_GENDER, 0.125))
 
 
 def test_shards_hold_all_samples_in_order() -> None:
-    samples = [Sample(str(i), _BLANK) for i in range(7)]
+    samples = [LabelledPicture(str(i), _BLANK) for i in range(7)]
     found = list(shards_of(iter(samples), 3))
     assert [shard.index for shard in found] == [0, 1, 2]
     assert [[s.name for s in shard.samples] for shard in found] == [["0", "1", "2"], ["3", "4", "5"], ["6"]]
@@ -272,9 +272,9 @@ class Raises:
 def test_pictures_that_end_their_process_cost_themselves_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     image = one_head()
     bad: dict[int, Any] = {1: Kills(), 3: Raises()}
-    samples = [Sample(str(i), bad.get(i, image), age=(30.0, 30.0)) for i in range(5)]
+    samples = [LabelledPicture(str(i), bad.get(i, image), age=(30.0, 30.0)) for i in range(5)]
 
-    def read(_: Counter[str]) -> Iterator[Sample]:
+    def read(_: Counter[str]) -> Iterator[LabelledPicture]:
         return iter(samples)
 
     made = DataSet("made", tmp_path, read, 5)
@@ -287,7 +287,7 @@ def test_pictures_that_end_their_process_cost_themselves_alone(tmp_path: Path, m
 
 def test_notes_of_a_stopped_run_cost_no_picture(album: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    info, broken = make_info(), Shard(0, (Sample("a", one_head()), Sample("b", Raises())))  # type: ignore[arg-type]
+    info, broken = make_info(), Shard(0, (LabelledPicture("a", one_head()), LabelledPicture("b", Raises())))  # type: ignore[arg-type]
     (out / "_work").mkdir(parents=True)
     with pytest.raises(ZeroDivisionError):
         cut_shard(broken, info, out)

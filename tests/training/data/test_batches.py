@@ -17,7 +17,7 @@ from tests.training.parts import make_faces, make_part
 from training.data.batches import batches, part_of
 from training.data.labelled_faces import CALIBRATION, TRAINING, Faces, read_sets
 from training.data.shards import write_info, write_shard
-from training.datasets import Sample
+from training.datasets import LabelledPicture
 from training.learning.augment import Jitter
 from training.recipe import Recipe, change, find_recipe
 
@@ -163,12 +163,14 @@ def test_batches_hold_the_chips_and_targets_of_the_same_faces() -> None:
     assert chips.shape == (16, 4, 4, 1) and chips.dtype == np.float32
 
 
-def prepared(folder: Path, counts: tuple[int, ...] = (300, 140), geometry: Geometry = AGE_GENDER) -> list[Sample]:
+def prepared(
+    folder: Path, counts: tuple[int, ...] = (300, 140), geometry: Geometry = AGE_GENDER
+) -> list[LabelledPicture]:
     """Shards of people, three pictures each."""
     folder.mkdir()
     info = make_info(geometry, complete=True, pictures=sum(counts), shards=counts)
     samples = [
-        Sample(
+        LabelledPicture(
             f"{i}.jpg", np.zeros((2, 2), np.uint8), group=f"person {i // 3}", age=(i % 90, i % 90), female=i % 2 == 0
         )
         for i in range(sum(counts))

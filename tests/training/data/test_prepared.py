@@ -24,7 +24,7 @@ from training.data.shards import (
     write_info,
     write_shard,
 )
-from training.datasets import DataError, Sample
+from training.datasets import DataError, LabelledPicture
 
 _ROWS = (300, 140, 0, 2000)
 
@@ -36,14 +36,14 @@ def make_info(geometry: Geometry = AGE_GENDER, **fields: object) -> PreparedInfo
     )
 
 
-def make_sample(number: int) -> Sample:
+def make_sample(number: int) -> LabelledPicture:
     """Labels follow from the number; every third lacks them all."""
     name, pixels = f"{number:02d}/{number}.jpg", np.zeros((2, 2), np.uint8)
     if number % 3 == 2:
-        return Sample(name, pixels)
+        return LabelledPicture(name, pixels)
     votes = np.zeros(7, np.float32)
     votes[number % 7] = 0.75
-    return Sample(
+    return LabelledPicture(
         name,
         pixels,
         splits=("train" if number % 2 else "Validation",),

@@ -1,3 +1,4 @@
+import pickle
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -6,8 +7,8 @@ import numpy as np
 import pytest
 
 from schemas.errors import UsageError
-from training.datasets import KINDS, DataError, Sample, detect_kind, read_dataset
-from training.datasets.base import decode, open_root
+from training.datasets import KINDS, DataError, LabelledPicture, detect_kind, read_dataset
+from training.datasets.base import ZipPath, decode, open_root
 
 Pack = Callable[[Path], Path]
 
@@ -95,7 +96,7 @@ def test_kinds_may_be_written_with_hyphens(tmp_path: Path, draw: Callable[..., N
 
 def test_a_picture_that_is_not_there_or_does_not_decode_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"a/b\.jpg: the picture cannot be read"):
-        Sample("a/b.jpg", tmp_path / "b.jpg").picture()
+        LabelledPicture("a/b.jpg", tmp_path / "b.jpg").picture()
     for data in (b"", b"\xff\xd8\xff no more"):
         with pytest.raises(DataError, match=r"b\.jpg: the picture does not decode"):
             decode(data, "b.jpg")
@@ -104,9 +105,17 @@ def test_a_picture_that_is_not_there_or_does_not_decode_is_named(tmp_path: Path)
 def test_pixels_come_in_the_channels_that_are_asked_for() -> None:
     colour = np.zeros((2, 3, 3), np.uint8)
     colour[..., 0] = 200
-    assert Sample("a", colour).picture(grey=True).tolist() == [[60] * 3] * 2
-    assert Sample("a", colour[..., 0]).picture().tolist() == [[[200] * 3] * 3] * 2
-    assert Sample("a", colour).picture() is colour
+    assert LabelledPicture("a", colour).picture(grey=True).tolist() == [[60] * 3] * 2
+    assert LabelledPicture("a", colour[..., 0]).picture().tolist() == [[[200] * 3] * 3] * 2
+    assert LabelledPicture("a", colour).picture() is colour
+
+
+def test_a_picture_in_a_zip_is_opened_by_another_process(utkface: Path, zipped: Pack) -> None:
+    first = next(read_dataset(zipped(utkface)).samples())
+    sent = pickle.loads(pickle.dumps(first))
+    assert isinstance(first.source, ZipPath)
+    assert sent.source.root.fp is not first.source.root.fp
+    np.testing.assert_array_equal(sent.picture(), first.picture())
 
 
 def test_a_damaged_zip_is_refused(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.datasets import DataSet, Sample, read_dataset
+from training.datasets import DataSet, LabelledPicture, read_dataset
 from training.datasets.duplicates import difference_hash, near_duplicates, pixel_digest, with_groups
 
 
@@ -16,7 +16,7 @@ def noise(seed: int, side: int = 120) -> np.ndarray:
     return cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC)
 
 
-def dataset(samples: list[Sample]) -> DataSet:
+def dataset(samples: list[LabelledPicture]) -> DataSet:
     return DataSet("folder", Path("."), lambda dropped: iter(samples), len(samples))
 
 
@@ -70,13 +70,13 @@ def test_groups_that_were_there_are_joined() -> None:
     pictures = [noise(0), noise(1), noise(0), noise(2), noise(2)]
     groups = ["anna", "anna", "ben", None, None]
     names = [f"{i}.jpg" for i in range(5)]
-    samples = [Sample(*parts) for parts in zip(names, pictures, [()] * 5, groups, strict=True)]
+    samples = [LabelledPicture(*parts) for parts in zip(names, pictures, [()] * 5, groups, strict=True)]
     grouped = [sample.group for sample in with_groups(dataset(samples)).samples()]
     assert grouped == ["anna", "anna", "anna", "3.jpg", "3.jpg"]
 
 
 def test_pictures_that_do_not_open_stay_as_they_were(tmp_path: Path) -> None:
-    samples = [Sample("a.jpg", tmp_path / "a.jpg", group="anna"), Sample("b.jpg", noise(0))]
+    samples = [LabelledPicture("a.jpg", tmp_path / "a.jpg", group="anna"), LabelledPicture("b.jpg", noise(0))]
     assert [sample.group for sample in with_groups(dataset(samples)).samples()] == ["anna", "b.jpg"]
     assert list(with_groups(dataset([])).samples()) == []
 

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from training.datasets import DataError, Sample, detect_kind, read_dataset
+from training.datasets import DataError, LabelledPicture, detect_kind, read_dataset
 
 Draw = Callable[..., None]
 Table = Callable[[str, Sequence[str]], Path]
 
 
-def by_name(path: Path, **options: str) -> dict[str, Sample]:
+def by_name(path: Path, **options: str) -> dict[str, LabelledPicture]:
     return {sample.name: sample for sample in read_dataset(path, **options).samples()}  # type: ignore[arg-type]
 
 
-def labels(sample: Sample) -> tuple[tuple[float, float] | None, bool | None, str | None]:
+def labels(sample: LabelledPicture) -> tuple[tuple[float, float] | None, bool | None, str | None]:
     return sample.age, sample.female, sample.race
 
 

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from schemas.tables import EMOTIONS
-from training.datasets import DataError, Sample, detect_kind, read_dataset
+from training.datasets import DataError, LabelledPicture, detect_kind, read_dataset
 
 Draw = Callable[..., None]
 Table = Callable[[str, Sequence[str]], Path]
 
 
-def only(path: Path) -> Sample:
+def only(path: Path) -> LabelledPicture:
     (sample,) = read_dataset(path, "folder").samples()
     return sample
 

@@ -10,7 +10,7 @@ import scipy.io
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.datasets import DataError, Sample, detect_kind, read_dataset
+from training.datasets import DataError, LabelledPicture, detect_kind, read_dataset
 from training.datasets.imdb import ages_at_photo
 
 NAN = float("nan")
@@ -69,7 +69,7 @@ def save(path: Path, variable: str, fields: dict[str, Any]) -> Path:
     return path
 
 
-def read(path: Path, **options: Any) -> tuple[list[Sample], Counter[str]]:
+def read(path: Path, **options: Any) -> tuple[list[LabelledPicture], Counter[str]]:
     dropped: Counter[str] = Counter()
     return list(read_dataset(path, **options).samples(dropped)), dropped
 

@@ -11,7 +11,7 @@ from models.bundle import Bundle
 from schemas.errors import UsageError
 from schemas.tables import EMOTIONS
 from tests.bundles import age_gender_bundle, colour_tells, emotion_bundle, grey_tells
-from training.datasets import Sample
+from training.datasets import LabelledPicture
 from training.judging.evaluate import (
     FIGURES,
     Crop,
@@ -31,22 +31,22 @@ KEYS = (
 )
 
 
-def expression(seen: str, label: str | None, votes: Sequence[float] | None = None) -> Sample:
+def expression(seen: str, label: str | None, votes: Sequence[float] | None = None) -> LabelledPicture:
     """A picture that `grey_tells` takes for `seen`."""
     pixels = np.full((48, 48), 10 * EMOTIONS.index(seen), np.uint8)
-    return Sample(
+    return LabelledPicture(
         f"{seen}-{label}", pixels, emotion=label, votes=None if votes is None else np.array(votes, np.float32)
     )
 
 
 def person(
     seen: tuple[int, int], age: tuple[float, float] | None, female: bool | None, race: str | None = None
-) -> Sample:
+) -> LabelledPicture:
     """A picture that `colour_tells` takes for `seen`: age, and percentage of female."""
-    return Sample("p", np.full((100, 100, 3), (*seen, 0), np.uint8), age=age, female=female, race=race)
+    return LabelledPicture("p", np.full((100, 100, 3), (*seen, 0), np.uint8), age=age, female=female, race=race)
 
 
-def figures_of(bundle: Bundle, samples: Iterable[Sample], labels: str = "fer2013") -> dict[str, Any]:
+def figures_of(bundle: Bundle, samples: Iterable[LabelledPicture], labels: str = "fer2013") -> dict[str, Any]:
     """The figures on ready crops."""
     tally = Tally(bundle.card, labels=labels)
     for crops in in_blocks(ready_crops(samples, bundle.card.geometry.chip())):
@@ -137,7 +137,7 @@ def test_unknown_is_below_what_the_card_says(tmp_path: Path) -> None:
 
 def test_a_picture_that_does_not_read_costs_itself_alone(tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
-    samples = [Sample("broken.jpg", tmp_path / "broken.jpg", emotion="sad"), expression("happy", "happy")]
+    samples = [LabelledPicture("broken.jpg", tmp_path / "broken.jpg", emotion="sad"), expression("happy", "happy")]
     figures = figures_of(emotion_bundle(tmp_path / "b", grey_tells, classes=EMOTIONS), samples)
     assert figures["n"] == 1 and figures["left_out"] == {"the picture does not read": 1}
 

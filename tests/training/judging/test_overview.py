@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from schemas.tables import EMOTIONS
-from training.datasets import DataError, DataSet, Sample, read_dataset
+from training.datasets import DataError, DataSet, LabelledPicture, read_dataset
 from training.judging.overview import Overview, look, page, print_summary
 
 
@@ -21,7 +21,7 @@ def noise(seed: int, side: int = 48) -> np.ndarray:
     return cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC)
 
 
-def dataset(*samples: Sample) -> DataSet:
+def dataset(*samples: LabelledPicture) -> DataSet:
     return DataSet("folder", Path("set"), lambda dropped: iter(samples), len(samples))
 
 
@@ -75,7 +75,13 @@ def test_the_zip_is_the_same(fer2013: Path, zipped: Callable[[Path], Path]) -> N
     ],
 )
 def test_labels_that_contradict_each_other(first: dict, second: dict, conflict: bool) -> None:
-    overview = look(dataset(Sample("a", noise(0), **first), Sample("b", noise(0), **second), Sample("c", noise(1))))
+    overview = look(
+        dataset(
+            LabelledPicture("a", noise(0), **first),
+            LabelledPicture("b", noise(0), **second),
+            LabelledPicture("c", noise(1)),
+        )
+    )
     assert (overview.exact.groups, overview.exact.conflicting) == (1, int(conflict))
     assert overview.near.groups == 0  # the same pixels are no near-duplicates
 
@@ -96,14 +102,14 @@ def test_a_limit_opens_a_choice_that_is_always_the_same(fer2013: Path) -> None:
 
 
 def test_the_seed_decides_which_pictures_are_shown() -> None:
-    samples = dataset(*(Sample(f"{i}", noise(i), emotion="sad") for i in range(60)))
+    samples = dataset(*(LabelledPicture(f"{i}", noise(i), emotion="sad") for i in range(60)))
     first, again, other = (look(samples, limit=20, seed=seed) for seed in (0, 0, 1))
     assert first == again and len(first.sheet["sad"]) == 10
     assert first.sheet != other.sheet
 
 
 def test_the_sheet_shows_the_pictures_with_their_labels() -> None:
-    samples = [Sample(f"{i}", np.full((8, 4), i, np.uint8), age=(i, i), female=i % 2 == 0) for i in range(60)]
+    samples = [LabelledPicture(f"{i}", np.full((8, 4), i, np.uint8), age=(i, i), female=i % 2 == 0) for i in range(60)]
     overview = look(dataset(*samples))
     assert list(overview.sheet) == [f"{low}–{low + 9} years" for low in range(0, 60, 10)]
     for tiles in overview.sheet.values():
@@ -152,7 +158,7 @@ def test_the_page_needs_nothing_else(fer2013: Path) -> None:
 
 
 def test_the_page_escapes_what_the_set_says() -> None:
-    html = page(look(dataset(Sample("a", noise(0), age=(3, 3), race="<script>alert(1)</script>"))))
+    html = page(look(dataset(LabelledPicture("a", noise(0), age=(3, 3), race="<script>alert(1)</script>"))))
     assert "<script>" not in html and "&lt;script&gt;alert(1)" in html
 
 
@@ -184,7 +190,7 @@ def test_the_summary(fer2013: Path) -> None:
 
 
 def test_the_summary_takes_names_as_they_are() -> None:
-    assert "[/red] 1" in summary(look(dataset(Sample("a", noise(0), age=(3, 3), race="[/red]"))))
+    assert "[/red] 1" in summary(look(dataset(LabelledPicture("a", noise(0), age=(3, 3), race="[/red]"))))
 
 
 def test_real_fer2013(real: Path) -> None:
