@@ -1,4 +1,4 @@
-"""Names of runners, and Beam's options for a pipeline in this process.
+"""Names of runners, and Beam's options.
 
 Beam's own `DirectRunner` is not what runs here: that name now means Prism, a binary that is downloaded at run time,
 with a silent fallback. The in-process runner is named outright: `FnApiRunner`.
@@ -6,16 +6,19 @@ with a silent fallback. The in-process runner is named outright: `FnApiRunner`.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import warnings
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from schemas.errors import UsageError
 
 if TYPE_CHECKING:  # Beam takes 2–3 s to import; `facelog --help` should not wait for it
     from apache_beam.options.pipeline_options import PipelineOptions
 
-RUNNERS = ("local", "direct", "flink", "dataflow", "spark")
+RUNNERS = ("local", "direct", "flink")
 
 # What Beam says through the root logger about things that do not matter here.
 _NOISE = ("apitools not found", "Resource module is not available", "Waiting for grpc channel")
@@ -25,8 +28,8 @@ def parse_runner(name: str) -> str:
     """The runner that a name on the command line means.
 
     Args:
-      name: `local`, `direct`, `flink`, `dataflow`, `spark`, or Beam's spelling (`DirectRunner`, `FnApiRunner`,
-        `FlinkRunner`, …), upper or lower case.
+      name: `local`, `direct` or `flink`, or Beam's spelling (`DirectRunner`, `FnApiRunner`, `FlinkRunner`), upper or
+        lower case.
 
     Returns:
       One of `RUNNERS`.
@@ -38,7 +41,10 @@ def parse_runner(name: str) -> str:
     short = "direct" if short == "fnapi" else short
     if short in RUNNERS:
         return short
-    raise UsageError(f"--runner {name}: no such runner; use local (default), direct, flink, dataflow or spark")
+    raise UsageError(
+        f"--runner {name}: no such runner; use local (default), direct or flink, or call Dataflow, Spark or another "
+        "Beam runner from Python as docs/other_runners.md shows"
+    )
 
 
 def in_process_options() -> PipelineOptions:
@@ -47,6 +53,25 @@ def in_process_options() -> PipelineOptions:
     from apache_beam.options.pipeline_options import PipelineOptions
 
     return PipelineOptions([])
+
+
+def beam_options(arguments: Sequence[str]) -> dict[str, Any]:
+    """Reads options that are written as on Beam's command line; options that Beam does not know are left out.
+
+    Raises:
+      UsageError: Beam refuses one.
+    """
+    quiet_beam()
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):  # argparse prints all options that there are, then ends the process
+            options: dict[str, Any] = PipelineOptions(list(arguments)).get_all_options(drop_default=True)
+    except (SystemExit, ValueError) as error:
+        why = said.getvalue().strip().rpartition("error: ")[2] or error
+        raise UsageError(f"an option behind -- is not right: {why}") from None
+    return options
 
 
 def quiet_beam() -> None:

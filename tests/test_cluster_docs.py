@@ -9,7 +9,6 @@ import pytest
 import yaml
 
 from runners.flink.worker_pool import PORT
-from runners.presets import ACCELERATOR, FILLED, MAX_ATTEMPTS, beam_options
 
 _ROOT = Path(__file__).parents[1]
 _PAGE = (_ROOT / "docs" / "cluster.md").read_text("utf-8")
@@ -77,8 +76,8 @@ def _is_in(pieces: list[str], text: str) -> bool:
 
 
 def test_what_it_says_is_said() -> None:
-    names = [f"runners/{name}.py" for name in ("flink", "flink_rest", "presets", "lease", "lock")]
-    names += ["pipelines/runs/on_flink.py", "pipelines/analyze.py", "transforms/job/check_host.py"]
+    names = [f"runners/{name}.py" for name in ("flink/submit", "flink/rest", "options", "lease", "lock")]
+    names += ["pipelines/runs/on_flink.py", "pipelines/runs/analyze_archive.py", "transforms/job/check_host.py"]
     said = [text for name in names for text in _texts(_tree(name))]
     sentences = _sentences()
     assert len(sentences) > 20
@@ -101,15 +100,6 @@ def test_all_that_it_says_is_explained(name: str, functions: tuple[str, ...], ki
     texts = [text for text in texts if text and not text.startswith("…, and")]
     assert texts
     assert not [text for text in texts if not any(_is_in(pieces, text) for pieces in _sentences())]
-
-
-@pytest.mark.parametrize("preset", ["dataflow", "spark"])
-def test_what_is_filled_in_for_a_preset_is_told(preset: str) -> None:
-    told = dict(re.findall(r"(?<!COPY )--(\w+)=([^\s`]+)", _PAGE.partition("## Dataflow and Spark")[2]))
-    assert {key: told[key] for key in FILLED[preset]} == FILLED[preset]
-    assert told["resource_hints"] == ACCELERATOR
-    assert set(beam_options([f"--{key}={value}" for key, value in told.items()])) == set(told)
-    assert f"`--max-attempts` is {MAX_ATTEMPTS} here" in _PAGE
 
 
 def test_versions_and_ports() -> None:

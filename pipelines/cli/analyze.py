@@ -218,7 +218,7 @@ def analyze(
         facelog analyze archive/ --out results --min-face 40 --dry-run
         facelog analyze s3://archive/ --out s3://results/run1 --runner flink --flink-master HOST:8081
 
-    On a cluster, options of Beam or its runner can follow after --.
+    With --runner flink, options of Beam can follow after --.
     """
     console = Console(quiet=quiet)
     with plain_errors(console), log_to(console, log_file):
@@ -278,7 +278,6 @@ def analyze(
             console=console,
             storage_options=stores,
             flink=on_flink,
-            more=tuple(context.meta.get(MORE, ())),
         )
         from pipelines.runs.display import print_summary
 

@@ -17,18 +17,18 @@ from schemas.errors import FacelogError, LeftRunningError, UsageError
 MORE = "facelog.more"
 """Key of `typer.Context.meta` for options behind `--`."""
 
-_CLUSTER = re.compile(r"(?i)--runner[ =](flink|dataflow|spark)(runner)?\b")
+_ON_FLINK = re.compile(r"(?i)--runner[ =]flink(runner)?\b")
 
 
 class WithMore(TyperCommand):
-    """A command that takes options of Beam or its runner behind `--`, where its runner is a cluster's.
+    """A command that takes options of Beam behind `--` if its runner is Flink.
 
-    Otherwise `--` means what it always does: names of files follow, whatever they begin with.
+    With another runner, `--` means what it always does: names of files follow, whatever they begin with.
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Puts them by as `ctx.meta[MORE]`."""
-        if "--" in args and _CLUSTER.search(" ".join(args[: args.index("--")])):
+        if "--" in args and _ON_FLINK.search(" ".join(args[: args.index("--")])):
             ctx.meta[MORE] = args[args.index("--") + 1 :]
             args = args[: args.index("--")]
         return super().parse_args(ctx, args)

@@ -16,7 +16,6 @@ from pipelines.inputs import Inputs
 from pipelines.results.run_progress import begin_record, end_record
 from pipelines.runs.bookkeeping import Archive, Summary
 from pipelines.runs.display import LogProgress, show_progress
-from pipelines.runs.on_dataflow_or_spark import analyze_on_preset
 from pipelines.runs.on_flink import OnFlink, analyze_on_flink
 from pipelines.runs.on_workers import run_on_workers
 from pipelines.settings import make_config
@@ -50,7 +49,6 @@ def analyze(
     worker_init: Callable[[], object] | None = None,
     storage_options: Mapping[str, str] | None = None,
     flink: OnFlink | None = None,
-    more: Sequence[str] = (),
 ) -> Summary:
     """Analyze an archive of videos into the four tables under `out`.
 
@@ -60,8 +58,7 @@ def analyze(
       inputs: files, folders, globs or URLs, with or without filters.
       out: folder of the tables, on disk or on an object store.
       config: what to look for and how; default: `make_config()`.
-      runner: `local` (worker processes), `direct` (Beam's in-process runner) `flink`, or
-        `dataflow` and `spark` (presets).
+      runner: `local` (worker processes), `direct` (Beam's in-process runner) or `flink`.
       workers: processes of the local runner; default: one for each core.
       max_attempts: times that a segment may end its worker before its video is `failed`; default: 3, on Flink 6, since
         there a host that is lost counts, too.
@@ -72,7 +69,6 @@ def analyze(
       worker_init: called in each worker process before it begins.
       storage_options: of object stores, for `schemas.storage.configure`, here and in the workers.
       flink: which cluster, and who looks on; for runner `flink`.
-      more: options of Beam, as on its command line; for runners `dataflow` and `spark`.
 
     Returns:
       How it ended; `Summary.exit_status` is what the command would exit with.
@@ -106,18 +102,6 @@ def analyze(
             max_attempts=max_attempts or 6,
             retry_failed=retry_failed,
             keep_observations=keep_observations,
-            storage_options=storage_options,
-        )
-    elif runner in ("dataflow", "spark"):
-        summary = analyze_on_preset(
-            runner,
-            matched,
-            run,
-            more,
-            max_attempts=max_attempts,
-            retry_failed=retry_failed,
-            keep_observations=keep_observations,
-            device=device,
             storage_options=storage_options,
         )
     else:

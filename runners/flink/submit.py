@@ -18,8 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from runners.flink.rest import FlinkRest, Job
-from runners.options import quiet_beam
-from runners.presets import beam_options
+from runners.options import beam_options, quiet_beam
 from schemas.errors import FacelogError, UsageError
 
 if TYPE_CHECKING:
