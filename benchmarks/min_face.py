@@ -15,8 +15,8 @@ import numpy as np
 
 from models.detectors.hog import detect_hog
 from transforms import media
+from transforms.open_video import read_frames
 from transforms.picture import Picture
-from transforms.probe_video import read_frames
 
 MIN_FACES = (40, 50, 60, 80, 120)
 

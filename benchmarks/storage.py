@@ -26,7 +26,8 @@ from schemas.storage import remote
 from schemas.video import Segment
 from tests.s3 import BUCKET, Proxy, running_server, s3_at
 from transforms.decode_frames import check_unchanged
-from transforms.probe_video import open_video, probe_video, read_packets
+from transforms.open_video import open_video, read_packets
+from transforms.probe_video import probe_video
 
 
 def buffered(uri: str) -> BinaryIO:

@@ -79,7 +79,7 @@ class Segment:
 
     Attributes:
       file: the file as it was listed.
-      video_id: see `transforms.probe_video.video_id`.
+      video_id: see `transforms.video_id`.
       index: number of the segment, from 0.
       clock: time of the video.
       start: second of its first frame.

@@ -21,8 +21,8 @@ from schemas.errors import FacelogError
 from schemas.faces import Boxes, TrackedFaces
 from schemas.in_process import stays_in_process
 from schemas.video import Segment
+from transforms.open_video import open_video, read_packets
 from transforms.picture import Orientation, Picture
-from transforms.probe_video import open_video, read_packets
 
 _REORDER = 24
 """Packets read ahead: more than the 16 frames that H.264 and HEVC may reorder, so display order is known."""

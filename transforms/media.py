@@ -1,10 +1,10 @@
-"""Open media files: only as what they are, by their content and never by their name.
+"""Open media files by their content, never by their name, and as nothing but media.
 
 libav opens far more than media: a concat script or a playlist called `c.mp4` reads other people's files, a text file
 becomes a film of itself, and a picture named `x_%d.jpg` a sequence. So libav gets no name, no protocol, and a list of
-plain containers and picture formats; a format is probed among all it knows and refused if it is not on the list.
+plain containers and picture formats. It probes for all formats it knows, and refuses one that is not on the list.
 
-Damage inside a stream comes as an exception of `av` where it is decoded; libav prints nothing (PyAV's default).
+Damage inside a stream raises an exception of `av` where it is decoded; libav prints nothing (PyAV's default).
 """
 
 import contextlib
@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 
 import av
 from av.container import InputContainer
+from av.sidedata.sidedata import Type
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
@@ -34,10 +35,10 @@ VIDEO_FORMATS = RAW_FORMATS | _words(
 )
 STILL_FORMATS = _words("bmp_pipe j2k_pipe jpeg_pipe jpegxl_pipe pgm_pipe png_pipe ppm_pipe tiff_pipe webp_pipe")
 ANIMATED_FORMATS = _words("apng gif jpegxl_anim")
-# They hold no video; they are opened so that their row can say so.
+# These hold no video; they are opened so that their row in `videos` can say so.
 SOUND_FORMATS = _words("aac ac3 aiff amr ape au caf dts eac3 flac loas mp3 mpc mpc8 tta w64 wav wv")
-# Formats without a magic number, which libav also sees in files that are nothing of the kind: 14 of 5787 files without
-# a media ending in /usr and /etc (Debian 12, libavformat 62), all of them mp3, h263 and mpeg.
+# Formats without a magic number. libav also sees them in files that are no media: in 14 of 5787 files without a media
+# ending in /usr and /etc (Debian 12, libavformat 62), all of them taken for mp3, h263 or mpeg.
 _GUESSED = _words("aac ac3 amr dts eac3 h261 h263 loas m4v mp3 mpeg mpegvideo")
 
 MEDIA_SUFFIXES = frozenset(
@@ -51,8 +52,8 @@ MEDIA_SUFFIXES = frozenset(
     """)
 )
 
-# 16 MiB and 20 s: television recorded from the air can be that far from its first keyframe, and libav's 5 MB and 5 s
-# then leave the size of the picture unknown. Files that say their parameters at once are not read so far.
+# 16 MiB and 20 s: in television recorded from the air, the first keyframe can be that far away, and libav's 5 MB and
+# 5 s then leave the size of the picture unknown. A file that states its parameters at once is not read so far.
 _LIMITS = {"probesize": str(16 << 20), "analyzeduration": str(20_000_000)}
 
 # Bytes that libav asks for at once. With its own 32 KiB, probe and segments of 15 small files were 181 requests to an
@@ -60,14 +61,25 @@ _LIMITS = {"probesize": str(16 << 20), "analyzeduration": str(20_000_000)}
 _BUFFER = 256 << 10
 
 
+def _unknown_side_data(cls: type[Type], value: int) -> Any:
+    member: Any = object.__new__(cls)
+    member._name_, member._value_ = f"UNKNOWN_{value}", value
+    return member
+
+
+# PyAV 18.1 has no names for side data that libav 8.1 gives to frames of EXIF and stereo files (29 to 31). Without this,
+# it raises ValueError for all side data of such a frame, the display matrix included.
+Type._missing_ = classmethod(_unknown_side_data)  # type: ignore[assignment, method-assign]
+
+
 @contextlib.contextmanager
 def open_media(source: str | BinaryIO, *, max_pixels: int | None = None) -> Iterator[InputContainer]:
     """A media file, open for demuxing and decoding; closed at the end of `with`.
 
     Args:
-      source: name of a file (see `schemas.storage`), or a binary file object that can be sought; that one stays open.
-      max_pixels: frames of more pixels are not decoded when libav looks into the streams, which is when a
-        decompression bomb would go off.
+      source: name of a file (see `schemas.storage`), or a binary file object that can be sought, which stays open.
+      max_pixels: when libav looks into the streams, it decodes no frame of more pixels; else a decompression bomb
+        would go off there.
 
     Raises:
       MediaError: it does not open as video, picture or sound; the text is for the user.
@@ -82,7 +94,7 @@ def open_media(source: str | BinaryIO, *, max_pixels: int | None = None) -> Iter
 
 
 def sniff(uri: str) -> bool:
-    """Whether a file of whatever name holds media that `open_media` opens; what cannot be read does not."""
+    """Whether a file holds media that `open_media` opens, under any name; False if it cannot be read."""
     try:
         with open_media(uri) as container:
             if container.format.name not in _GUESSED:
@@ -94,7 +106,7 @@ def sniff(uri: str) -> bool:
 
 
 def video_stream(container: InputContainer) -> VideoStream | None:
-    """The stream to analyze: the first with a decoder that is no cover art; null where there is none.
+    """The stream to analyze: the first that has a decoder and is no cover art; None where there is none.
 
     Raises:
       MediaError: there is video, and no decoder for it.
@@ -110,7 +122,7 @@ def video_stream(container: InputContainer) -> VideoStream | None:
 def is_still(container: InputContainer) -> bool:
     """Whether it is one picture and no film; a GIF or APNG is one if it has a single frame.
 
-    Reads up to two packets of those; where it can be sought, the container stands at its start afterwards.
+    Reads up to two packets of a GIF or APNG, and seeks back to the start of the container.
     """
     if container.format.name in STILL_FORMATS:
         return True
@@ -138,11 +150,11 @@ class _Nameless:
 
 def _open(file: BinaryIO, name: str, max_pixels: int | None) -> InputContainer:
     formats = VIDEO_FORMATS | STILL_FORMATS | ANIMATED_FORMATS | SOUND_FORMATS
-    nothing = "none"  # no protocol is called so: should a demuxer ask for another file, it gets none
+    nothing = "none"  # no protocol has this name, so a demuxer that asks for another file gets none
     limits = _LIMITS | {"format_whitelist": ",".join(sorted(formats)), "protocol_whitelist": nothing}
     codec = {"threads": "1"} | ({"max_pixels": str(max_pixels)} if max_pixels else {})
     nameless: Any = _Nameless(file)
-    with storage.plain_errors(name):  # what reading raises comes through libav as it was
+    with storage.plain_errors(name):  # an exception of the file object passes through libav unchanged
         try:
             return av.open(
                 nameless, options=codec, container_options=limits, metadata_errors="replace", buffer_size=_BUFFER

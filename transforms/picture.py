@@ -13,7 +13,6 @@ from typing import Any
 import av
 import cv2
 import numpy as np
-from av.sidedata.sidedata import Type
 
 from models.geometry import Channels, cut_chip
 
@@ -36,17 +35,6 @@ def luma_weights(frame: av.VideoFrame) -> tuple[float, float]:
     """Weights of red and blue in a frame's luma, as ITU-R BT.601, BT.709 or BT.2020 have them."""
     # Unlabelled: standard definition is BT.601, what is larger BT.709, as players assume.
     return _LUMA_WEIGHTS.get(frame.colorspace, _BT709 if frame.height >= 720 else _BT601)
-
-
-def _unknown_side_data(cls: type[Type], value: int) -> Any:
-    member: Any = object.__new__(cls)
-    member._name_, member._value_ = f"UNKNOWN_{value}", value
-    return member
-
-
-# PyAV 18.1 has no names for what libav 8.1 hangs on frames from EXIF and stereo files (29 to 31), and raises ValueError
-# over all side data of such a frame, the display matrix included.
-Type._missing_ = classmethod(_unknown_side_data)  # type: ignore[assignment, method-assign]
 
 
 @dataclasses.dataclass(frozen=True)

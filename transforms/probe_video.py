@@ -1,20 +1,13 @@
-"""Find out what a file is before its pictures are looked at: facts, clock, keyframes, identity.
+"""Find out what a file is before its frames are decoded: facts, clock, keyframes, identity.
 
-Whatever the file, the answer is a `Plan`: its segments, or the status and reason that its row in `videos` will say.
+For any file the answer is a `Plan`: its segments, or the status and the reason that its row in `videos` will give.
 """
 
 import array
-import contextlib
 import dataclasses
-import functools
-import gc
-import hashlib
-import itertools
 import math
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from fractions import Fraction
-from typing import BinaryIO
 
 import apache_beam as beam
 import av
@@ -27,38 +20,17 @@ from schemas.errors import MediaError, StorageError
 from schemas.storage import FileInfo
 from schemas.video import Clock, Plan, VideoInfo
 from transforms import media
+from transforms.open_video import NoVideoError, open_video, read_frames, read_packets
 from transforms.picture import Orientation
 from transforms.split_into_segments import Keyframes, split_into_segments
-
-_WHOLE = 4 * 2**20
-_BLOCKS, _BLOCK = 64, 64 * 2**10
-_MAX_READ_ERRORS = 1000
-"""Damaged places in a row after which a file is given up; each costs one failed read."""
+from transforms.video_id import video_id
 
 _REORDERED = 1.0
-"""Seconds that a keyframe may be shown after it is decoded: the 16 frames of H.264 and HEVC at 16 a second."""
-
-
-def video_id(file: BinaryIO, size: int) -> str:
-    """32 hex digits of BLAKE2b-128 over the size (8 bytes, little-endian) and the content.
-
-    All of the content up to 4 MiB, else 64 blocks of 64 KiB evenly spread, first and last included.
-    """
-    digest = hashlib.blake2b(size.to_bytes(8, "little"), digest_size=16)
-    if size <= _WHOLE:
-        file.seek(0)
-        digest.update(file.read(_WHOLE))
-    else:
-        starts = [i * (size - _BLOCK) // (_BLOCKS - 1) for i in range(_BLOCKS)]
-        storage.prefetch(file, [(start, _BLOCK) for start in starts])
-        for start in starts:
-            file.seek(start)
-            digest.update(file.read(_BLOCK))
-    return digest.hexdigest()
+"""Seconds by which a keyframe may be shown after it is decoded: the 16 frames of H.264 and HEVC at 16 a second."""
 
 
 def probe_video(file: FileInfo, config: Config) -> Plan:
-    """Facts and segments of one file, or the reason why it has none. Raises nothing, whatever the file is."""
+    """Facts and segments of one file, or the reason why it has none. Raises nothing, for any file."""
     plan = Plan(file, None)
 
     def end(status: str, error_type: str, message: str) -> Plan:
@@ -86,60 +58,16 @@ def probe_video(file: FileInfo, config: Config) -> Plan:
         if isinstance(error.__cause__, PermissionError):
             return end("failed", "permission_denied", f"{file.uri} may not be read by this user; grant read access.")
         return end("failed", "storage_error", str(error))
-    except Exception as error:  # libav's headers hold what nobody thought of; one file must not end the run
+    except Exception as error:  # a header may hold anything; one file must not end the run
         return end("failed", "probe_error", f"{file.uri} could not be probed ({type(error).__name__}: {error}).")
-
-
-class NoVideoError(MediaError):
-    """The file opens and has no video stream."""
 
 
 class FrameTooLargeError(MediaError):
     """The file's frames are larger than the configuration allows."""
 
 
-@contextlib.contextmanager
-def open_video(uri: str, config: Config) -> Iterator[tuple[InputContainer, av.VideoStream]]:
-    """A file and its video stream, to be decoded by one thread; frames over `max_pixels` are refused by the decoder.
-
-    Raises:
-      NoVideoError: it has none.
-      MediaError: it does not open, or nothing here decodes it.
-      FileNotFoundError, StorageError: it cannot be read, also later on.
-    """
-    _free_closed_files()
-    max_pixels = config.sampling.max_pixels
-    with media.open_media(uri, max_pixels=max_pixels) as container, storage.plain_errors(uri):
-        try:
-            stream = media.video_stream(container)
-        except MediaError as error:
-            raise MediaError(f"{uri}: {error}") from error
-        if stream is None:
-            raise NoVideoError(f"{uri} has no video stream.")
-        stream.codec_context.thread_count = 1
-        stream.codec_context.options = {"max_pixels": str(max_pixels)}
-        yield container, stream
-
-
-def _free_closed_files() -> None:
-    """Frees the decoders of files that were closed.
-
-    PyAV's containers and streams hold each other, so a decoder with its frames (8 MB at 320x240) lives on until Python
-    looks for such cycles: beside TensorFlow's million objects, too rarely (250 MB more after two hours of video). What
-    was there before the first file is left out of the search, which makes it cheap.
-    """
-    _leave_out_what_is_there()
-    gc.collect()
-
-
-@functools.cache
-def _leave_out_what_is_there() -> None:
-    gc.collect()
-    gc.freeze()
-
-
 def _first_frame(container: InputContainer, stream: av.VideoStream, uri: str, config: Config) -> av.VideoFrame:
-    """The first displayed frame; the stream is read on from behind it."""
+    """The first displayed frame; the stream then stands behind it."""
     limit, pixels = config.sampling.max_pixels, stream.width * stream.height
     size = f"{stream.width}x{stream.height}" if pixels else "a size"
     advice = f"{uri} has frames of {size} over max_pixels = {limit}; raise that setting if you trust the file."
@@ -149,7 +77,7 @@ def _first_frame(container: InputContainer, stream: av.VideoStream, uri: str, co
     frame = next(read_frames(container, stream, errors), None)
     if frame is not None:
         return frame
-    # What libav was not allowed to look into has no size, and its decoder calls that an invalid argument.
+    # A stream that libav was not allowed to look into has no size, and its decoder calls that an invalid argument.
     if pixels == 0 and any(isinstance(error, av.error.ArgumentError) for error in errors):
         raise FrameTooLargeError(advice)
     raise MediaError(f"{uri} has a video stream ({stream.codec_context.name}) and not one frame that decodes.")
@@ -162,7 +90,7 @@ def _probe_stream(container: InputContainer, stream: av.VideoStream, plan: Plan,
     still, raw = media.is_still(container), container.format.name in media.RAW_FORMATS
     clock = _clock(stream, first, has_pts=packets.has_pts or still)
 
-    # libav makes up what a raw stream does not say, from its bit rate.
+    # Of a raw stream, libav estimates the duration from its bit rate.
     stated = float(stream.duration * _time_base(stream)) if stream.duration and not raw else None
     declared = container.duration / av.time_base if container.duration and not raw else None
     start = float((clock.start_pts or 0) * _time_base(stream))
@@ -184,7 +112,8 @@ def _probe_stream(container: InputContainer, stream: av.VideoStream, plan: Plan,
     elif clock.has_pts and declared:
         plan = dataclasses.replace(plan, container_end=declared - start_offset)
 
-    # Frames of a GIF are painted over the one before, whatever its packets say; raw streams are sought by guessing.
+    # Each frame of a GIF is painted over the one before, even where a packet is marked as a keyframe. In a raw stream,
+    # seeking guesses.
     in_one = still or raw or not clock.has_pts or container.format.name in media.ANIMATED_FORMATS
     keyframes = None if in_one else packets.keyframes
     if keyframes is not None and keyframes.pts is None:
@@ -205,7 +134,7 @@ def _clock(stream: av.VideoStream, first: av.VideoFrame, *, has_pts: bool) -> Cl
 
 
 def _info(container: InputContainer, stream: av.VideoStream, first: av.VideoFrame) -> VideoInfo:
-    """Facts that header and first frame state; those that need the packets are left open."""
+    """Facts from the header and the first frame; those that need the packets are None."""
     orientation = Orientation.of(first)
     width, height = orientation.display_size(first.width, first.height)
     sar = stream.sample_aspect_ratio or Fraction(1)
@@ -237,39 +166,6 @@ class _Packets:
     keyframes: Keyframes
 
 
-def read_packets(container: InputContainer, *streams: av.stream.Stream) -> Iterator[av.Packet | av.error.FFmpegError]:
-    """Packets in decoding order; a damaged place comes as its error, and reading goes on behind it."""
-    errors = 0
-    while errors < _MAX_READ_ERRORS:
-        try:
-            for packet in container.demux(*streams):
-                if packet.size:
-                    errors = 0
-                    yield packet
-            return
-        except av.error.EOFError:
-            return
-        except av.error.FFmpegError as error:
-            errors += 1
-            yield error
-
-
-def read_frames(
-    container: InputContainer, stream: av.VideoStream, errors: list[av.error.FFmpegError] | None = None
-) -> Iterator[av.VideoFrame]:
-    """Frames as the decoder gives them; damage is passed over, and added to `errors`."""
-    for packet in itertools.chain(read_packets(container, stream), [None]):
-        try:
-            if isinstance(packet, av.error.FFmpegError):
-                raise packet
-            yield from stream.codec_context.decode(packet)
-        except av.error.EOFError:
-            return
-        except av.error.FFmpegError as error:
-            if errors is not None:
-                errors.append(error)
-
-
 def _index_is_complete(container: InputContainer, stream: av.VideoStream) -> bool:
     # Only mov and mp4 state in their header where every packet lies; a fragmented one states no frames there.
     return "mp4" in container.format.name and 0 < stream.frames == len(stream.index_entries)
@@ -289,7 +185,7 @@ def _from_index(stream: av.VideoStream) -> _Packets:
 
 
 def _walk(uri: str, config: Config) -> _Packets:
-    """All packets of the file, read once without decoding: for containers without an index."""
+    """Reads all packets of the file once, without decoding; for containers without an index."""
     pts, seek_to, key = array.array("q"), array.array("q"), array.array("b")
     count, end = 0, -math.inf
     # Opened anew: not every container can be taken back to its start.
@@ -320,9 +216,9 @@ def _walk(uri: str, config: Config) -> _Packets:
 def _with_pts(
     container: InputContainer, stream: av.VideoStream, keyframes: Keyframes, clock: Clock, config: Config
 ) -> Keyframes:
-    """An index of decoding times with the PTS of the keyframes that may start a segment.
+    """Adds presentation times to keyframes whose decoding times alone are known.
 
-    Only those are looked up, one packet each; the others are left out.
+    Only keyframes that may start a segment are looked up, by reading one packet each; the others are left out.
     """
     length, last = config.sampling.segment_seconds, 0.0
     rows, pts = [], []
@@ -339,7 +235,7 @@ def _with_pts(
 
 
 def _keyframe_pts(container: InputContainer, stream: av.VideoStream, dts: int, ahead: int) -> int | None:
-    """PTS of the keyframe with this decoding time; `ahead` is about how much later it is."""
+    """PTS of the keyframe with this decoding time; `ahead` is about how much later it is than that time."""
     container.seek(dts + max(ahead, 0), stream=stream)  # mov and mp4 are sought by PTS
     for packet in read_packets(container, stream):
         if not isinstance(packet, av.Packet) or packet.dts is None or packet.dts > dts:
@@ -350,7 +246,7 @@ def _keyframe_pts(container: InputContainer, stream: av.VideoStream, dts: int, a
 
 
 def _varies(stamps: np.ndarray) -> bool | None:
-    """Whether steps between frames differ by more than a fifth, or more than what rounding to ticks makes."""
+    """Whether the time between frames differs by more than a fifth, and by more than rounding to ticks explains."""
     if len(stamps) < 3:
         return None
     steps = np.diff(stamps)

@@ -21,7 +21,9 @@ from schemas import storage
 from schemas.errors import MediaError, StorageError, UsageError
 from transforms.ledger import HAS_TABLES, read_ledger
 from transforms.media import is_still
-from transforms.probe_video import open_video, probe_video, video_id
+from transforms.open_video import open_video
+from transforms.probe_video import probe_video
+from transforms.video_id import video_id
 
 _COARSE = 1.5
 """Factor on what is blurred around a face whose box is known once a second only."""

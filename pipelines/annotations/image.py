@@ -4,7 +4,6 @@ What it says of a picture is what `analyze` writes into the table `faces` for it
 """
 
 import dataclasses
-import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -38,7 +37,8 @@ from transforms.detect_cuts import detect_cuts
 from transforms.detect_faces import detect_faces
 from transforms.ledger import HAS_TABLES, Row, Run
 from transforms.media import is_still
-from transforms.probe_video import NoVideoError, open_video, probe_video, read_frames
+from transforms.open_video import NoVideoError, freeze_objects, open_video, read_frames
+from transforms.probe_video import probe_video
 from transforms.track_faces import track_faces
 from transforms.write_fragment import Fragment, fragment_bytes
 from transforms.write_tables import make_tables
@@ -116,9 +116,7 @@ def image(
     files, bad = _match(names)
     copies = _copies(files, out, overwrite)
     bundles = [load_bundle(model.name, device=device) for model in config.models]
-    # Each file that is opened looks for closed ones (see `transforms.probe_video`), here without TensorFlow's million
-    # objects: ten pictures took 43 s with them and 2 s without, on two busy cores.
-    gc.freeze()
+    freeze_objects()
     results = []
 
     def done(result: PictureFaces) -> None:

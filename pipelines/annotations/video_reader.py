@@ -10,8 +10,8 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from schemas.video import Clock, Plan
+from transforms.open_video import read_packets
 from transforms.picture import Orientation
-from transforms.probe_video import read_packets
 
 _SEEK_AHEAD = 5.0
 """Seconds before a cut from which the file is read: sound may lie that far before the pictures of its time."""

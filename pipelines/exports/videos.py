@@ -40,7 +40,7 @@ class Video:
 
     @property
     def video_id(self) -> str:
-        """See `transforms.probe_video`."""
+        """See `transforms.video_id`."""
         return self.row["video_id"]
 
     @property

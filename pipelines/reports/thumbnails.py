@@ -16,8 +16,9 @@ from schemas import storage
 from schemas.config import Config
 from schemas.errors import FacelogError
 from schemas.video import Clock
+from transforms.open_video import open_video
 from transforms.picture import Picture
-from transforms.probe_video import open_video, video_id
+from transforms.video_id import video_id
 
 _SIZE = 112
 _AROUND = 1.5

@@ -14,6 +14,7 @@ from PIL import Image
 
 from tests.clips import portrait_clip, scene
 from tests.odd_clips import sideways_pair, still
+from transforms.media import open_media
 from transforms.picture import Orientation, Picture
 
 _SIZE = (160, 120)
@@ -21,7 +22,7 @@ _CHIP = 64
 
 
 def first_frame(path: Path) -> av.VideoFrame:
-    with av.open(path) as container:
+    with open_media(str(path)) as container:
         return next(container.decode(video=0))
 
 

@@ -1,6 +1,5 @@
-"""Facts, identity and status of every kind of file; nothing that a file is makes the probe raise."""
+"""Facts, clock and status of every kind of file; nothing that a file is makes the probe raise."""
 
-import hashlib
 import os
 import random
 from datetime import UTC, datetime
@@ -22,8 +21,8 @@ from schemas.storage import FileInfo
 from schemas.video import Clock, Plan, VideoInfo
 from tests.clips import portrait_clip
 from tests.odd_clips import animated_gif, audio_only, cover_art, damaged, disguised, still, truncated
-from transforms import media, probe_video
-from transforms.probe_video import ProbeVideo, video_id
+from transforms import media, open_video
+from transforms.probe_video import ProbeVideo
 from transforms.probe_video import probe_video as probe
 
 _SMALL: dict[str, Any] = {"size": (160, 120)}
@@ -38,30 +37,6 @@ def info_of(path: Path) -> VideoInfo:
     assert (plan.status, plan.error_type, plan.error_message) == ("ok", None, None)
     assert plan.info is not None and len(plan.segments) == 1
     return plan.info
-
-
-class TestVideoId:
-    """Computed a second time here, by the letter of the design: BLAKE2b-128 over size and content."""
-
-    @pytest.mark.parametrize("size", [0, 1, 4 * 2**20 - 1, 4 * 2**20, 4 * 2**20 + 1, 5_000_011, 9_999_999])
-    def test_by_the_letter(self, tmp_path, size):
-        content = random.Random(size).randbytes(size)
-        (tmp_path / "x").write_bytes(content)
-        if size > 4 * 1024 * 1024:
-            starts = [k * (size - 65536) // 63 for k in range(64)]
-            assert starts[0] == 0 and starts[-1] + 65536 == size
-            content = b"".join(content[start : start + 65536] for start in starts)
-        expected = hashlib.blake2b(size.to_bytes(8, "little") + content, digest_size=16).hexdigest()
-        with open(tmp_path / "x", "rb") as file:
-            assert video_id(file, size) == expected
-        assert len(expected) == 32
-
-    def test_a_renamed_copy_has_the_same(self, tmp_path, portrait):
-        copy = tmp_path / "copy.mov"
-        copy.write_bytes(portrait.path.read_bytes())
-        assert plan_of(copy).video_id == plan_of(portrait.path).video_id
-        copy.write_bytes(portrait.path.read_bytes() + b"\0")
-        assert plan_of(copy).video_id != plan_of(portrait.path).video_id
 
 
 class TestFacts:
@@ -297,7 +272,7 @@ class TestStatus:
 
     @pytest.mark.parametrize("ending", ["mp4", "mkv", "ts", "avi", "gif", "jpg"])
     def test_noise_anywhere(self, tmp_path, ending, monkeypatch):
-        monkeypatch.setattr(probe_video, "_MAX_READ_ERRORS", 50)
+        monkeypatch.setattr(open_video, "_MAX_READ_ERRORS", 50)
         if ending == "jpg":
             source = still(tmp_path / f"x.{ending}", size=(64, 48)).path
         elif ending == "gif":

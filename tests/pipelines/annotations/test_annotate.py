@@ -30,7 +30,8 @@ from tests.odd_clips import damaged, still, truncated
 from tests.runs import ROOT, command
 from transforms.decode_frames import DecodeStats
 from transforms.ledger import Run, write_row
-from transforms.probe_video import probe_video, read_packets
+from transforms.open_video import read_packets
+from transforms.probe_video import probe_video
 from transforms.write_fragment import write_fragment
 from transforms.write_tables import assemble_video
 
