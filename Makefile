@@ -58,7 +58,7 @@ test: lint types test-flink
 test-flink: venv
 	@$(BIN)/python -m pytest tests/flink
 
-CLUSTER = $(BIN)/python deploy/flink_cluster/cluster.py
+CLUSTER = $(BIN)/python -m deploy.flink_cluster
 
 flink-up: venv
 	@$(CLUSTER) up --pool "$(abspath $(BIN))/facelog worker" $(ARGS)

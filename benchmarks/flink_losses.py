@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from deploy.flink_cluster.cluster import Cluster, why_no_namespaces
+from deploy.flink_cluster.cluster import Cluster
+from deploy.flink_cluster.network import why_no_namespaces
 from tests.flink.test_analyze import Site, assert_as_local, fragments, wait_for
 
 

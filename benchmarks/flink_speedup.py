@@ -24,7 +24,8 @@ from pathlib import Path
 import cv2
 
 from benchmarks.clips import looped
-from benchmarks.flink_cost import CLIENT, POOL, Use, Watch
+from benchmarks.flink_cost import CLIENT, POOL
+from benchmarks.flink_use import Use, Watch
 from benchmarks.speed import by_step
 from deploy.flink_cluster.cluster import Cluster
 from pipelines.settings import make_config

@@ -9,7 +9,8 @@ import av
 import pytest
 
 from benchmarks import flink_speedup, scaling
-from benchmarks.flink_cost import Use, counted, kind, made_up_job, minutes_of, steps_that_cost_nothing
+from benchmarks.flink_cost import counted, kind, made_up_job, minutes_of, steps_that_cost_nothing
+from benchmarks.flink_use import Use
 from benchmarks.scaling import MEASURED, Archive, Machines, lines, most_dealt, needs, straggling
 from pipelines.analyze import archive_job
 from runners.direct import run_direct

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.flink_cluster.cluster import Cluster, ClusterError, default_home, get_parts, why_no_namespaces
+from deploy.flink_cluster.cluster import Cluster
+from deploy.flink_cluster.network import why_no_namespaces
+from deploy.flink_cluster.parts import ClusterError, default_home, get_parts
 
 _FOLDER = Path(__file__).parent
 

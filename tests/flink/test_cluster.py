@@ -16,7 +16,9 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
-from deploy.flink_cluster.cluster import PROCESS_VARIABLE, Cluster
+from deploy.flink_cluster.cluster import Cluster
+from deploy.flink_cluster.parts import CHECKOUT
+from deploy.flink_cluster.processes import PROCESS_VARIABLE
 from schemas import storage
 
 
@@ -125,12 +127,11 @@ def _failures(cluster: Cluster, name: str) -> int:
 
 
 def test_down_leaves_nothing_and_spares_another_cluster(three_hosts: Cluster, tmp_path: Path) -> None:
-    program = Path(sys.modules[Cluster.__module__].__file__ or "")
     others = three_hosts.status()
 
     def call(action: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(program), action, "--no-s3", "--state", str(tmp_path)]
-        return subprocess.run(command, capture_output=True, text=True)
+        command = [sys.executable, "-m", "deploy.flink_cluster", action, "--no-s3", "--state", str(tmp_path)]
+        return subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True)
 
     second = Cluster(tmp_path)
     try:
@@ -147,7 +148,7 @@ def test_down_leaves_nothing_and_spares_another_cluster(three_hosts: Cluster, tm
 
 
 def test_a_missing_part_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    get = Path(sys.modules[Cluster.__module__].__file__ or "").with_name("get.sh")
+    get = CHECKOUT / "deploy" / "flink_cluster" / "get.sh"
     for program in ("dirname", "mkdir", "sed", "flock", "rm", "sh"):
         (tmp_path / program).symlink_to(
             next(p for p in (Path("/usr/bin") / program, Path("/bin") / program) if p.exists())
