@@ -1,9 +1,9 @@
-"""Who holds an output folder, where no lock of the file system does: `DIR/_work/lease.json`.
+"""A lease file, `DIR/_work/lease.json`, that says who writes to an output folder, for file systems without locks.
 
-On an object store a run renews its lease every 20 seconds, and one that was not renewed for 90 is over. A job on a
-cluster holds DIR, wherever that is, for as long as the cluster calls it alive; nobody renews that one. A lease is
-advisory: two runs that take it in the same second may both go on, and since every write can be repeated, they cost each
-other time and nothing else.
+A run renews its lease every 20 seconds; a lease that was not renewed for 90 seconds has expired. A job on a cluster
+also holds DIR by a lease, on any file system. Nobody renews that one: it is valid as long as the cluster says that the
+job is alive. A lease is advisory. Two runs that take it in the same second may both go on; they only waste time, since
+every write can be repeated.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class JobLease(pydantic.BaseModel):
 
     Attributes:
       master: address of the cluster's REST API.
-      job_id: the cluster's name for it.
-      asked: digest of what was asked for: inputs and options.
+      job_id: the cluster's name for the job.
+      asked: digest of the inputs and options of the call that started it.
     """
 
     master: str
@@ -44,12 +44,12 @@ class Lease(pydantic.BaseModel):
     """Who holds DIR.
 
     Attributes:
-      run_id: of the run, or a name of its own.
-      who: the same in words: process, user, host, command.
-      since: UTC.
-      renewed_at: UTC; for a job, when it began.
-      config_hash: of the run.
-      job: the job that holds it; None: the process that renews it.
+      run_id: name of the run, or a name of the lease's own.
+      who: process, user, host and command, in words.
+      since: when the lease was taken, UTC.
+      renewed_at: when it was last renewed, UTC; for a job, when the job began.
+      config_hash: configuration of the run.
+      job: the job that holds DIR; None: a process holds DIR and renews the lease.
     """
 
     run_id: str
@@ -61,7 +61,16 @@ class Lease(pydantic.BaseModel):
 
 
 IsAlive = Callable[[JobLease], bool]
-"""Whether a cluster calls a job alive; raises FacelogError where that cannot be known."""
+"""Tells whether a job is alive; raises FacelogError if that cannot be known."""
+
+
+def unknown(job: JobLease) -> bool:
+    """An `IsAlive` for callers that cannot ask a cluster.
+
+    Raises:
+      FacelogError: always.
+    """
+    raise FacelogError(f"the cluster at {job.master} was not asked")
 
 
 class HeldError(FacelogError):
@@ -72,40 +81,40 @@ class HeldError(FacelogError):
     """
 
     def __init__(self, text: str, lease: Lease):
-        """With the sentence for the user."""
+        """Takes the sentence for the user and the lease."""
         super().__init__(text)
         self.lease = lease
 
 
 def read_lease(out: str) -> Lease | None:
-    """The lease in DIR, be it over or not."""
+    """The lease in DIR, also if it has expired; None if there is none."""
     try:
         return Lease.model_validate_json(storage.read_bytes(_name(out)))
     except FileNotFoundError:
         return None
     except pydantic.ValidationError:
-        _LOG.warning("%s cannot be read and is passed over", _name(out))
+        _LOG.warning("%s cannot be read and is ignored", _name(out))
         return None
 
 
 def write_lease(out: str, lease: Lease) -> None:
-    """In place of what was there."""
+    """Writes a lease in place of the one that was there."""
     storage.write_bytes(_name(out), lease.model_dump_json(indent=2).encode())
 
 
 def end_lease(out: str, run_id: str) -> None:
-    """Removes the lease of a run; that of another stays."""
+    """Removes the lease if it is that of a run; the lease of another run stays."""
     lease = read_lease(out)
     if lease is not None and lease.run_id == run_id:
         storage.delete_file(_name(out))
 
 
 def refuse_if_leased(out: str, is_alive: IsAlive) -> None:
-    """Make sure that nobody else holds DIR by a lease.
+    """Makes sure that nobody holds DIR by a lease.
 
     Raises:
       HeldError: somebody does.
-      FacelogError: a job does, and its cluster does not say whether it is alive.
+      FacelogError: a job does, and it cannot be known whether it is alive.
     """
     lease = read_lease(out)
     if lease is None:
@@ -131,12 +140,12 @@ def refuse_if_leased(out: str, is_alive: IsAlive) -> None:
 
 @contextlib.contextmanager
 def renewed(out: str, who: str) -> Iterator[None]:
-    """Hold DIR by a lease of this process, which is renewed until the end."""
+    """Holds DIR by a lease of this process and renews it until the end."""
     now = datetime.now(UTC)
     lease = Lease(run_id=uuid.uuid4().hex, who=who, since=now, renewed_at=now)
     write_lease(out, lease)
     there = read_lease(out)
-    if there is not None and there.run_id != lease.run_id:  # somebody else took it in the same moment, and was later
+    if there is not None and there.run_id != lease.run_id:  # somebody else took it at the same moment
         raise HeldError(f"{out} was just taken by {there.who}; wait for its end, or stop it", there)
     ended = threading.Event()
     thread = threading.Thread(target=_renew, args=(out, lease, ended), name="lease", daemon=True)
@@ -149,7 +158,7 @@ def renewed(out: str, who: str) -> Iterator[None]:
         try:
             end_lease(out, lease.run_id)
         except StorageError as error:
-            _LOG.warning("the lease stays until it is over: %s", error)
+            _LOG.warning("the lease could not be removed and stays until it expires: %s", error)
 
 
 def _renew(out: str, lease: Lease, ended: threading.Event) -> None:

@@ -1,6 +1,6 @@
-"""One run at a time in one output folder: `flock` on DIR/_work/lock, with the name of who holds it.
+"""One run at a time writes to an output folder: `flock` on DIR/_work/lock, a file that says who holds it.
 
-Where there are no such locks, on object stores and some network disks, a lease takes their place; see `runners.lease`.
+Object stores and some network disks have no such locks; a lease takes their place (`runners.lease`).
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from runners.flink.rest import is_alive
-from runners.lease import HeldError, refuse_if_leased, renewed
+from runners.lease import HeldError, IsAlive, refuse_if_leased, renewed, unknown
 from schemas import storage
 from schemas.errors import FacelogError, StorageError, StorageFullError
 
 
 @contextlib.contextmanager
-def hold(dir_uri: str) -> Iterator[None]:
-    """Hold the lock of an output folder; the folder is made if it is not there.
+def hold(dir_uri: str, *, is_alive: IsAlive = unknown) -> Iterator[None]:
+    """Holds the lock of an output folder; makes the folder if it does not exist.
 
-    The kernel gives the lock back when this process ends, however it does. The file stays: to remove it would let a
-    third run lock a new file of the same name while a second one waits for the old. Worker processes do not inherit it
-    (Python's descriptors are closed on exec, and workers are spawned).
+    The kernel releases the lock when this process ends, however it ends. The file stays: if it were removed, a third
+    run could lock a new file of the same name while a second run waits for the old one. Worker processes do not inherit
+    the lock (Python closes its descriptors on exec, and workers are spawned).
 
-    A job on a cluster that holds the folder is asked after, wherever the folder is.
+    A job on a cluster can hold the folder by a lease, on disk as well as on an object store.
 
     Args:
       dir_uri: the output folder.
+      is_alive: tells whether the job of a lease is alive.
 
     Raises:
-      HeldError: another run holds it by a lease; says who and since when.
-      FacelogError: another process of this machine holds it.
+      HeldError: another run holds the folder by a lease; the text says who and since when.
+      FacelogError: another process of this machine holds it, or a job does that cannot be asked.
       StorageError: the folder cannot be written.
     """
     folder = storage.normalize(dir_uri)
@@ -51,7 +51,7 @@ def hold(dir_uri: str) -> Iterator[None]:
 
 
 def _lock_file(folder: str, stack: contextlib.ExitStack) -> bool:
-    """Locks a folder on disk until the stack is closed; False where its file system has no locks."""
+    """Locks a folder on disk until the stack is closed; returns False if its file system has no locks."""
     path = storage.join(folder, "_work", "lock")
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -102,12 +102,12 @@ def _holder(path: str) -> str:
     try:
         with open(path, encoding="utf-8") as file:
             return _in_words(json.load(file))
-    except (OSError, ValueError, KeyError, TypeError):  # it has the lock, and has not written its name yet
+    except (OSError, ValueError, KeyError, TypeError):  # the other run has the lock but has not written its name yet
         return "another run"
 
 
 def who() -> str:
-    """This process in words, for others to read who are told that it holds a folder."""
+    """This process in words, for messages that say who holds a folder."""
     return _in_words(_who())
 
 
@@ -115,8 +115,13 @@ def _in_words(who: dict[str, str | int]) -> str:
     return f"PID {who['pid']} ({who['user']}) on {who['host']} since {who['since']}: {who['command']}"
 
 
-def holder(dir_uri: str) -> str | None:
-    """Who holds an output folder, in words; None if nobody does, or if that cannot be known from this machine."""
+def holder(dir_uri: str, *, is_alive: IsAlive = unknown) -> str | None:
+    """Who holds an output folder, in words; None if nobody does, or if this machine cannot know.
+
+    Args:
+      dir_uri: the output folder.
+      is_alive: tells whether the job of a lease is alive.
+    """
     folder = storage.normalize(dir_uri)
     if storage.is_local(folder):
         path = storage.join(folder, "_work", "lock")

@@ -20,7 +20,7 @@ from rich.console import Console
 
 from pipelines.progress_bar import bar
 from pipelines.results.database import RECORD, read_record
-from runners.lock import hold
+from pipelines.results.holding import hold
 from schemas import storage
 from schemas.config import Config
 from schemas.errors import StorageError, UsageError

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from pipelines.keeping.files_of_videos import Traces, find_traces, remove_traces
-from runners.lock import hold
+from pipelines.results.holding import hold
 from schemas import storage
 from schemas.errors import StorageError, UsageError
 from schemas.layout import ROW_TABLES, Layout

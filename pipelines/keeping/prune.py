@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from pipelines.keeping.files_of_videos import Traces, find_traces, remove_traces
-from runners.lock import hold
+from pipelines.results.holding import hold
 from schemas import storage
 from schemas.errors import StorageError, UsageError
 from transforms.ledger import Row, read_ledger, require_results

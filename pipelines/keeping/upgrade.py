@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from rich.console import Console
 
 from pipelines.progress_bar import bar
-from runners.lock import hold
+from pipelines.results.holding import hold
 from schemas import storage
 from schemas.config import SCHEMA_VERSION
 from schemas.errors import StorageError, UsageError

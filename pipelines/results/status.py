@@ -7,8 +7,8 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
+from pipelines.results.holding import holder
 from pipelines.results.run_progress import RunRecord, Survey, Surveyor, read_record
-from runners.lock import holder
 from schemas import storage
 from schemas.errors import UsageError
 from transforms.ledger import read_ledger

@@ -13,6 +13,7 @@ from rich.console import Console
 from models.runtime import Device
 from pipelines.analyze import archive_job
 from pipelines.inputs import Inputs
+from pipelines.results.holding import hold
 from pipelines.results.run_progress import begin_record, end_record
 from pipelines.runs.bookkeeping import Archive, Summary
 from pipelines.runs.display import LogProgress, show_progress
@@ -21,7 +22,6 @@ from pipelines.runs.on_workers import run_on_workers
 from pipelines.settings import make_config
 from runners.devices import worker_count
 from runners.direct import run_direct
-from runners.lock import hold
 from runners.options import parse_runner
 from schemas import storage
 from schemas.config import Config

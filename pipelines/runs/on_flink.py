@@ -11,13 +11,14 @@ from datetime import UTC, datetime
 
 from pipelines.analyze import archive_job
 from pipelines.inputs import Inputs
+from pipelines.results.holding import hold
 from pipelines.results.run_progress import RunRecord, Survey, Surveyor, begin_record, read_record
 from pipelines.runs.bookkeeping import Archive, Summary
 from pipelines.runs.display import LogProgress
 from runners.flink.rest import Job as ClusterJob
 from runners.flink.submit import FlinkOptions, Submitted, preflight, submit
 from runners.lease import HeldError, JobLease, Lease, end_lease, write_lease
-from runners.lock import hold, who
+from runners.lock import who
 from schemas import storage
 from schemas.errors import FacelogError, HostError, LeftRunningError
 from schemas.storage import FileInfo

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from runners import lock
+from runners.flink.rest import is_alive
 from runners.lease import HeldError, JobLease, Lease, end_lease, read_lease, write_lease
 from schemas.errors import FacelogError, StorageError
 
@@ -88,19 +89,17 @@ def test_a_lease_that_nobody_renews_is_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("alive", "said"), [(True, "written by job 17 of the cluster at h:8081"), (False, None)])
-def test_a_job_holds_a_folder_for_as_long_as_its_cluster_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alive: bool, said: str | None
-) -> None:
+def test_a_job_holds_a_folder_for_as_long_as_its_cluster_says(tmp_path: Path, alive: bool, said: str | None) -> None:
     long_ago = datetime(2020, 1, 1, tzinfo=UTC)
     job = JobLease(master="h:8081", job_id="17", asked="x")
     write_lease(str(tmp_path), Lease(run_id="r", who="PID 1", since=long_ago, renewed_at=long_ago, job=job))
-    monkeypatch.setattr(lock, "is_alive", lambda job: alive)
     if said is None:
-        with lock.hold(str(tmp_path)):
+        with lock.hold(str(tmp_path), is_alive=lambda job: alive):
             assert lock.holder(str(tmp_path)) is not None  # by this process
         return
     with pytest.raises(HeldError, match=said):
-        lock.hold(str(tmp_path)).__enter__()
+        lock.hold(str(tmp_path), is_alive=lambda job: alive).__enter__()
+    assert lock.holder(str(tmp_path), is_alive=lambda job: alive) == "job 17 of the cluster at h:8081"
 
 
 def test_a_job_whose_cluster_is_silent_may_be_alive(tmp_path: Path) -> None:
@@ -108,6 +107,8 @@ def test_a_job_whose_cluster_is_silent_may_be_alive(tmp_path: Path) -> None:
     job = JobLease(master="127.0.0.1:1", job_id="17", asked="x")
     write_lease(str(tmp_path), Lease(run_id="r", who="PID 1", since=now, renewed_at=now, job=job))
     with pytest.raises(FacelogError, match=r"cannot be known \(no Flink job manager.*remove .*lease\.json"):
+        lock.hold(str(tmp_path), is_alive=is_alive).__enter__()
+    with pytest.raises(FacelogError, match=r"cannot be known \(the cluster at 127.0.0.1:1 was not asked\)"):
         lock.hold(str(tmp_path)).__enter__()
 
 

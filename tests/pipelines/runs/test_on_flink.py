@@ -243,7 +243,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
     monkeypatch.setattr(client, "preflight", lambda options: Preflight("1.19", 2, 1, 30))
     monkeypatch.setattr(client, "submit", cluster.submit)
     monkeypatch.setattr(Submitted, "attach", lambda master, job_id: FakeJob(*cluster.states))
-    monkeypatch.setattr("runners.lock.is_alive", lambda job: cluster.alive)
+    monkeypatch.setattr("pipelines.results.holding.is_alive", lambda job: cluster.alive)
     monkeypatch.setattr("transforms.job.check_host.storage.configure", lambda options, *, patient=False: None)
     return cluster
 
