@@ -92,7 +92,7 @@ def _costs(path: Path, folder: Path, config: Config, *, minutes: float) -> str:
     """A line of the table."""
     folder.mkdir()
     clip = minutes_of(path, folder / path.name, minutes)
-    run = Run("cost", config, Layout(str(folder / "out"), config.hash))
+    run = Run("cost", config, Layout(str(folder / "out")))
     start = time.process_time()
     plan = probe_video(storage.stat(storage.normalize(str(clip))), config)
     probed = time.process_time() - start
@@ -158,7 +158,7 @@ def _made_rows(group: tuple[str, Any], job: Job) -> Iterator[str]:
 
 
 def _count(counted: tuple[None, int], job: Job) -> int:
-    storage.write_bytes(storage.join(job.folder, "count"), str(counted[1]).encode())
+    storage.write_bytes(storage.join(job.folder.folder, "count"), str(counted[1]).encode())
     return counted[1]
 
 
@@ -168,7 +168,7 @@ def steps_that_cost_nothing() -> Iterator[None]:
     replaced: dict[str, Any] = {
         "pipelines.analyze.ProbeFiles": _PlanUp,
         "pipelines.analyze.AnalyzeSegments": _DoNothing,
-        "pipelines.analyze.pending_of": lambda content, layout: content.plans[0].segments,
+        "pipelines.analyze.pending_of": lambda content, work: content.plans[0].segments,
         "transforms.job.contents._assemble": _made_rows,
         "transforms.job.contents._close": _count,
     }
@@ -181,7 +181,7 @@ def steps_that_cost_nothing() -> Iterator[None]:
 def made_up_job(folder: str, number: int) -> Job:
     """A job of so many segments, in whole videos of an hour, to be run with `steps_that_cost_nothing`."""
     config = make_config()
-    run = Run(f"shape-{number}-{time.time():.0f}", config, Layout(folder, config.hash))
+    run = Run(f"shape-{number}-{time.time():.0f}", config, Layout(folder))
     files = [FileInfo(f"s3://archive/{i}", 10**8, datetime.now(UTC), str(i)) for i in range(number // _A_VIDEO)]
     job = Job(run, lists_of(files))
     write_job(job, files, Known({}, {}))
@@ -190,7 +190,7 @@ def made_up_job(folder: str, number: int) -> Job:
 
 def counted(job: Job) -> int:
     """Videos that such a job has brought to its end."""
-    return int(storage.read_bytes(storage.join(job.folder, "count")))
+    return int(storage.read_bytes(storage.join(job.folder.folder, "count")))
 
 
 def shape(cluster: Cluster, number: int) -> None:

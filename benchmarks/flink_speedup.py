@@ -84,7 +84,7 @@ class Segments(threading.Thread):
     def __init__(self, out: Path):
         """Starts at once."""
         super().__init__(daemon=True)
-        self._work, self._over = out / "_work", threading.Event()
+        self._work, self._over = Path(Layout(str(out)).work), threading.Event()
         self.begun: list[float] = []
         self.done: dict[str, float] = {}
         self.start()
@@ -120,7 +120,7 @@ def steps_seconds(video: Path, folder: Path, settings: tuple[str, ...]) -> float
     config = make_config(**({"emotion_model": None, "age_gender_model": None} if settings else {}))
     plan = probe_video(storage.stat(str(video)), config)
     for number in (1, 2):  # the first time, models and caches are loaded
-        run = Run("steps", config, Layout(str(folder / f"steps-{number}"), config.hash))
+        run = Run("steps", config, Layout(str(folder / f"steps-{number}")))
         cost = sum(by_step(dataclasses.replace(plan, segments=plan.segments[:number]), config, run).values())
     return cost / (sum(segment.duration for segment in plan.segments[:2]) / 60)
 

@@ -83,7 +83,7 @@ def by_step(plan: Plan, config: Config, run: Run) -> dict[str, float]:
         for batch in meter.steps("crop", crop_faces(tracked, config)):
             for handler, bundle in handlers:
                 (batch,) = meter.call("infer", handler.run_inference, [batch], bundle)
-            meter.call("write", list, write_fragment(batch, config, run.layout, run.run_id))
+            meter.call("write", list, write_fragment(batch, config, run.work, run.run_id))
     return meter.seconds
 
 
@@ -135,10 +135,10 @@ def measure(path: str, config: Config, folder: Path) -> None:
     plan = probe_video(storage.stat(storage.normalize(path)), config)
     seconds = sum(segment.duration for segment in plan.segments)
     run = functools.partial(Run, "benchmark", config)
-    by_step(plan, config, run(Layout(str(folder / "warm"), config.hash)))  # loads models, fills caches
+    by_step(plan, config, run(Layout(str(folder / "warm"))))  # loads models, fills caches
     bare = min(floor(path, config) for _ in range(3))
-    steps = min((by_step(plan, config, run(Layout(str(folder / "steps"), config.hash))) for _ in range(3)), key=_total)
-    beamed = run(Layout(str(folder / "beam"), config.hash))
+    steps = min((by_step(plan, config, run(Layout(str(folder / "steps")))) for _ in range(3)), key=_total)
+    beamed = run(Layout(str(folder / "beam")))
     once, thrice = (min(with_beam(plan, beamed, times) for _ in range(2)) for times in (1, 3))
     total = max((thrice - once) / 2, _total(steps))  # a worker builds its pipeline once in its life
     building = max(0.0, once - total)

@@ -40,7 +40,7 @@ class ProbeFiles(beam.PTransform):
     run: Run
 
     def expand(self, files):
-        return files | ProbeVideo(self.run.config) | WritePlan(self.run.layout)
+        return files | ProbeVideo(self.run.config) | WritePlan(self.run.work)
 
 
 @dataclasses.dataclass(eq=False)
@@ -68,8 +68,8 @@ class AnalyzeSegments(beam.PTransform):
         for model in config.models:
             handler = FaceModelHandler(model, device=self.device)
             faces = faces | f"For_{model.task}" >> beam.Map(alone) | f"Infer_{model.task}" >> RunInference(handler)
-        done = faces | WriteFragment(config, self.run.layout, self.run.run_id)
-        return done, failed | WriteFailure(self.run.layout, self.run.run_id)
+        done = faces | WriteFragment(config, self.run.work, self.run.run_id)
+        return done, failed | WriteFailure(self.run.work, self.run.run_id)
 
 
 def archive_job(pipeline: beam.Pipeline, job: Job, device: Device = "cpu") -> None:
@@ -77,7 +77,7 @@ def archive_job(pipeline: beam.Pipeline, job: Job, device: Device = "cpu") -> No
     run = job.run
     plans = pipeline | ReadFiles(job) | Counted(BeginProbes(run, job.max_attempts), ProbeFiles(run))
     contents, known = plans | GroupContents(job)
-    segments = contents | "Pending" >> beam.FlatMap(pending_of, run.layout) | Deal()
+    segments = contents | "Pending" >> beam.FlatMap(pending_of, run.work) | Deal()
     ended = segments | Counted(BeginSegments(run, job.max_attempts), AnalyzeSegments(run, device))
     assembled = (contents, ended) | AssembleContents(job)
     (known, assembled) | CloseJob(job)

@@ -19,6 +19,7 @@ import pydantic
 
 from schemas import storage
 from schemas.errors import FacelogError, StorageError
+from schemas.layout import Layout
 
 _LOG = logging.getLogger(__name__)
 
@@ -89,24 +90,24 @@ class HeldError(FacelogError):
 def read_lease(out: str) -> Lease | None:
     """The lease in DIR, also if it has expired; None if there is none."""
     try:
-        return Lease.model_validate_json(storage.read_bytes(_name(out)))
+        return Lease.model_validate_json(storage.read_bytes(Layout(out).lease))
     except FileNotFoundError:
         return None
     except pydantic.ValidationError:
-        _LOG.warning("%s cannot be read and is ignored", _name(out))
+        _LOG.warning("%s cannot be read and is ignored", Layout(out).lease)
         return None
 
 
 def write_lease(out: str, lease: Lease) -> None:
     """Writes a lease in place of the one that was there."""
-    storage.write_bytes(_name(out), lease.model_dump_json(indent=2).encode())
+    storage.write_bytes(Layout(out).lease, lease.model_dump_json(indent=2).encode())
 
 
 def end_lease(out: str, run_id: str) -> None:
     """Removes the lease if it is that of a run; the lease of another run stays."""
     lease = read_lease(out)
     if lease is not None and lease.run_id == run_id:
-        storage.delete_file(_name(out))
+        storage.delete_file(Layout(out).lease)
 
 
 def refuse_if_leased(out: str, is_alive: IsAlive) -> None:
@@ -128,7 +129,8 @@ def refuse_if_leased(out: str, is_alive: IsAlive) -> None:
     except FacelogError as error:
         raise FacelogError(
             f"{out} is held by job {lease.job.job_id} of the cluster at {lease.job.master} since {lease.since:%F %T}, "
-            f"and whether it is alive cannot be known ({error}); if that cluster is gone for good, remove {_name(out)}"
+            f"and whether it is alive cannot be known ({error}); if that cluster is gone for good, remove "
+            f"{Layout(out).lease}"
         ) from error
     if alive:
         text = (
@@ -170,7 +172,3 @@ def _renew(out: str, lease: Lease, ended: threading.Event) -> None:
             write_lease(out, lease.model_copy(update={"renewed_at": datetime.now(UTC)}))
         except (StorageError, FileNotFoundError) as error:
             _LOG.warning("the lease could not be renewed: %s", error)
-
-
-def _name(out: str) -> str:
-    return storage.join(out, "_work", "lease.json")

@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from runners.lease import HeldError, IsAlive, refuse_if_leased, renewed, unknown
 from schemas import storage
 from schemas.errors import FacelogError, StorageError, StorageFullError
+from schemas.layout import Layout
 
 
 @contextlib.contextmanager
@@ -52,7 +53,7 @@ def hold(dir_uri: str, *, is_alive: IsAlive = unknown) -> Iterator[None]:
 
 def _lock_file(folder: str, stack: contextlib.ExitStack) -> bool:
     """Locks a folder on disk until the stack is closed; returns False if its file system has no locks."""
-    path = storage.join(folder, "_work", "lock")
+    path = Layout(folder).lock
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         file = stack.enter_context(open(path, "a+", encoding="utf-8"))  # noqa: SIM115 (the stack closes it)
@@ -124,7 +125,7 @@ def holder(dir_uri: str, *, is_alive: IsAlive = unknown) -> str | None:
     """
     folder = storage.normalize(dir_uri)
     if storage.is_local(folder):
-        path = storage.join(folder, "_work", "lock")
+        path = Layout(folder).lock
         try:
             with open(path, encoding="utf-8") as file:
                 fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)

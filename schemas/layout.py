@@ -1,14 +1,15 @@
-"""Where everything lies in the output folder DIR.
+"""Names of all files and folders in the output folder DIR. No other module spells them out.
 
 DIR/{faces,tracks,timeline}/bucket=3f/<video_id>.parquet     tables, one file per video
 DIR/videos/bucket=3f/<sha256 of the uri, 32 digits>.parquet  the ledger, one file per uri, written last
 DIR/observations/bucket=3f/<video_id>/<segment>.parquet      every sample, when asked for
 DIR/reports/<page>.html, .json                               pages of `facelog report`, unless they go elsewhere
-DIR/_work/ledger.parquet                                     copy of all rows of videos, so that they are read quickly
-DIR/_work/run.json                                           the run under way, or the last one: what it set out to do
-DIR/_work/lease.json                                         who holds DIR, where no lock of the file system does
-DIR/_work/jobs/<run_id>/…                                    what a job needs that runs without its client
-DIR/_work/<config_hash>/plans/<as in videos>.json            what the probe found out of a uri
+DIR/_work/lock                                               locked by the process that writes to DIR
+DIR/_work/lease.json                                         who writes to DIR, on file systems without locks
+DIR/_work/run.json                                           the current run, or the last one
+DIR/_work/ledger.parquet                                     copy of all rows of videos, which is quick to read
+DIR/_work/jobs/<run_id>/…                                    files of a cluster job that runs without its client
+DIR/_work/<config_hash>/plans/<as in videos>.json            what the probe found out about a uri
 DIR/_work/<config_hash>/<video_id>/<segment>.parquet         fragments, until the video's row is written
 """
 
@@ -19,101 +20,199 @@ import re
 from schemas import storage
 
 ROW_TABLES = ("faces", "tracks", "timeline")
+WORK = "_work"
+FOLDERS = (*ROW_TABLES, "videos", "observations", "reports", WORK)
+"""All folders that facelog makes in DIR."""
+
+PAGE_STATES = "pages.json"
+"""Name of the file in a folder of pages where `facelog report` notes what they show."""
+
+PLANS = "plans"
+"""Name of the folder of plans within the work of a configuration; the other folders there are named by video_id."""
+
+FAILURE_ENDING = ".failed.json"
+"""Ending of the names of records of segments that were given up."""
 
 _LONGEST_STEM = 60  # of a page's name
 
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """Names under one output folder for one configuration.
+    """Names in one output folder.
 
     Attributes:
       out: DIR, normalized.
-      config_hash: of the run.
     """
 
     out: str
-    config_hash: str
+
+    def folder(self, name: str) -> str:
+        """One of `FOLDERS`."""
+        return storage.join(self.out, name)
 
     def table(self, name: str, video_id: str) -> str:
         """A video's file in `faces`, `tracks` or `timeline`."""
         return storage.join(self.out, name, f"bucket={video_id[:2]}", f"{video_id}.parquet")
 
     def ledger(self, uri: str) -> str:
-        """A uri's row in `videos`."""
-        name = _row_name(uri)
+        """The file with a uri's row of `videos`."""
+        name = row_name(uri)
         return storage.join(self.out, "videos", f"bucket={name[:2]}", f"{name}.parquet")
 
-    @property
-    def works(self) -> str:
-        """Folder of all unfinished business."""
-        return storage.join(self.out, "_work", self.config_hash)
+    def observations(self, video_id: str) -> str:
+        """Folder of a video's kept observations: its fragments, under the names that they had in `_work`."""
+        return storage.join(self.out, "observations", f"bucket={video_id[:2]}", video_id)
 
     @property
-    def plans(self) -> str:
-        """Folder of what the probe found out, as long as a run lasts."""
-        return storage.join(self.works, "plans")
-
-    def ids_in_work(self) -> set[str]:
-        """Videos with unfinished business."""
-        return {info.uri.rsplit("/", 2)[-2] for info in storage.list_files(self.works)} - {"plans"}
-
-    def plan(self, uri: str) -> str:
-        """What the probe found out of a uri."""
-        return storage.join(self.plans, f"{_row_name(uri)}.json")
-
-    def work(self, video_id: str) -> str:
-        """Folder of a video's unfinished business."""
-        return storage.join(self.works, video_id)
-
-    def fragment(self, video_id: str, segment: int) -> str:
-        """The last part of a segment's observations: it is there when the segment is done."""
-        return storage.join(self.work(video_id), f"{segment:05d}.parquet")
-
-    def fragment_part(self, video_id: str, segment: int, part: int) -> str:
-        """An earlier part, of a very long segment."""
-        return storage.join(self.work(video_id), f"{segment:05d}.{part:03d}.parquet")
-
-    def failure(self, video_id: str, segment: int) -> str:
-        """Why a segment was given up."""
-        return storage.join(self.work(video_id), f"{segment:05d}.failed.json")
-
-    def attempts(self, run_id: str, video_id: str, segment: int) -> str:
-        """How often a job has begun a segment."""
-        return storage.join(self.job(run_id), "attempts", video_id, f"{segment:05d}.json")
-
-    def probe_attempts(self, run_id: str, uri: str) -> str:
-        """How often a job has begun the probe of a uri."""
-        return storage.join(self.job(run_id), "attempts", "probes", f"{_row_name(uri)}.json")
+    def page_states(self) -> str:
+        """What `facelog report` notes about the pages in DIR/reports."""
+        return storage.join(self.out, "reports", PAGE_STATES)
 
     @property
-    def run(self) -> str:
-        """What the run under way set out to do."""
-        return storage.join(self.out, "_work", "run.json")
+    def work(self) -> str:
+        """Folder of everything that only runs need."""
+        return storage.join(self.out, WORK)
+
+    @property
+    def lock(self) -> str:
+        """The file that the process which writes to DIR has locked."""
+        return storage.join(self.work, "lock")
 
     @property
     def lease(self) -> str:
-        """Who holds DIR, where no lock of the file system does."""
-        return storage.join(self.out, "_work", "lease.json")
+        """The file that says who writes to DIR, on file systems without locks."""
+        return storage.join(self.work, "lease.json")
+
+    @property
+    def run(self) -> str:
+        """The record of the current run, or of the last one."""
+        return storage.join(self.work, "run.json")
+
+    @property
+    def ledger_copy(self) -> str:
+        """Copy of all rows of `videos` in one file."""
+        return storage.join(self.work, "ledger.parquet")
 
     @property
     def jobs(self) -> str:
-        """Folder of what jobs need that run without their client; whoever holds DIR may remove it."""
-        return storage.join(self.out, "_work", "jobs")
+        """Folder of all jobs that run without their client; whoever holds DIR may remove it."""
+        return storage.join(self.work, "jobs")
 
-    def job(self, run_id: str) -> str:
-        """Folder of one such job."""
-        return storage.join(self.jobs, run_id)
+    def job(self, run_id: str) -> "JobFolder":
+        """Files of one such job."""
+        return JobFolder(storage.join(self.jobs, run_id))
 
-    def observations(self, video_id: str) -> str:
-        """Folder of a video's kept observations."""
-        return storage.join(self.out, "observations", f"bucket={video_id[:2]}", video_id)
+    def work_of(self, config_hash: str) -> "Work":
+        """Unfinished work of one configuration."""
+        return Work(storage.join(self.work, config_hash))
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """Names of the unfinished work of one configuration.
+
+    Attributes:
+      folder: DIR/_work/<config_hash>.
+    """
+
+    folder: str
+
+    @property
+    def plans(self) -> str:
+        """Folder of the plans of all uris; it lasts as long as the run."""
+        return storage.join(self.folder, PLANS)
+
+    def plan(self, uri: str) -> str:
+        """What the probe found out about a uri."""
+        return storage.join(self.plans, f"{row_name(uri)}.json")
+
+    def video(self, video_id: str) -> str:
+        """Folder of a video's fragments and failures."""
+        return storage.join(self.folder, video_id)
+
+    def video_ids(self) -> set[str]:
+        """Videos with unfinished work."""
+        return {info.uri.rsplit("/", 2)[-2] for info in storage.list_files(self.folder)} - {PLANS}
+
+    def fragment(self, video_id: str, segment: int) -> str:
+        """The last part of a segment's observations; once it is there, the segment is done."""
+        return fragment_file(self.video(video_id), segment)
+
+    def fragment_part(self, video_id: str, segment: int, part: int) -> str:
+        """An earlier part of a very long segment."""
+        return fragment_file(self.video(video_id), segment, part)
+
+    def failure(self, video_id: str, segment: int) -> str:
+        """The record that says why a segment was given up."""
+        return storage.join(self.video(video_id), f"{segment:05d}{FAILURE_ENDING}")
+
+
+@dataclasses.dataclass(frozen=True)
+class JobFolder:
+    """Names of the files of one job that runs without its client.
+
+    Attributes:
+      folder: DIR/_work/jobs/<run_id>.
+    """
+
+    folder: str
+
+    def files(self, number: int) -> str:
+        """One of the lists of files that the job analyzes."""
+        return storage.join(self.folder, "files", f"{number:06d}.json")
+
+    @property
+    def known(self) -> str:
+        """What earlier runs say about the contents of these files."""
+        return storage.join(self.folder, "known.json")
+
+    @property
+    def known_rows(self) -> str:
+        """Rows of `videos` that belong to `known`."""
+        return storage.join(self.folder, "known", "rows.parquet")
+
+    @property
+    def hosts(self) -> str:
+        """Folder with a file for each worker process whose host was found fit."""
+        return storage.join(self.folder, "hosts")
+
+    def host(self, host: str, pid: int) -> str:
+        """The file of one such worker process."""
+        return storage.join(self.hosts, f"{host}-{pid}.json")
+
+    @property
+    def refused(self) -> str:
+        """What is wrong with a host that is not fit for the job."""
+        return storage.join(self.folder, "refused.json")
+
+    def attempts(self, video_id: str, segment: int) -> str:
+        """How often the job has begun a segment."""
+        return storage.join(self.folder, "attempts", video_id, f"{segment:05d}.json")
+
+    def probe_attempts(self, uri: str) -> str:
+        """How often the job has begun the probe of a uri."""
+        return storage.join(self.folder, "attempts", "probes", f"{row_name(uri)}.json")
+
+
+def fragment_name(segment: int, part: int | None = None) -> str:
+    """Name of the file with a segment's observations; `part` counts the earlier files of a very long segment."""
+    return f"{segment:05d}.parquet" if part is None else f"{segment:05d}.{part:03d}.parquet"
+
+
+def fragment_file(folder: str, segment: int, part: int | None = None) -> str:
+    """The file of that name in a video's folder: `Work.video`, or `Layout.observations` once they are kept."""
+    return storage.join(folder, fragment_name(segment, part))
+
+
+def row_name(uri: str) -> str:
+    """Stem of the names of files about a uri: its row, its plan."""
+    return hashlib.sha256(uri.encode()).hexdigest()[:32]
 
 
 def page_name(uri: str, video_id: str) -> str:
-    """Name of a video's page: the file's stem in letters, digits, `-`, `_` and `.`, and `page_ending`.
+    """Name of a video's page without its ending: the file's stem in letters, digits, `-`, `_`, `.`, and `page_ending`.
 
-    It begins with no dot, as names under construction do, and stays the same as long as file and content do.
+    It never begins with a dot, as names of unfinished files do. It stays the same as long as file and content do.
     """
     stem = uri.rsplit("/", 1)[-1]
     stem = stem.rpartition(".")[0] or stem
@@ -122,9 +221,5 @@ def page_name(uri: str, video_id: str) -> str:
 
 
 def page_ending(video_id: str) -> str:
-    """What the names of all pages of a content end with."""
+    """The last part of the names of all pages of a content."""
     return f"-{video_id[:10]}"
-
-
-def _row_name(uri: str) -> str:
-    return hashlib.sha256(uri.encode()).hexdigest()[:32]

@@ -21,7 +21,7 @@ _TEXTS = {"emotion": "happy", "gender": "female", "emotion_smooth": "sad", "end_
 def example_run(out: str, run_id: str = "run-1", config: Config | None = None) -> Run:
     """A run that writes there."""
     config = config or Config()
-    return Run(run_id, config, Layout(storage.normalize(out), config.hash))
+    return Run(run_id, config, Layout(storage.normalize(out)))
 
 
 def write_video(

@@ -77,4 +77,4 @@ def write_kept(run: Run, video_id: str, fragment: Fragment) -> None:
 
 def _run(out: Path) -> Run:
     config = Config()
-    return Run("run-1", config, Layout(str(out), config.hash))
+    return Run("run-1", config, Layout(str(out)))

@@ -61,7 +61,7 @@ def write_video(
       The video_id.
     """
     config = config or Config()
-    run = Run("run-1", config, Layout(str(out), config.hash))
+    run = Run("run-1", config, Layout(str(out)))
     video_id = video_id or hashlib.sha256(uri.encode()).hexdigest()[:32]
     samples = example_samples(seconds)
     shots = np.searchsorted(np.asarray(cuts, float), samples, side="right").astype(np.int32)
@@ -100,7 +100,7 @@ def write_failure(out: Path, uri: str, status: str, error_type: str, message: st
     """The row of a file that could not be used."""
     gone = dict.fromkeys(("duration", "width", "height", "codec", "n_tracks", "max_faces", "face_seconds"))
     values = {"video_id": None, "status": status, "error_type": error_type, "error_message": message, **gone, **row}
-    write_row(example_row(uri, **values), Run("run-1", Config(), Layout(str(out), Config().hash)))
+    write_row(example_row(uri, **values), Run("run-1", Config(), Layout(str(out))))
 
 
 def _with_persons(tracks: pa.Table, persons: Mapping[int, int] | None) -> pa.Table:

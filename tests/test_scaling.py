@@ -141,17 +141,17 @@ def test_videos_of_the_speed_up_are_no_copies(tmp_path: Path) -> None:
 
 
 def test_segments_are_timed_by_what_is_durable(tmp_path: Path) -> None:
-    layout = Layout(str(tmp_path), "abc")
+    job, work = Layout(str(tmp_path)).job("run-1"), Layout(str(tmp_path)).work_of("abc")
     watch = flink_speedup.Segments(tmp_path)
-    storage.write_bytes(layout.probe_attempts("run-1", "/v/a.mp4"), b"{}")
+    storage.write_bytes(job.probe_attempts("/v/a.mp4"), b"{}")
     time.sleep(0.5)
     assert not watch.begun  # that was no segment
-    storage.write_bytes(layout.attempts("run-1", "aa" * 16, 0), b"{}")
+    storage.write_bytes(job.attempts("aa" * 16, 0), b"{}")
     for index in range(2):
-        storage.write_bytes(layout.fragment("aa" * 16, index), b"")
+        storage.write_bytes(work.fragment("aa" * 16, index), b"")
     while not (watch.begun and len(watch.done) == 2):
         time.sleep(0.05)
-    storage.delete_tree(layout.work("aa" * 16))  # as with a row
+    storage.delete_tree(work.video("aa" * 16))  # as with a row
     first, last = watch.end()
     assert first <= last
 

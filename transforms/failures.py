@@ -9,7 +9,7 @@ import apache_beam as beam
 
 from schemas import storage
 from schemas.errors import MediaError, StorageError, StorageFullError
-from schemas.layout import Layout
+from schemas.layout import Work
 from schemas.video import Plan, Segment
 
 FAILED = "failed"
@@ -46,21 +46,21 @@ class SegmentFailed:
         return cls(segment, error_type, text)
 
 
-def write_failure(failed: SegmentFailed, layout: Layout, run_id: str) -> SegmentFailed:
+def write_failure(failed: SegmentFailed, work: Work, run_id: str) -> SegmentFailed:
     """Makes it durable; it counts for this run alone, for a new run tries again."""
     record = {"run_id": run_id, "error_type": failed.error_type, "error_message": failed.error_message}
-    name = layout.failure(failed.segment.video_id, failed.segment.index)
+    name = work.failure(failed.segment.video_id, failed.segment.index)
     storage.write_bytes(name, json.dumps(record).encode())
     return failed
 
 
-def first_failure(plan: Plan, layout: Layout, run_id: str) -> dict[str, str] | None:
+def first_failure(plan: Plan, work: Work, run_id: str) -> dict[str, str] | None:
     """Why a segment of a video was given up in this run, as columns of `videos`; None if none was."""
     if not plan.segments:
         return None
-    there = {info.uri for info in storage.list_files(layout.work(plan.segments[0].video_id))}
+    there = {info.uri for info in storage.list_files(work.video(plan.segments[0].video_id))}
     for segment in plan.segments:
-        name = layout.failure(segment.video_id, segment.index)
+        name = work.failure(segment.video_id, segment.index)
         if name in there:
             record = json.loads(storage.read_bytes(name))
             if record.pop("run_id") == run_id:
@@ -93,12 +93,12 @@ class WriteFailure(beam.PTransform):
     """SegmentFailed → the same, once it is durable.
 
     Attributes:
-      layout: where things lie.
+      work: names of the unfinished work of the run's configuration.
       run_id: of the run.
     """
 
-    layout: Layout
+    work: Work
     run_id: str
 
     def expand(self, failures):
-        return failures | beam.Map(write_failure, self.layout, self.run_id).with_output_types(SegmentFailed)
+        return failures | beam.Map(write_failure, self.work, self.run_id).with_output_types(SegmentFailed)

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from schemas import storage
 from schemas.config import ALGORITHM_VERSION, SCHEMA_VERSION, Config
 from schemas.errors import StorageError, UsageError
-from schemas.layout import ROW_TABLES, Layout
+from schemas.layout import ROW_TABLES, Layout, Work
 from schemas.storage import FileInfo
 from schemas.tables import VIDEOS, code_version, footer, make_table, parquet_bytes
 from schemas.video import Plan
@@ -35,7 +35,7 @@ class Run:
     Attributes:
       run_id: of the run.
       config: its configuration.
-      layout: where things lie.
+      layout: names in the output folder.
     """
 
     run_id: str
@@ -46,6 +46,11 @@ class Run:
     def footer(self) -> dict[str, str]:
         """Texts of a file's footer."""
         return footer(self.config, self.run_id)
+
+    @property
+    def work(self) -> Work:
+        """Names of the unfinished work of its configuration."""
+        return self.layout.work_of(self.config.hash)
 
 
 def new_row(plan: Plan, run: Run, *, started_at: datetime, **figures: Any) -> Row:
@@ -114,9 +119,9 @@ def remove_tables(video_id: str, run: Run) -> None:
 
 def videos_with_tables(run: Run) -> set[str]:
     """Ids of the videos that have a file in `faces`, `tracks` or `timeline`, or kept observations, named or not."""
-    out = run.layout.out
-    ids = {_stem(info.uri) for table in ROW_TABLES for info in _parquet_files(storage.join(out, table))}
-    return ids | {info.uri.rsplit("/", 2)[-2] for info in _parquet_files(storage.join(out, "observations"))}
+    layout = run.layout
+    ids = {_stem(info.uri) for table in ROW_TABLES for info in _parquet_files(layout.folder(table))}
+    return ids | {info.uri.rsplit("/", 2)[-2] for info in _parquet_files(layout.folder("observations"))}
 
 
 def require_results(out: str) -> str:
@@ -126,7 +131,8 @@ def require_results(out: str) -> str:
       UsageError: there are no results in it.
     """
     out = storage.normalize(out)
-    if not any(storage.is_folder(storage.join(out, name)) for name in ("videos", "_work")):
+    layout = Layout(out)
+    if not any(map(storage.is_folder, (layout.folder("videos"), layout.work))):
         raise UsageError(f"{out} holds no results of facelog: give the folder that `facelog analyze` wrote to (--out).")
     return out
 
@@ -160,16 +166,16 @@ def close_ledger(run: Run, rows: Mapping[str, Row] | None = None, *, changed: bo
       changed: whether a row was written since the copy was made.
     """
     rows = read_ledger(run.layout.out) if rows is None else rows
-    layout = run.layout
+    work = run.work
     named = {row["video_id"] for row in rows.values() if row["status"] in HAS_TABLES}
     for video_id in sorted(videos_with_tables(run) - named):
         remove_tables(video_id, run)
     # Fragments stay for videos that another run may still finish: failed ones, and those that have no row.
     ours = [row for row in rows.values() if row["config_hash"] == run.config.hash]
     done = {row["video_id"] for row in ours if row["status"] != "failed"}
-    for video_id in sorted(done & layout.ids_in_work()):
-        storage.delete_tree(layout.work(video_id))
-    storage.delete_tree(layout.plans)
+    for video_id in sorted(done & work.video_ids()):
+        storage.delete_tree(work.video(video_id))
+    storage.delete_tree(work.plans)
     if changed:
         index_ledger(run)
 
@@ -195,8 +201,8 @@ def renew_index(out: str, without: Collection[str] = ()) -> None:
     rows = {key: row for key, row in _read_rows(out).items() if row["uri"] not in without}
     if rows:
         _write_index(out, rows, {"schema_version": str(SCHEMA_VERSION)})
-    elif storage.exists(_index(out)):
-        storage.delete_file(_index(out))
+    elif storage.exists(copy := Layout(out).ledger_copy):
+        storage.delete_file(copy)
 
 
 _RowFile = tuple[str, int | None, datetime | None]
@@ -209,16 +215,15 @@ _INDEXED = pa.schema([*_KEY, *VIDEOS])
 def _write_index(out: str, rows: Mapping[_RowFile, Row], footer_texts: Mapping[str, str]) -> None:
     columns: dict[str, Any] = {name: [row[name] for row in rows.values()] for name in VIDEOS.names}
     columns |= dict(zip(_KEY.names, zip(*rows, strict=True), strict=True))
-    storage.write_bytes(_index(out), parquet_bytes(make_table(_INDEXED, columns), footer_texts))
-
-
-def _index(out: str) -> str:
-    return storage.join(out, "_work", "ledger.parquet")
+    storage.write_bytes(Layout(out).ledger_copy, parquet_bytes(make_table(_INDEXED, columns), footer_texts))
 
 
 def _read_rows(out: str) -> dict[_RowFile, Row]:
     """Rows by the file that each stands in: its name, size and time."""
-    files = {(_stem(info.uri), info.size_bytes, info.modified_at): info for info in _parquet_files(f"{out}/videos")}
+    files = {
+        (_stem(info.uri), info.size_bytes, info.modified_at): info
+        for info in _parquet_files(Layout(out).folder("videos"))
+    }
     known = _read_index(out)
     new = [key for key in files if key not in known]
     with concurrent.futures.ThreadPoolExecutor(_READERS) as pool:
@@ -236,7 +241,7 @@ def _read_if_there(uri: str, out: str) -> Row | None:
 
 def _read_index(out: str) -> dict[_RowFile, Row]:
     try:
-        table = pq.read_table(pa.BufferReader(storage.read_bytes(_index(out))))
+        table = pq.read_table(pa.BufferReader(storage.read_bytes(Layout(out).ledger_copy)))
     except (FileNotFoundError, OSError, pa.ArrowException):  # only a copy
         return {}
     if _version(table.schema) != SCHEMA_VERSION or not table.schema.equals(_INDEXED):

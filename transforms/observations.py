@@ -8,19 +8,12 @@ import pyarrow.parquet as pq
 
 from schemas import storage
 from schemas.errors import StorageError
-from schemas.layout import Layout
+from schemas.layout import Layout, fragment_file
 from transforms.stitch_tracks import Observations, stitch_tracks
 from transforms.write_fragment import read_fragment
 
 # A very long segment has parts, 00003.001.parquet; the last one, 00003.parquet, says how many.
 _SEGMENT = re.compile(r"\d{5}\.parquet")
-
-
-class _Kept(Layout):
-    """Fragments where they lie once they are kept."""
-
-    def work(self, video_id: str) -> str:
-        return self.observations(video_id)
 
 
 def read_observations(out: str, video_id: str) -> Observations | None:
@@ -36,14 +29,13 @@ def read_observations(out: str, video_id: str) -> Observations | None:
     Raises:
       StorageError: they cannot be read.
     """
-    kept = _Kept(out, "")
-    folder = kept.observations(video_id)
+    folder = Layout(out).observations(video_id)
     count = sum(bool(_SEGMENT.fullmatch(info.uri.rsplit("/", 1)[-1])) for info in storage.list_files(folder))
     if not count:
         return None
     try:
-        fragments = [read_fragment(kept, video_id, index) for index in range(count)]
-        footer = pq.read_schema(pa.BufferReader(storage.read_bytes(kept.fragment(video_id, 0)))).metadata
+        fragments = [read_fragment(folder, index) for index in range(count)]
+        footer = pq.read_schema(pa.BufferReader(storage.read_bytes(fragment_file(folder, 0)))).metadata
         min_iou = json.loads(footer[b"config_json"])["aggregation"]["stitch_iou"]
         if fragments[-1].end is not None:
             raise FileNotFoundError(f"{folder} ends in mid-video")

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from schemas import storage
 from schemas.config import Config
 from schemas.faces import FaceBatch
-from schemas.layout import Layout
+from schemas.layout import Work, fragment_file
 from schemas.process import memory_mb
 from schemas.tables import OBSERVATIONS, footer, make_table, parquet_bytes
 from schemas.video import Plan, Segment
@@ -96,41 +96,40 @@ class SegmentDone:
     faces: int
 
 
-def write_fragment(batch: FaceBatch, config: Config, layout: Layout, run_id: str) -> Iterator[SegmentDone]:
+def write_fragment(batch: FaceBatch, config: Config, work: Work, run_id: str) -> Iterator[SegmentDone]:
     """Writes a part of a segment; the last one, written last, says that the segment is done."""
     video_id, index = batch.segment.video_id, batch.segment.index
-    name = layout.fragment(video_id, index)
+    name = work.fragment(video_id, index)
     if not batch.is_last:
-        name = layout.fragment_part(video_id, index, batch.part)
+        name = work.fragment_part(video_id, index, batch.part)
     storage.write_bytes(name, fragment_bytes(batch, config, run_id))
     if batch.is_last:
         yield SegmentDone(batch.segment, len(batch))
 
 
-def is_pending(segment: Segment, layout: Layout) -> bool:
-    """Whether a segment is still to be done."""
-    return not storage.exists(layout.fragment(segment.video_id, segment.index))
-
-
-def pending_segments(plan: Plan, layout: Layout) -> list[Segment]:
+def pending_segments(plan: Plan, work: Work) -> list[Segment]:
     """Those of a file that are still to be done; lists its folder once."""
     if not plan.segments:
         return []
-    there = {info.uri for info in storage.list_files(layout.work(plan.segments[0].video_id))}
-    return [s for s in plan.segments if layout.fragment(s.video_id, s.index) not in there]
+    there = {info.uri for info in storage.list_files(work.video(plan.segments[0].video_id))}
+    return [s for s in plan.segments if work.fragment(s.video_id, s.index) not in there]
 
 
-def read_fragment(layout: Layout, video_id: str, segment: int) -> Fragment:
+def read_fragment(folder: str, segment: int) -> Fragment:
     """A segment's observations, all parts together.
+
+    Args:
+      folder: of its video: `Work.video`, or `Layout.observations` once they are kept.
+      segment: its number.
 
     Raises:
       FileNotFoundError: the segment is not done.
     """
-    last = _read(layout.fragment(video_id, segment))
+    last = _read(fragment_file(folder, segment))
     log = json.loads(last.schema.metadata[_KEY])
     tables, logs = [], []
     for part in range(log["parts"] - 1):
-        table = _read(layout.fragment_part(video_id, segment, part))
+        table = _read(fragment_file(folder, segment, part))
         tables.append(table)
         logs.append(json.loads(table.schema.metadata[_KEY]))
     tables.append(last)
@@ -159,14 +158,14 @@ class WriteFragment(beam.PTransform):
 
     Attributes:
       config: the run's configuration.
-      layout: where things lie.
+      work: names of the unfinished work of the run's configuration.
       run_id: of the run.
     """
 
     config: Config
-    layout: Layout
+    work: Work
     run_id: str
 
     def expand(self, batches):
-        write = beam.FlatMap(write_fragment, self.config, self.layout, self.run_id)
+        write = beam.FlatMap(write_fragment, self.config, self.work, self.run_id)
         return batches | write.with_output_types(SegmentDone)

@@ -6,20 +6,14 @@ from collections.abc import Iterable
 import apache_beam as beam
 
 from schemas import storage
-from schemas.layout import Layout
-from schemas.storage import FileInfo
+from schemas.layout import Work
 from schemas.video import Plan
 
 
-def write_plan(plan: Plan, layout: Layout) -> Plan:
+def write_plan(plan: Plan, work: Work) -> Plan:
     """Makes a plan durable."""
-    storage.write_bytes(layout.plan(plan.file.uri), plan.to_json())
+    storage.write_bytes(work.plan(plan.file.uri), plan.to_json())
     return plan
-
-
-def read_plans(files: Iterable[FileInfo], layout: Layout) -> list[Plan]:
-    """The plans of files that were probed, in the order of the files."""
-    return [Plan.from_json(storage.read_bytes(layout.plan(file.uri))) for file in files]
 
 
 def first_of_copies(plans: Iterable[Plan]) -> list[Plan]:
@@ -35,10 +29,10 @@ class WritePlan(beam.PTransform):
     """Plan → the same, once it is durable.
 
     Attributes:
-      layout: where things lie.
+      work: names of the unfinished work of the run's configuration.
     """
 
-    layout: Layout
+    work: Work
 
     def expand(self, plans):
-        return plans | beam.Map(write_plan, self.layout).with_output_types(Plan)
+        return plans | beam.Map(write_plan, self.work).with_output_types(Plan)

@@ -39,11 +39,12 @@ def assemble_video(plan: Plan, run: Run, *, keep_observations: bool = False) -> 
     """From the fragments of one video to its rows in the four tables; the row in `videos` is written last."""
     video_id = plan.video_id or ""
     started = datetime.now(UTC)
-    if failure := first_failure(plan, run.layout, run.run_id):
+    if failure := first_failure(plan, run.work, run.run_id):
         row = new_row(plan, run, started_at=started, status="failed", **failure)
         write_row(row, run)
         return VideoDone(row)
-    fragments = [read_fragment(run.layout, video_id, segment.index) for segment in plan.segments]
+    folder = run.work.video(video_id)
+    fragments = [read_fragment(folder, segment.index) for segment in plan.segments]
     row, tables = make_tables(plan, fragments, run, started_at=started)
     forget_row(plan.file.uri, run)
     for name, table in tables.items():
@@ -52,7 +53,7 @@ def assemble_video(plan: Plan, run: Run, *, keep_observations: bool = False) -> 
     if keep_observations and tables:
         _keep_observations(video_id, run)
     write_row(row, run)
-    storage.delete_tree(run.layout.work(video_id))
+    storage.delete_tree(folder)
     return VideoDone(row)
 
 
@@ -150,7 +151,7 @@ def _unknown_below(config: Config) -> float:
 def _keep_observations(video_id: str, run: Run) -> None:
     """Copies the fragments; they go when the row stands, so that a run killed in between finds them all."""
     folder = run.layout.observations(video_id)
-    for info in storage.list_files(run.layout.work(video_id)):
+    for info in storage.list_files(run.work.video(video_id)):
         if info.uri.endswith(".parquet"):
             storage.write_bytes(storage.join(folder, info.uri.rsplit("/", 1)[-1]), storage.read_bytes(info.uri))
 

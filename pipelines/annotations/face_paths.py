@@ -174,7 +174,7 @@ def read_settings(out: str, video_id: str) -> Config:
     Raises:
       StorageError: its tables cannot be read.
     """
-    metadata = _read(Layout(out, "").table("faces", video_id)).schema.metadata or {}
+    metadata = _read(Layout(out).table("faces", video_id)).schema.metadata or {}
     text = json.loads(metadata.get(b"config_json", b"{}"))
     kinds = {"sampling": Sampling, "detection": Detection, "tracking": Tracking}
     groups: dict[str, Any] = {name: kind(**text.get(name, {})) for name, kind in kinds.items()}
@@ -192,7 +192,7 @@ def read_paths(out: str, video_id: str, config: Config) -> FacePaths:
     Raises:
       StorageError: its tables cannot be read.
     """
-    layout = Layout(out, "")
+    layout = Layout(out)
     faces = _read(layout.table("faces", video_id)).to_pylist()
     tracks = _read(layout.table("tracks", video_id)).to_pylist()
     known = known_attributes(faces)

@@ -238,7 +238,7 @@ def picture_tables(plan: Plan, config: Config, bundles: Sequence[Any]) -> tuple[
     (batch,) = crop_faces(dataclasses.replace(stream, samples=samples), config, part_rows=sys.maxsize)
     for model, bundle in zip(config.models, bundles, strict=True):
         (batch,) = FaceModelHandler(model).run_inference([batch], bundle)
-    run = Run("", config, Layout("", config.hash))
+    run = Run("", config, Layout(""))
     fragment = Fragment(
         segment=0,
         start=0.0,

@@ -54,7 +54,7 @@ class Video:
         Raises:
           StorageError: they are not there, or cannot be read.
         """
-        uri = Layout(self.out, "").table(name, self.video_id)
+        uri = Layout(self.out).table(name, self.video_id)
         try:
             return pq.read_table(pa.BufferReader(storage.read_bytes(uri)))
         except (FileNotFoundError, pa.ArrowException) as error:

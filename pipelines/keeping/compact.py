@@ -168,7 +168,7 @@ def _footer(rows: Mapping[str, Row], out: str) -> dict[str, str]:
     singles: dict[str, str] = {}
     for row in rows.values():
         if row["config_hash"] not in of_config:
-            with storage.open_input(Layout(out, "").ledger(row["uri"])) as file:
+            with storage.open_input(Layout(out).ledger(row["uri"])) as file:
                 said = {key.decode(): value.decode() for key, value in pq.read_schema(file).metadata.items()}
             of_config[row["config_hash"]] = {key: json.loads(said[key]) for key in ("config_json", "models")}
             singles = {key: said[key] for key in ("config_json", "models")}
@@ -193,7 +193,7 @@ def _copy(
     console: Console | None,
 ) -> Compacted:
     """All parts, under OUT/.new."""
-    layout = Layout(out, "")
+    layout = Layout(out)
     video_ids = sorted({row["video_id"] for row in rows.values() if row["status"] in HAS_TABLES})
     files = {table: [layout.table(table, video_id) for video_id in video_ids] for table in ROW_TABLES}
     if observations:
@@ -317,7 +317,7 @@ def _write_record(target: str, record: Mapping[str, Any]) -> None:
 
 
 def _observation_files(out: str, video_ids: set[str]) -> Iterator[str]:
-    for info in storage.list_files(storage.join(out, "observations")):
+    for info in storage.list_files(Layout(out).folder("observations")):
         folder, name = info.uri.rsplit("/", 2)[-2:]
         if folder in video_ids and name.endswith(".parquet") and not name.startswith("."):
             yield info.uri

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas import storage
-from schemas.layout import ROW_TABLES, Layout, page_ending
+from schemas.layout import ROW_TABLES, Layout, Work, page_ending, row_name
 from transforms.ledger import renew_index
 
 KINDS = ("reports", *ROW_TABLES, "observations", "work", "videos")
@@ -74,10 +74,10 @@ def find_traces(
       jobs: also what is left of jobs on a cluster, which lists all their files together. Nothing needs it once no job
         holds DIR.
     """
-    layout = Layout(out, "")
+    layout = Layout(out)
     rows = [layout.ledger(uri) for uri in sorted(uris)]
     ids = {*video_ids, *shared}
-    in_work = {*ids, *(row.rsplit("/", 1)[-1].removesuffix(".parquet") for row in rows)}
+    in_work = {*ids, *map(row_name, uris)}
     files = {
         "reports": list(_reports(out, uris, ids)),
         **{table: _existing(layout.table(table, video_id) for video_id in sorted(video_ids)) for table in ROW_TABLES},
@@ -86,7 +86,7 @@ def find_traces(
         ],
         "work": [
             info.uri
-            for info in storage.list_files(storage.join(out, "_work"))
+            for info in storage.list_files(layout.work)
             if not in_work.isdisjoint(_ID.findall(info.uri.removeprefix(out)))
             or (jobs and info.uri.startswith(f"{layout.jobs}/"))
         ],
@@ -124,29 +124,26 @@ def _reports(out: str, uris: Collection[str], video_ids: Collection[str]) -> Ite
     texts = [text.encode() for uri in uris for text in _spellings(uri)]
     texts += [video_id.encode() for video_id in video_ids]
     texts += [page_ending(video_id).encode() for video_id in video_ids]
-    folder = storage.join(out, "reports")
-    for info in storage.list_files(folder, recursive=False):
+    layout = Layout(out)
+    for info in storage.list_files(layout.folder("reports"), recursive=False):
         if info.uri.endswith(endings):
             yield info.uri
-        elif not re.search(r"-[0-9a-f]{10}\.(html|json)$", info.uri) and info.uri != _states_file(out):
+        elif not re.search(r"-[0-9a-f]{10}\.(html|json)$", info.uri) and info.uri != layout.page_states:
             content = storage.read_bytes(info.uri)
             if any(text in content for text in texts):
                 yield info.uri
 
 
-def _states_file(out: str) -> str:
-    return storage.join(out, "reports", "pages.json")
-
-
 def _states(out: str, video_ids: Collection[str]) -> dict[str, bytes]:
     """What `facelog report` knows of its pages, without those of some videos: the others need not be made anew."""
+    file = Layout(out).page_states
     try:
-        states = json.loads(storage.read_bytes(_states_file(out)))
+        states = json.loads(storage.read_bytes(file))
     except (FileNotFoundError, ValueError):
         return {}
     endings = tuple(map(page_ending, video_ids))
     kept = {name: state for name, state in states.items() if not name.endswith(endings)}
-    return {_states_file(out): json.dumps(kept, indent=0, sort_keys=True).encode()} if kept != states else {}
+    return {file: json.dumps(kept, indent=0, sort_keys=True).encode()} if kept != states else {}
 
 
 def _spellings(uri: str) -> set[str]:
@@ -167,8 +164,8 @@ def _existing(files: Iterable[str]) -> list[str]:
 def _folders(layout: Layout, video_ids: Iterable[str], ids: Collection[str], jobs: bool) -> list[str]:
     """Folders that are named by a video; an interrupted call may have emptied them."""
     folders = [layout.observations(video_id) for video_id in video_ids]
-    with contextlib.suppress(FileNotFoundError), os.scandir(storage.join(layout.out, "_work")) as works:
-        folders += [storage.join(work.path, video_id) for work in works if work.is_dir() for video_id in ids]
+    with contextlib.suppress(FileNotFoundError), os.scandir(layout.work) as works:
+        folders += [Work(work.path).video(video_id) for work in works if work.is_dir() for video_id in ids]
     return [folder for folder in [*folders, *([layout.jobs] if jobs else [])] if storage.exists(folder)]
 
 

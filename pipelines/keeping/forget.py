@@ -16,7 +16,7 @@ from pipelines.keeping.files_of_videos import Traces, find_traces, remove_traces
 from pipelines.results.holding import hold
 from schemas import storage
 from schemas.errors import StorageError, UsageError
-from schemas.layout import ROW_TABLES, Layout
+from schemas.layout import FOLDERS, PLANS, ROW_TABLES, WORK, Layout
 from schemas.video import Plan
 from transforms.ledger import read_ledger, require_results
 
@@ -25,7 +25,6 @@ FORGOTTEN = "(forgotten)"
 
 _READERS = 8
 _ID = re.compile(r"[0-9a-f]{32}")
-_OURS = (*ROW_TABLES, "videos", "observations", "reports", "_work")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +56,7 @@ class Forgotten:
     @property
     def rewritten(self) -> list[str]:
         """Files about many videos, which stay without these."""
-        return [*self.traces.rewritten, *([storage.join(self.out, "_work", "ledger.parquet")] if self.uris else [])]
+        return [*self.traces.rewritten, *([Layout(self.out).ledger_copy] if self.uris else [])]
 
     @property
     def beyond(self) -> list[str]:
@@ -163,11 +162,11 @@ class _Known:
             *folders, name = info.uri.removeprefix(f"{out}/").split("/")
             if re.fullmatch(r"\.[0-9a-f]{32}\.tmp", name):
                 self.temporaries.append(info.uri)
-            elif not folders or folders[0] not in _OURS:
+            elif not folders or folders[0] not in FOLDERS:
                 self.strange.append(info.uri)
-            elif folders[-1] == "plans":
+            elif folders[-1] == PLANS:
                 plans.append(info.uri)
-            elif folders[0] == "_work":
+            elif folders[0] == WORK:
                 self.begun.update(folder for folder in folders if _ID.fullmatch(folder))
             elif folders[0] in (*ROW_TABLES, "observations"):
                 self.stored.update(part for part in (*folders, name.partition(".")[0]) if _ID.fullmatch(part))
@@ -230,7 +229,7 @@ def _find(names: Sequence[str], out: str, all_copies: bool | None) -> Forgotten:
     going = {content for content in contents if not known.of(content) - uris}
     traces = find_traces(out, uris, going | known.orphans, shared=contents - going, jobs=True)
     traces.files["work"].extend(known.temporaries)
-    run = Layout(out, "").run
+    run = Layout(out).run
     if record := _without_names(run, uris, contents):
         traces.rewritten[run] = record
     return Forgotten(
@@ -267,4 +266,4 @@ def _held(out: str) -> Iterator[None]:
             if storage.is_local(out):
                 # In place: who waits for the lock has opened this very file.
                 with contextlib.suppress(OSError):
-                    os.truncate(storage.join(out, "_work", "lock"), 0)
+                    os.truncate(Layout(out).lock, 0)

@@ -20,7 +20,7 @@ from pipelines.results.holding import hold
 from schemas import storage
 from schemas.config import SCHEMA_VERSION
 from schemas.errors import StorageError, UsageError
-from schemas.layout import ROW_TABLES
+from schemas.layout import ROW_TABLES, Layout
 from schemas.tables import OBSERVATIONS, TABLES, parquet_bytes
 from transforms.ledger import read_ledger, renew_index, require_results
 
@@ -139,11 +139,11 @@ def _refuse_unknown(out: str, versions: set[int]) -> None:
 
 def _drop_unfinished(out: str) -> None:
     """What lies in `_work` for configurations whose hashes are about to change, and the copy of the old rows."""
-    ours = {"lock", "lease.json", "run.json"}
-    work = storage.join(out, "_work")
-    for name in {info.uri.removeprefix(f"{work}/").partition("/")[0] for info in storage.list_files(work)} - ours:
-        folder = storage.join(work, name)
-        (storage.delete_tree if storage.is_folder(folder) else storage.delete_file)(folder)
+    layout = Layout(out)
+    work = layout.work
+    names = {info.uri.removeprefix(f"{work}/").partition("/")[0] for info in storage.list_files(work)}
+    for uri in {storage.join(work, name) for name in names} - {layout.lock, layout.lease, layout.run}:
+        (storage.delete_tree if storage.is_folder(uri) else storage.delete_file)(uri)
 
 
 def _upgrade_file(table: str, uri: str) -> None:

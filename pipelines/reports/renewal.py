@@ -10,10 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pipelines.reports import pages
 from schemas import storage
 from schemas.errors import UsageError
-from schemas.layout import ROW_TABLES, page_name
+from schemas.layout import PAGE_STATES, ROW_TABLES, page_name
 from transforms.ledger import HAS_TABLES, Row
 
-_STATES = "pages.json"
 _STALE = ""
 _LEAST_DIGITS = 6
 
@@ -97,7 +96,7 @@ class States:
 
     def __init__(self, folder: str):
         """Reads it; without it, or where it is damaged, every page is made anew."""
-        self._uri = storage.join(folder, _STATES)
+        self._uri = storage.join(folder, PAGE_STATES)
         self._folder = folder
         self.files = {info.uri.rsplit("/", 1)[-1] for info in storage.list_files(folder, recursive=False)}
         try:

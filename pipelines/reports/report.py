@@ -74,7 +74,7 @@ def report(
     if blur and not thumbnails:
         raise UsageError("--blur pixelates thumbnails: give --thumbnails with it.")
     out = storage.normalize(out)
-    folder = storage.normalize(to) if to else storage.join(out, "reports")
+    folder = storage.normalize(to) if to else Layout(out).folder("reports")
     with connect(out) as tables:
         rows = tables.table("videos").to_arrow_table().to_pylist()
         planned = plan_pages(rows, out, thumbnails=thumbnails, blur=blur)
@@ -83,7 +83,7 @@ def report(
         states = States(folder)
         todo = [page for page in chosen if not states.is_fresh(page, as_json=as_json)]
         states.begin(todo)
-        maker = _Maker(Layout(out, ""), folder, states, as_json, thumbnails, blur)
+        maker = _Maker(Layout(out), folder, states, as_json, thumbnails, blur)
         made = list(_each(todo, maker.make, console))
         failed = {page.video_id: done.no_tables for page, done in made if done.no_tables}
         good = [page for page in planned if page.video_id not in failed]
@@ -94,7 +94,7 @@ def report(
             tables,
             pages={page.video_id: page.name for page in good if f"{page.name}.html" in states.files},
             without_tables=failed,
-            models=_models(good, Layout(out, "")),
+            models=_models(good, Layout(out)),
         )
     if as_json:
         storage.write_bytes(storage.join(folder, "index.json"), index.to_json())

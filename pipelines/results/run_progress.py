@@ -14,8 +14,9 @@ from typing import Any
 import pydantic
 
 from schemas import storage
-from schemas.layout import Layout
+from schemas.layout import FAILURE_ENDING, PLANS, Layout, fragment_name
 from schemas.video import Plan
+from transforms.ledger import Run
 
 _READERS = 8
 _PLANS_READ = 2000
@@ -101,7 +102,8 @@ class Surveyor:
           out: DIR.
           record: what it set out to do.
         """
-        self._layout = Layout(out, record.config_hash)
+        self._rows = Layout(out).folder("videos")
+        self._work = Layout(out).work_of(record.config_hash)
         self._record = record
         self._plans: dict[str, _Brief] = {}
 
@@ -109,15 +111,15 @@ class Surveyor:
         """How far the run is now. Lists `_work` and `videos`, and reads what plans are new."""
         begun = self._record.started_at
         names: dict[str, list[str]] = {}
-        for info in storage.list_files(self._layout.works):
+        for info in storage.list_files(self._work.folder):
             folder, name = info.uri.rsplit("/", 2)[-2:]
-            if name.endswith(".failed.json") and (info.modified_at is None or info.modified_at < begun):
+            if name.endswith(FAILURE_ENDING) and (info.modified_at is None or info.modified_at < begun):
                 continue  # an earlier run gave it up; this one tries again
             names.setdefault(folder, []).append(name)
-        stems = [name.removesuffix(".json") for name in names.pop("plans", []) if name.count(".") == 1]
+        stems = [name.removesuffix(".json") for name in names.pop(PLANS, []) if name.count(".") == 1]
         rows = {
             info.uri.rsplit("/", 1)[-1].removesuffix(".parquet")
-            for info in storage.list_files(storage.join(self._layout.out, "videos"))
+            for info in storage.list_files(self._rows)
             if info.modified_at is not None and info.modified_at >= begun
         }
         self._read_plans(stems)
@@ -135,7 +137,7 @@ class Surveyor:
 
     def _read_plan(self, stem: str) -> _Brief | None:
         try:
-            plan = Plan.from_json(storage.read_bytes(storage.join(self._layout.plans, f"{stem}.json")))
+            plan = Plan.from_json(storage.read_bytes(storage.join(self._work.plans, f"{stem}.json")))
         except FileNotFoundError:  # the run has just ended
             return None
         seconds = tuple(segment.duration for segment in plan.segments)
@@ -157,11 +159,11 @@ class Surveyor:
             segments += n
             there = set(names.get(brief.video_id, []))
             for index, length in enumerate(brief.seconds):
-                if stem in rows or f"{index:05d}.parquet" in there:  # with its row a video's fragments go
+                if stem in rows or fragment_name(index) in there:  # with its row a video's fragments go
                     done += 1
                     bytes_done += brief.size / n
                     seconds += length
-            failed += sum(name.endswith(".failed.json") for name in there)
+            failed += sum(name.endswith(FAILURE_ENDING) for name in there)
         whole = max(1, self._record.bytes)
         return Survey(
             probed=len(stems),
@@ -175,38 +177,38 @@ class Surveyor:
         )
 
 
-def begin_record(layout: Layout, run_id: str, runner: str, files: list[Any]) -> RunRecord:
+def begin_record(run: Run, runner: str, files: list[Any]) -> RunRecord:
     """Notes what a run sets out to do, and what is done of it; `files` have `size_bytes`.
 
     What earlier runs had done cannot be told later: with a video's row its fragments go.
     """
     record = RunRecord(
-        run_id=run_id,
-        config_hash=layout.config_hash,
+        run_id=run.run_id,
+        config_hash=run.config.hash,
         runner=runner,
         command=shlex.join(sys.argv),
         started_at=datetime.now(UTC),
         files=len(files),
         bytes=sum(file.size_bytes or 0 for file in files),
     )
-    before = Surveyor(layout.out, record).look()
+    before = Surveyor(run.layout.out, record).look()
     record = record.model_copy(update={"share_before": before.share, "seconds_before": before.video_seconds})
-    _write(layout, record)
+    _write(run.layout.out, record)
     return record
 
 
-def end_record(layout: Layout, record: RunRecord) -> None:
+def end_record(out: str, record: RunRecord) -> None:
     """Notes that it is through."""
-    _write(layout, record.model_copy(update={"finished_at": datetime.now(UTC)}))
+    _write(out, record.model_copy(update={"finished_at": datetime.now(UTC)}))
 
 
 def read_record(out: str) -> RunRecord | None:
     """Of the run under way or the last one; None if there was none."""
     try:
-        return RunRecord.model_validate(json.loads(storage.read_bytes(Layout(out, "").run)))
+        return RunRecord.model_validate(json.loads(storage.read_bytes(Layout(out).run)))
     except (FileNotFoundError, ValueError):
         return None
 
 
-def _write(layout: Layout, record: RunRecord) -> None:
-    storage.write_bytes(layout.run, record.model_dump_json(indent=2).encode())
+def _write(out: str, record: RunRecord) -> None:
+    storage.write_bytes(Layout(out).run, record.model_dump_json(indent=2).encode())

@@ -84,8 +84,7 @@ def analyze(
     started = time.monotonic()
     config = config or make_config()
     out = storage.normalize(out)
-    layout = Layout(out, config.hash)
-    run = Run(f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}", config, layout)
+    run = Run(f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}", config, Layout(out))
     known = read_ledger(out)
     matched = inputs.match(out, list(known))
     for warning in matched.warnings:
@@ -108,7 +107,7 @@ def analyze(
         with hold(out):
             archive = Archive(run, matched.files, dict(matched.missing), retry_failed=retry_failed)
             if archive.todo:
-                record = begin_record(layout, run.run_id, runner, archive.todo)
+                record = begin_record(run, runner, archive.todo)
                 if runner == "direct":
                     with _plain_errors():
                         _run_direct(archive, device, keep_observations)
@@ -123,7 +122,7 @@ def analyze(
                             progress=progress,
                             worker_init=functools.partial(_init_worker, storage_options, worker_init),
                         )
-                end_record(layout, record)
+                end_record(out, record)
             summary = archive.close()
     summary.passed_over = {str(reason): count for reason, count in matched.passed_over.items()}
     summary.wall_seconds = time.monotonic() - started

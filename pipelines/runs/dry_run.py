@@ -52,7 +52,7 @@ def plan_run(
     out = storage.normalize(out)
     ledger = read_ledger(out)
     matched = inputs.match(out, list(ledger))
-    archive = Archive(Run("dry-run", config, Layout(out, config.hash)), matched.files, {}, retry_failed=retry_failed)
+    archive = Archive(Run("dry-run", config, Layout(out)), matched.files, {}, retry_failed=retry_failed)
     plans = [probe_video(file, config) for file in archive.todo]
     if console is not None:
         print_plans(

@@ -21,6 +21,7 @@ from runners.lease import HeldError, JobLease, Lease, end_lease, write_lease
 from runners.lock import who
 from schemas import storage
 from schemas.errors import FacelogError, HostError, LeftRunningError
+from schemas.layout import JobFolder
 from schemas.storage import FileInfo
 from schemas.tables import code_version
 from transforms.job.check_host import HostCheck, hosts, refusal
@@ -107,7 +108,7 @@ def analyze_on_flink(
         submitted, record = Submitted.attach(lease.job.master, lease.job.job_id), read_record(run.layout.out)
     follow(submitted, run, record, on)
     end_lease(run.layout.out, run.run_id)
-    storage.delete_tree(run.layout.job(run.run_id))
+    storage.delete_tree(run.layout.job(run.run_id).folder)
     for row in archive.read_rows():
         LogProgress().video_done(row)
     return archive.summarize()
@@ -133,7 +134,7 @@ def start(
     check = HostCheck(job.folder, code_version(), run.config, archive.todo[0], dict(storage_options))
     job = dataclasses.replace(job, host_check=check)
     write_job(job, archive.todo, archive.known)
-    record = begin_record(run.layout, run.run_id, "flink", archive.todo)
+    record = begin_record(run, "flink", archive.todo)
     submitted = submit(lambda pipeline: archive_job(pipeline, job), f"facelog-{run.run_id}", on.options, found)
     now = datetime.now(UTC)
     held = JobLease(master=on.options.master, job_id=submitted.job_id, asked=asked)
@@ -190,7 +191,7 @@ def _end(job: ClusterJob, submitted: Submitted) -> None:
         raise FacelogError(f"the job failed: {why}; what is done stays, and the same command goes on from there")
 
 
-def _refuse(submitted: Submitted, folder: str, at_work: bool, seconds: float) -> None:
+def _refuse(submitted: Submitted, folder: JobFolder, at_work: bool, seconds: float) -> None:
     """Ends a job that no host can do, or that some host is not fit for."""
     if sentence := refusal(folder):
         submitted.cancel()

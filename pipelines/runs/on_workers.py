@@ -52,7 +52,7 @@ class _Flow:
     def __init__(self, archive: Archive, progress: Progress):
         self._archive = archive
         self._progress = progress
-        self._layout = archive.run.layout
+        self._work = archive.run.work
         self._run_id = archive.run.run_id
         self._open: dict[str, tuple[Plan, set[int]]] = {}
         self._early: list[tuple[int, Plan]] = []
@@ -89,7 +89,7 @@ class _Flow:
         self._progress.probed(plan, needs_work)
         if not needs_work:
             return
-        pending = pending_segments(plan, self._layout)
+        pending = pending_segments(plan, self._work)
         for segment in plan.segments:
             if segment not in pending:
                 self._progress.segment_done(segment, resumed=True)
@@ -103,7 +103,7 @@ class _Flow:
     def _segment_ended(self, outcome: Outcome, segment: Segment) -> Iterator[Task]:
         if outcome.failure:
             message = _say(outcome, segment.file.uri)
-            write_failure(SegmentFailed(segment, outcome.failure.error_type, message), self._layout, self._run_id)
+            write_failure(SegmentFailed(segment, outcome.failure.error_type, message), self._work, self._run_id)
         self._progress.segment_done(segment)
         plan, left = self._open[segment.video_id]
         left.discard(segment.index)

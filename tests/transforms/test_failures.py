@@ -8,7 +8,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 
 from schemas.errors import MediaError, StorageError, StorageFullError
-from schemas.layout import Layout
+from schemas.layout import Layout, Work
 from schemas.video import Segment
 from tests.examples import example_plan
 from transforms.decode_frames import FileChangedError
@@ -24,8 +24,8 @@ class Stream:
 
 
 @pytest.fixture
-def layout(tmp_path) -> Layout:
-    return Layout(str(tmp_path), "abc")
+def work(tmp_path) -> Work:
+    return Layout(str(tmp_path)).work_of("abc")
 
 
 @pytest.mark.parametrize(
@@ -46,18 +46,18 @@ def test_a_reason_names_the_file(error: Exception, error_type: str, message: str
     assert (failed.error_type, failed.error_message) == (error_type, message)
 
 
-def test_a_failure_counts_for_its_own_run_alone(layout: Layout):
-    write_failure(SegmentFailed(PLAN.segments[2], "crash", "it died"), layout, "run-1")
+def test_a_failure_counts_for_its_own_run_alone(work: Work):
+    write_failure(SegmentFailed(PLAN.segments[2], "crash", "it died"), work, "run-1")
 
-    assert first_failure(PLAN, layout, "run-1") == {"error_type": "crash", "error_message": "it died"}
-    assert first_failure(PLAN, layout, "run-2") is None
+    assert first_failure(PLAN, work, "run-1") == {"error_type": "crash", "error_message": "it died"}
+    assert first_failure(PLAN, work, "run-2") is None
 
 
-def test_of_several_failures_the_first_segments_is_told(layout: Layout):
+def test_of_several_failures_the_first_segments_is_told(work: Work):
     for index in (2, 1):
-        write_failure(SegmentFailed(PLAN.segments[index], "crash", f"segment {index}"), layout, "run-1")
+        write_failure(SegmentFailed(PLAN.segments[index], "crash", f"segment {index}"), work, "run-1")
 
-    assert first_failure(PLAN, layout, "run-1") == {"error_type": "crash", "error_message": "segment 1"}
+    assert first_failure(PLAN, work, "run-1") == {"error_type": "crash", "error_message": "segment 1"}
 
 
 def some(stream: Stream, bad: int):
@@ -66,16 +66,16 @@ def some(stream: Stream, bad: int):
         raise RuntimeError("bad frame")
 
 
-def test_the_guard_lets_the_other_segments_go_on(layout: Layout):
+def test_the_guard_lets_the_other_segments_go_on(work: Work):
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
         streams = pipeline | beam.Create([Stream(segment) for segment in PLAN.segments])
         good, failed = streams | beam.ParDo(Guard(some, 1)).with_outputs(FAILED, main="good")
         assert_that(good, equal_to([0, 1, 2]), label="Good")
-        written = failed | WriteFailure(layout, "run-1")
+        written = failed | WriteFailure(work, "run-1")
         expected = SegmentFailed(PLAN.segments[1], "RuntimeError", f"{URI} (segment 1): bad frame")
         assert_that(written, equal_to([expected]), label="Failed")
 
-    assert first_failure(PLAN, layout, "run-1") is not None
+    assert first_failure(PLAN, work, "run-1") is not None
 
 
 def full(stream: Stream):

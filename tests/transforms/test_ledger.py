@@ -15,7 +15,6 @@ from schemas.layout import Layout
 from schemas.tables import OWN_COLUMNS, VIDEOS
 from schemas.video import Plan
 from tests.examples import VIDEO_ID, WHEN, example_file, example_plan, example_row
-from transforms import ledger
 from transforms.ledger import (
     Run,
     copied_row,
@@ -31,7 +30,7 @@ from transforms.ledger import (
 
 @pytest.fixture
 def run(tmp_path) -> Run:
-    return Run("run-1", Config(), Layout(str(tmp_path / "out"), Config().hash))
+    return Run("run-1", Config(), Layout(str(tmp_path / "out")))
 
 
 def row_file(run: Run, uri: str = "/videos/clip.mp4") -> Path:
@@ -139,7 +138,7 @@ class TestIndex:
 
     @pytest.mark.parametrize("content", [b"", b"nonsense", None])
     def test_one_that_cannot_be_read_is_as_none(self, run: Run, rows: dict, content: bytes | None):
-        path = Path(ledger._index(run.layout.out))
+        path = Path(run.layout.ledger_copy)
         if content is None:
             pq.write_table(pq.read_table(path).replace_schema_metadata({"schema_version": "99"}), path)
         else:
@@ -177,7 +176,7 @@ def test_a_row_of_a_file_that_did_not_open(run: Run):
 
 def test_every_frame_is_a_null_rate(tmp_path):
     config = Config().override(sample_fps="all")
-    run = Run("run-1", config, Layout(str(tmp_path), config.hash))
+    run = Run("run-1", config, Layout(str(tmp_path)))
 
     assert new_row(example_plan(), run, started_at=WHEN)["sample_fps"] is None
 

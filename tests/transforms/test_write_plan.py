@@ -4,10 +4,11 @@ import apache_beam as beam
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 
-from schemas.layout import Layout
+from schemas import storage
+from schemas.layout import Layout, Work
 from schemas.video import Plan
 from tests.examples import example_file, example_plan
-from transforms.write_plan import WritePlan, first_of_copies, read_plans, write_plan
+from transforms.write_plan import WritePlan, first_of_copies, write_plan
 
 PLANS = [
     example_plan(uri="/v/b.mp4", video_id="bb" * 16),
@@ -16,14 +17,18 @@ PLANS = [
 ]
 
 
-def test_plans_are_read_in_the_order_of_their_files(tmp_path):
-    layout = Layout(str(tmp_path), "abc")
+def read(work: Work, plan: Plan) -> Plan:
+    return Plan.from_json(storage.read_bytes(work.plan(plan.file.uri)))
+
+
+def test_a_plan_is_read_back_as_it_was_written(tmp_path):
+    work = Layout(str(tmp_path)).work_of("abc")
     broken = Plan(example_file("/v/größe.mp4"), None, "corrupt", "unreadable", "will not open")
     for plan in (*PLANS, broken):
-        assert write_plan(plan, layout) == plan
+        assert write_plan(plan, work) == plan
 
-    plans = [broken, *reversed(PLANS)]
-    assert read_plans([plan.file for plan in plans], layout) == plans
+    for plan in (*PLANS, broken):
+        assert read(work, plan) == plan
 
 
 def test_the_first_of_copies_is_the_first_by_uri():
@@ -31,7 +36,7 @@ def test_the_first_of_copies_is_the_first_by_uri():
 
 
 def test_as_transform(tmp_path):
-    layout = Layout(str(tmp_path), "abc")
+    work = Layout(str(tmp_path)).work_of("abc")
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
-        assert_that(pipeline | beam.Create(PLANS) | WritePlan(layout), equal_to(PLANS))
-    assert read_plans([plan.file for plan in PLANS], layout) == PLANS
+        assert_that(pipeline | beam.Create(PLANS) | WritePlan(work), equal_to(PLANS))
+    assert [read(work, plan) for plan in PLANS] == PLANS

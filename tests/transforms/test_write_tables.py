@@ -42,7 +42,7 @@ SAMPLES = example_samples()
 
 @pytest.fixture
 def run(tmp_path) -> Run:
-    return Run("run-1", Config(), Layout(str(tmp_path / "out"), Config().hash))
+    return Run("run-1", Config(), Layout(str(tmp_path / "out")))
 
 
 def tables_of(plan: Plan, *tracks, run: Run, samples=SAMPLES, **log):
@@ -162,10 +162,10 @@ def write_all(plan: Plan, run: Run, columns: dict[str, np.ndarray]) -> None:
         half = len(own["track"]) // 2 if segment.index == 0 else 0
         if half:
             early = example_batch(segment, {name: values[:half] for name, values in own.items()}, is_last=False)
-            assert not list(write_fragment(early, run.config, run.layout, run.run_id))
+            assert not list(write_fragment(early, run.config, run.work, run.run_id))
         batch = example_batch(segment, {name: values[half:] for name, values in own.items()}, part=int(half > 0))
         log = batch.log | {"ended": {}, "stats": stats, "started": time.monotonic()}
-        assert list(write_fragment(dataclasses.replace(batch, log=log), run.config, run.layout, run.run_id))
+        assert list(write_fragment(dataclasses.replace(batch, log=log), run.config, run.work, run.run_id))
 
 
 @pytest.fixture
@@ -186,7 +186,7 @@ def test_tables_row_and_footers_are_written_and_the_work_is_gone(run: Run, analy
         said = {key.decode(): value.decode() for key, value in file.schema_arrow.metadata.items()}
         assert said["run_id"] == "run-1"
         assert json.loads(said["config_json"]) == json.loads(run.config.canonical_json)
-    assert not storage.exists(run.layout.work(VIDEO_ID))
+    assert not storage.exists(run.work.video(VIDEO_ID))
     assert not storage.exists(f"{run.layout.out}/observations")
 
 
@@ -239,7 +239,7 @@ def test_observations_are_kept_when_asked_for_and_never_those_of_an_earlier_run(
     assemble_video(analyzed, run, keep_observations=True)
 
     assert sorted(path.name for path in kept.iterdir()) == ["00000.000.parquet", "00000.parquet", "00001.parquet"]
-    assert not storage.exists(run.layout.work(VIDEO_ID))
+    assert not storage.exists(run.work.video(VIDEO_ID))
 
     write_all(analyzed, run, example_track(0, SAMPLES))
     assemble_video(analyzed, run)
@@ -247,18 +247,18 @@ def test_observations_are_kept_when_asked_for_and_never_those_of_an_earlier_run(
 
 
 def test_a_segment_that_was_given_up_fails_its_video(run: Run, analyzed: Plan):
-    write_failure(SegmentFailed(analyzed.segments[1], "worker_died", "it died 3 times"), run.layout, "run-1")
+    write_failure(SegmentFailed(analyzed.segments[1], "worker_died", "it died 3 times"), run.work, "run-1")
 
     row = assemble_video(analyzed, run).row
 
     assert (row["status"], row["error_type"], row["error_message"]) == ("failed", "worker_died", "it died 3 times")
     assert read_ledger(run.layout.out)["/videos/clip.mp4"]["n_tracks"] is None
     assert not storage.exists(run.layout.table("faces", VIDEO_ID))
-    assert storage.exists(run.layout.fragment(VIDEO_ID, 0))  # for the next try
+    assert storage.exists(run.work.fragment(VIDEO_ID, 0))  # for the next try
 
 
 def test_the_next_run_forgets_a_failure(run: Run, analyzed: Plan):
-    write_failure(SegmentFailed(analyzed.segments[1], "worker_died", "it died 3 times"), run.layout, "run-0")
+    write_failure(SegmentFailed(analyzed.segments[1], "worker_died", "it died 3 times"), run.work, "run-0")
 
     assert assemble_video(analyzed, run).row["status"] == "ok"
 

@@ -193,7 +193,7 @@ class BeginProbes(beam.PTransform):
     def expand(self, files):
         assert self.max_attempts is not None
         out = files | beam.ParDo(_BeginProbe(self.run, self.max_attempts)).with_outputs(FAILED, main="begun")
-        return out["begun"], out[FAILED] | WritePlan(self.run.layout)
+        return out["begun"], out[FAILED] | WritePlan(self.run.work)
 
 
 @dataclasses.dataclass(eq=False)
@@ -211,15 +211,15 @@ class BeginSegments(beam.PTransform):
     def expand(self, segments):
         assert self.max_attempts is not None
         out = segments | beam.ParDo(_BeginSegment(self.run, self.max_attempts)).with_outputs(DONE, FAILED, main="begun")
-        return out["begun"], out[DONE], out[FAILED] | WriteFailure(self.run.layout, self.run.run_id)
+        return out["begun"], out[DONE], out[FAILED] | WriteFailure(self.run.work, self.run.run_id)
 
 
 class _BeginProbe(beam.DoFn):
     def __init__(self, run: Run, max_attempts: int):
-        self._layout, self._run_id, self._max_attempts = run.layout, run.run_id, max_attempts
+        self._folder, self._max_attempts = run.layout.job(run.run_id), max_attempts
 
     def process(self, file):
-        attempts = Attempts(self._layout.probe_attempts(self._run_id, file.uri))
+        attempts = Attempts(self._folder.probe_attempts(file.uri))
         if len(attempts.begun) >= self._max_attempts:
             error_type, why = attempts.verdict()
             yield beam.pvalue.TaggedOutput(FAILED, Plan(file, None, "failed", error_type, f"{file.uri}: {why}."))
@@ -229,10 +229,10 @@ class _BeginProbe(beam.DoFn):
 
 class _BeginSegment(beam.DoFn):
     def __init__(self, run: Run, max_attempts: int):
-        self._layout, self._run_id, self._max_attempts = run.layout, run.run_id, max_attempts
+        self._folder, self._max_attempts = run.layout.job(run.run_id), max_attempts
 
     def process(self, segment):
-        attempts = Attempts(self._layout.attempts(self._run_id, segment.video_id, segment.index))
+        attempts = Attempts(self._folder.attempts(segment.video_id, segment.index))
         if attempts.done:  # and the job began anew
             yield beam.pvalue.TaggedOutput(DONE, SegmentDone(segment, 0))
             return

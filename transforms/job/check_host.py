@@ -15,6 +15,7 @@ from models.landmarks import landmark_sha256
 from schemas import storage
 from schemas.config import Config
 from schemas.errors import BundleError, FacelogError, HostError, StorageError
+from schemas.layout import JobFolder
 from schemas.storage import FileInfo
 from schemas.tables import code_version
 
@@ -24,14 +25,14 @@ class HostCheck:
     """What a host is asked.
 
     Attributes:
-      folder: of the job; it becomes `hosts/<host>-<pid>.json` there, or `refused.json`.
+      folder: of the job, which gets a file of this host.
       code_version: that the client has.
       config: of the run, with its models.
       first: a file that is to be read.
       storage_options: for `schemas.storage.configure`.
     """
 
-    folder: str
+    folder: JobFolder
     code_version: str
     config: Config
     first: FileInfo
@@ -50,9 +51,9 @@ def check_host(check: HostCheck) -> None:
         sentence = _what_is_wrong(check, host)
         now = datetime.now(UTC).isoformat(timespec="seconds")
         record = {"host": host, "pid": os.getpid(), "at": now, "message": sentence}
-        name = "refused.json" if sentence else f"hosts/{host}-{os.getpid()}.json"
+        name = check.folder.refused if sentence else check.folder.host(host, os.getpid())
         try:
-            storage.write_bytes(storage.join(check.folder, name), json.dumps(record).encode())
+            storage.write_bytes(name, json.dumps(record).encode())
         except StorageError as error:
             sentence = sentence or f"host {host} cannot write to the output folder: {error}"
         _asked[check.folder] = sentence
@@ -60,21 +61,21 @@ def check_host(check: HostCheck) -> None:
         raise HostError(sentence)
 
 
-_asked: dict[str, str | None] = {}
+_asked: dict[JobFolder, str | None] = {}
 """By job, what is wrong with this host."""
 
 
-def refusal(folder: str) -> str | None:
+def refusal(folder: JobFolder) -> str | None:
     """The sentence of a host that is not fit for a job; None as long as none was found."""
     try:
-        return str(json.loads(storage.read_bytes(storage.join(folder, "refused.json")))["message"])
+        return str(json.loads(storage.read_bytes(folder.refused))["message"])
     except FileNotFoundError:
         return None
 
 
-def hosts(folder: str) -> list[str]:
+def hosts(folder: JobFolder) -> list[str]:
     """Hosts that are at work on a job, each once."""
-    names = [info.uri.rsplit("/", 1)[-1] for info in storage.list_files(storage.join(folder, "hosts"))]
+    names = [info.uri.rsplit("/", 1)[-1] for info in storage.list_files(folder.hosts)]
     return sorted({name.rpartition("-")[0] for name in names})
 
 

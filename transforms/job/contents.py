@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 import pydantic
 
 from schemas import storage
-from schemas.layout import Layout
+from schemas.layout import JobFolder, Work
 from schemas.storage import FileInfo
 from schemas.tables import VIDEOS, make_table, parquet_bytes
 from schemas.video import Plan
@@ -54,8 +54,8 @@ class Job:
     host_check: HostCheck | None = None
 
     @property
-    def folder(self) -> str:
-        """Of the files that the client wrote."""
+    def folder(self) -> JobFolder:
+        """The job's own files."""
         return self.run.layout.job(self.run.run_id)
 
 
@@ -90,12 +90,12 @@ def write_job(job: Job, files: Sequence[FileInfo], known: Known) -> None:
     """What `ReadFiles` and `GroupContents` read; `job.lists` has to be `lists_of(files)`."""
     for number in range(job.lists):
         part = list(files[number * _FILES_A_LIST : (number + 1) * _FILES_A_LIST])
-        storage.write_bytes(_list(job.folder, number), _files.dump_json(part))
+        storage.write_bytes(job.folder.files(number), _files.dump_json(part))
     record = {"computed": dict(known.computed), "twins": {key: list(uris) for key, uris in known.twins.items()}}
-    storage.write_bytes(storage.join(job.folder, "known.json"), json.dumps(record).encode())
+    storage.write_bytes(job.folder.known, json.dumps(record).encode())
     columns = {name: [row.get(name) for row in known.rows.values()] for name in VIDEOS.names}
     rows = parquet_bytes(make_table(VIDEOS, columns), job.run.footer)
-    storage.write_bytes(storage.join(job.folder, "known", "rows.parquet"), rows)
+    storage.write_bytes(job.folder.known_rows, rows)
 
 
 def lists_of(files: Sequence[FileInfo]) -> int:
@@ -103,14 +103,10 @@ def lists_of(files: Sequence[FileInfo]) -> int:
     return -(-len(files) // _FILES_A_LIST)
 
 
-def _list(folder: str, number: int) -> str:
-    return storage.join(folder, "files", f"{number:06d}.json")
-
-
 @functools.lru_cache(maxsize=1)
-def _read_known(folder: str) -> Known:
-    record = json.loads(storage.read_bytes(storage.join(folder, "known.json")))
-    table = pq.read_table(pa.BufferReader(storage.read_bytes(storage.join(folder, "known", "rows.parquet"))))
+def _read_known(folder: JobFolder) -> Known:
+    record = json.loads(storage.read_bytes(folder.known))
+    table = pq.read_table(pa.BufferReader(storage.read_bytes(folder.known_rows)))
     return Known(**record, rows={row["uri"]: row for row in table.to_pylist()})
 
 
@@ -132,8 +128,8 @@ class ReadFiles(beam.PTransform):
         return lists | "Read" >> read | Deal()
 
 
-def _read_list(number: int, folder: str) -> list[FileInfo]:
-    return _files.validate_json(storage.read_bytes(_list(folder, number)))
+def _read_list(number: int, folder: JobFolder) -> list[FileInfo]:
+    return _files.validate_json(storage.read_bytes(folder.files(number)))
 
 
 @dataclasses.dataclass(eq=False)
@@ -197,9 +193,9 @@ def _of_this_run(uri: str, run: Run, video_id: str | None = None) -> Row | None:
     return row if row["run_id"] == run.run_id and video_id in (None, row["video_id"]) else None
 
 
-def pending_of(content: Content, layout: Layout) -> list[Any]:
+def pending_of(content: Content, work: Work) -> list[Any]:
     """Segments of a content that are still to be done."""
-    return pending_segments(content.plans[0], layout)
+    return pending_segments(content.plans[0], work)
 
 
 @dataclasses.dataclass(eq=False)

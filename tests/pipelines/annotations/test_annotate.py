@@ -43,7 +43,7 @@ def write_results(
     clip: Path, out: Path, *tracks: dict[str, np.ndarray], keep: bool = True, ended: dict[int, str] | None = None
 ) -> str:
     """The tables of a clip with these tracks, as the pipeline's own last steps write them; its id."""
-    run = Run("run-1", CONFIG, Layout(str(out), CONFIG.hash))
+    run = Run("run-1", CONFIG, Layout(str(out)))
     plan = probe_video(storage.stat(str(clip)), CONFIG)
     assert plan.info is not None and plan.video_id is not None
     end = plan.info.duration or 0.0
@@ -57,7 +57,7 @@ def write_results(
         "started": time.monotonic(),
     }
     for segment in plan.segments:
-        list(write_fragment(example_batch(segment, join_tracks(*tracks), log=log), CONFIG, run.layout, "run-1"))
+        list(write_fragment(example_batch(segment, join_tracks(*tracks), log=log), CONFIG, run.work, "run-1"))
     assemble_video(plan, run, keep_observations=keep)
     return plan.video_id
 
@@ -394,7 +394,7 @@ def test_a_video_that_failed(tmp_path: Path) -> None:
     bad.write_bytes(b"nothing")
     plan = probe_video(storage.stat(str(bad)), CONFIG)
     row = example_row(str(bad), video_id=plan.video_id, status="corrupt", error_message="it is no video")
-    write_row(row, Run("run-1", CONFIG, Layout(str(tmp_path / "r"), CONFIG.hash)))
+    write_row(row, Run("run-1", CONFIG, Layout(str(tmp_path / "r"))))
     with pytest.raises(UsageError, match="it is no video"):
         annotate(str(bad), str(tmp_path / "r"), str(tmp_path / "out.mp4"))
 

@@ -58,20 +58,21 @@ def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two videos that are done; of the first also everything that a run leaves when it is killed."""
     out = tmp_path / "out"
     run = make_archive(str(out), {GONE: A, STAYS: B}, samples=True)
-    layout = run.layout
     file = example_file(GONE)
-    write_plan(example_plan(uri=GONE, video_id=A), layout)
-    write_plan(example_plan(uri="/videos/new.mp4", video_id=C), layout)
+    write_plan(example_plan(uri=GONE, video_id=A), run.work)
+    write_plan(example_plan(uri="/videos/new.mp4", video_id=C), run.work)
     for video_id in (A, C):
-        storage.write_bytes(layout.fragment(video_id, 0), b"")
-        storage.write_bytes(layout.fragment_part(video_id, 0, 0), b"")
-    write_failure(SegmentFailed(example_segment(file=file, video_id=A), "unreadable", f"{GONE}: bad"), layout, "run-1")
+        storage.write_bytes(run.work.fragment(video_id, 0), b"")
+        storage.write_bytes(run.work.fragment_part(video_id, 0, 0), b"")
+    write_failure(
+        SegmentFailed(example_segment(file=file, video_id=A), "unreadable", f"{GONE}: bad"), run.work, "run-1"
+    )
     write_job(Job(run, 1), [file], Known({A: GONE}, {}, {GONE: read_ledger(str(out))[GONE]}))
-    storage.write_bytes(layout.attempts("run-1", A, 0), b"{}")
+    storage.write_bytes(run.layout.job("run-1").attempts(A, 0), b"{}")
     (out / "faces" / "bucket=aa" / f".{'0' * 32}.tmp").write_bytes(b"half")
     (out / "notes.txt").write_text("mine")
     monkeypatch.setattr("sys.argv", ["facelog", "analyze", GONE, STAYS])
-    begin_record(layout, "run-1", "local", [file])
+    begin_record(run, "local", [file])
     with hold(str(out)):  # which leaves its command
         pass
     return out
@@ -170,7 +171,7 @@ def test_what_a_file_held_before_goes_too(out: Path) -> None:
 
 def test_contents_that_no_uri_names(out: Path) -> None:
     run = example_run(str(out))
-    storage.write_bytes(run.layout.fragment("ee" * 16, 0), b"")
+    storage.write_bytes(run.work.fragment("ee" * 16, 0), b"")
     write_video("/videos/d.mp4", "dd" * 16, run)
     Path(run.layout.ledger("/videos/d.mp4")).unlink()
     found = forget(["dd" * 16, "ee" * 16], str(out))

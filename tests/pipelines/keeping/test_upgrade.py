@@ -94,8 +94,8 @@ def out(tmp_path: Path) -> Path:
     out = tmp_path / "out"
     run = make_archive(str(out), {"/v/a.mp4": A, "/v/b.mp4": B, "/v/copy.mp4": A}, samples=True)
     make_old(out)
-    storage.write_bytes(run.layout.fragment("cc" * 16, 0), b"a fragment")
-    storage.write_bytes(run.layout.plan("/v/c.mp4"), b"{}")
+    storage.write_bytes(run.work.fragment("cc" * 16, 0), b"a fragment")
+    storage.write_bytes(run.work.plan("/v/c.mp4"), b"{}")
     storage.write_bytes(run.layout.run, b"{}")
     return out
 
@@ -172,9 +172,9 @@ def test_a_current_folder_is_left_alone(wanted: Path, facelog: Facelog) -> None:
 
 def test_fragments_of_a_first_run_that_was_killed_stay(tmp_path: Path) -> None:
     run = example_run(str(tmp_path))
-    storage.write_bytes(run.layout.fragment(A, 0), b"a fragment")
+    storage.write_bytes(run.work.fragment(A, 0), b"a fragment")
     assert not upgrade(str(tmp_path)).from_versions
-    assert storage.exists(run.layout.fragment(A, 0))
+    assert storage.exists(run.work.fragment(A, 0))
 
 
 def test_a_newer_folder_wants_a_newer_facelog(wanted: Path, facelog: Facelog) -> None:

@@ -239,7 +239,7 @@ def test_pages_of_videos_that_are_gone_go_and_others_stay(tmp_path: Path) -> Non
         write_video(out, f"/v/{name}.mp4")
     report(str(out), as_json=True)
     (out / "reports" / "mine.html").write_text("a note of mine")
-    os.unlink(Layout(str(out), "").ledger("/v/b.mp4"))
+    os.unlink(Layout(str(out)).ledger("/v/b.mp4"))
     report(str(out), as_json=True)
     assert {name[0] for name in names(out / "reports")} == {"a", "i", "m"}
     assert {name[0] for name in names(out / "reports", "json")} == {"a", "i", "p"}
@@ -276,7 +276,7 @@ def test_some_videos_are_chosen_by_uri_or_id(results: Path, tmp_path: Path) -> N
 def _id_of(results: Path, uri: str) -> str:
     import pyarrow.parquet as pq
 
-    return pq.read_table(Layout(str(results), "").ledger(uri)).to_pylist()[0]["video_id"]
+    return pq.read_table(Layout(str(results)).ledger(uri)).to_pylist()[0]["video_id"]
 
 
 @pytest.mark.parametrize(
@@ -297,10 +297,10 @@ def test_a_video_whose_tables_are_gone_or_damaged_costs_its_page_alone(tmp_path:
     out = tmp_path / "out"
     gone, damaged = (write_video(out, f"/v/{name}.mp4") for name in ("gone", "damaged"))
     write_video(out, "/v/good.mp4")
-    os.unlink(Layout(str(out), "").table("tracks", gone))
+    os.unlink(Layout(str(out)).table("tracks", gone))
     done = report(str(out))
     assert set(done.without_tables) == {"/v/gone.mp4"}
-    Path(Layout(str(out), "").table("tracks", damaged)).write_bytes(b"PAR1")
+    Path(Layout(str(out)).table("tracks", damaged)).write_bytes(b"PAR1")
     done = report(str(out))
     assert set(done.without_tables) == {"/v/gone.mp4", "/v/damaged.mp4"} and done.unchanged == 1
     text = words(page(out / "reports", "index"))

@@ -56,7 +56,7 @@ def track(number: int, start: float, end: float, person: int | None = None) -> T
 
 def drawn(out: Path, *tracks: Columns, **video: object) -> Timeline:
     video_id = write_video(out, tracks=tracks, config=SHARP, **video)  # type: ignore[arg-type]
-    tables = read_tables(Layout(str(out), ""), video_id)
+    tables = read_tables(Layout(str(out)), video_id)
     return video_report("page", [example_row(video_id=video_id)], tables).timeline
 
 

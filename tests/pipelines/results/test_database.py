@@ -44,7 +44,7 @@ def test_bucket_is_text_also_where_all_happen_to_be_digits(tmp_path: Path) -> No
 
 
 def test_tables_without_files_are_empty(tmp_path: Path) -> None:
-    run_layout = Layout(str(tmp_path), "c" * 64)
+    run_layout = Layout(str(tmp_path))
     row = example_row(status="corrupt", video_id=None)
     table = make_table(VIDEOS, {name: [row[name]] for name in VIDEOS.names})
     storage.write_bytes(run_layout.ledger(row["uri"]), parquet_bytes(table, {"schema_version": str(SCHEMA_VERSION)}))
@@ -68,7 +68,7 @@ def test_a_condition_on_bucket_opens_no_other_folder(tmp_path: Path) -> None:
     (plan,) = connection.sql("EXPLAIN ANALYZE SELECT second FROM timeline WHERE bucket = '17'").fetchall()
     assert re.search(r"Files Read:\s*1\b|Scanning Files:\s*1/2", plan[1]), plan[1]
     # Proof that does not rest on words: the other folder's file cannot be read at all any more.
-    Path(Layout(str(out), "").table("timeline", TALK)).write_bytes(b"no parquet")
+    Path(Layout(str(out)).table("timeline", TALK)).write_bytes(b"no parquet")
     assert count(connection, "timeline WHERE bucket = '17' AND second >= 0") == 10
     with pytest.raises(duckdb.Error):
         count(connection, f"timeline WHERE video_id = '{TALK}' AND second >= 0")
@@ -83,7 +83,7 @@ def test_files_under_construction_are_no_rows(tmp_path: Path) -> None:
 def test_another_schema_version_is_refused(tmp_path: Path) -> None:
     row = example_row()
     table = make_table(VIDEOS, {name: [row[name]] for name in VIDEOS.names})
-    name = Layout(str(tmp_path), "c" * 64).ledger(row["uri"])
+    name = Layout(str(tmp_path)).ledger(row["uri"])
     storage.write_bytes(name, parquet_bytes(table, {"schema_version": str(SCHEMA_VERSION - 1)}))
     with pytest.raises(UsageError, match=f"schema version {SCHEMA_VERSION - 1}.*facelog upgrade"):
         connect(str(tmp_path))

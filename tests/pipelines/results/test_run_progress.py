@@ -9,6 +9,7 @@ import pytest
 from pipelines.results import run_progress as survey
 from pipelines.results.run_progress import RunRecord, Survey, Surveyor, begin_record, end_record, read_record
 from schemas import storage
+from schemas.config import Config
 from schemas.layout import Layout
 from schemas.video import Plan
 from tests.examples import example_file, example_plan, example_row
@@ -24,10 +25,11 @@ class World:
     """A run of three files of three segments each (0–4, 4–8 and 8–10 s), and what it has done."""
 
     def __init__(self, out: Path):
-        self.layout = Layout(str(out), "abc")
+        self.run = Run("run-2", Config(), Layout(str(out)))
+        self.work = self.run.work
         self.record = RunRecord(
             run_id="run-2",
-            config_hash="abc",
+            config_hash=Config().hash,
             runner="flink",
             command="facelog analyze",
             started_at=datetime.now(UTC) - timedelta(hours=1),
@@ -39,22 +41,22 @@ class World:
     def begin(self) -> None:
         """The run begins now, after what earlier ones did."""
         files = [example_file(f"/v/{name}.mp4") for name in "abc"]
-        self.record = begin_record(self.layout, "run-2", "flink", files)
-        self.surveyor = Surveyor(self.layout.out, self.record)
+        self.record = begin_record(self.run, "flink", files)
+        self.surveyor = Surveyor(self.run.layout.out, self.record)
 
     def plan(self, uri: str, video_id: str) -> Plan:
         plan = example_plan(4.0, 8.0, uri=uri, video_id=video_id)
-        return write_plan(plan, self.layout)
+        return write_plan(plan, self.work)
 
     def fragment(self, video_id: str, *indices: int, at: datetime | None = None) -> None:
         for index in indices:
-            name = self.layout.fragment(video_id, index)
+            name = self.work.fragment(video_id, index)
             storage.write_bytes(name, b"")
             if at:
                 os.utime(name, (at.timestamp(), at.timestamp()))
 
     def row(self, uri: str) -> None:
-        write_row(example_row(uri), Run("run-2", None, self.layout))  # type: ignore[arg-type]
+        write_row(example_row(uri), self.run)
 
     def look(self) -> Survey:
         return self.surveyor.look()
@@ -83,9 +85,9 @@ def test_a_segment_counts_from_when_it_is_durable(world: World) -> None:
 
 def test_parts_of_a_segment_and_files_under_construction_do_not_count(world: World) -> None:
     world.plan("/v/a.mp4", A)
-    storage.write_bytes(world.layout.fragment_part(A, 0, 0), b"")
-    storage.write_bytes(storage.join(world.layout.work(A), ".00000.parquet.part"), b"")
-    storage.write_bytes(storage.join(world.layout.plans, ".x.json"), b"")
+    storage.write_bytes(world.work.fragment_part(A, 0, 0), b"")
+    storage.write_bytes(storage.join(world.work.video(A), ".00000.parquet.part"), b"")
+    storage.write_bytes(storage.join(world.work.plans, ".x.json"), b"")
     assert world.look() == Survey(1, 0, 3, 0, 0, 0.0, 0.0, 0.0)
 
 
@@ -103,7 +105,7 @@ def test_a_file_whose_row_stands_is_done(world: World) -> None:
 def test_rows_of_earlier_runs_do_not_count(world: World) -> None:
     world.plan("/v/a.mp4", A)
     world.row("/v/a.mp4")
-    name = world.layout.ledger("/v/a.mp4")
+    name = world.run.layout.ledger("/v/a.mp4")
     os.utime(name, (BEFORE.timestamp(), BEFORE.timestamp()))
     assert world.look() == Survey(1, 0, 3, 0, 0, 0.0, 0.0, 0.0)
 
@@ -124,7 +126,7 @@ def test_it_is_no_pace_either_once_the_row_stands(world: World) -> None:
     world.begin()
     world.fragment(A, 2)
     before = world.look()
-    storage.delete_tree(world.layout.work(A))
+    storage.delete_tree(world.work.video(A))
     world.row("/v/a.mp4")
     after = world.look()
     assert (after.segments_done, after.video_seconds, after.share_before) == (3, 2.0, before.share_before)
@@ -132,7 +134,7 @@ def test_it_is_no_pace_either_once_the_row_stands(world: World) -> None:
 
 
 def test_a_file_that_needs_no_work_is_no_pace(world: World) -> None:
-    write_plan(Plan(example_file("/v/bad.mp4"), None, "corrupt", "unreadable", "bad"), world.layout)
+    write_plan(Plan(example_file("/v/bad.mp4"), None, "corrupt", "unreadable", "bad"), world.work)
     world.begin()
     seen = world.look()
     assert seen.share == seen.share_before == pytest.approx(1 / 3)
@@ -141,8 +143,8 @@ def test_a_file_that_needs_no_work_is_no_pace(world: World) -> None:
 def test_segments_that_this_run_gave_up(world: World) -> None:
     world.plan("/v/a.mp4", A)
     for index in (0, 1):
-        storage.write_bytes(world.layout.failure(A, index), b"{}")
-    os.utime(world.layout.failure(A, 0), (BEFORE.timestamp(), BEFORE.timestamp()))
+        storage.write_bytes(world.work.failure(A, index), b"{}")
+    os.utime(world.work.failure(A, 0), (BEFORE.timestamp(), BEFORE.timestamp()))
     seen = world.look()
     assert (seen.segments_failed, seen.segments_done, seen.segments) == (1, 0, 3)
 
@@ -150,7 +152,7 @@ def test_segments_that_this_run_gave_up(world: World) -> None:
 def test_copies_and_bad_files_are_no_work(world: World) -> None:
     for uri in ("/v/a.mp4", "/v/copy.mp4"):
         world.plan(uri, A)
-    write_plan(Plan(example_file("/v/bad.mp4"), None, "corrupt", "unreadable", "bad"), world.layout)
+    write_plan(Plan(example_file("/v/bad.mp4"), None, "corrupt", "unreadable", "bad"), world.work)
     seen = world.look()
     assert (seen.probed, seen.segments) == (3, 3)
     assert seen.share == pytest.approx(2 / 3)
@@ -171,7 +173,7 @@ def test_each_plan_is_read_once(world: World, monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(storage, "read_bytes", noted)
     assert world.look().segments == world.look().segments == 6
-    assert read == [world.layout.plan("/v/b.mp4")]
+    assert read == [world.work.plan("/v/b.mp4")]
 
 
 def test_a_plan_that_goes_while_it_is_looked_at(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,7 +188,7 @@ def test_a_plan_that_goes_while_it_is_looked_at(world: World, monkeypatch: pytes
 
 def test_of_very_many_files_some_are_looked_at(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(survey, "_PLANS_READ", 5)
-    world.surveyor = Surveyor(world.layout.out, world.record.model_copy(update={"bytes": 20 * SIZE}))
+    world.surveyor = Surveyor(world.run.layout.out, world.record.model_copy(update={"bytes": 20 * SIZE}))
     for number in range(20):
         world.plan(f"/v/{number}.mp4", f"{number:032x}")
         world.fragment(f"{number:032x}", 0)
@@ -213,16 +215,16 @@ def test_time_left_cannot_be_told_at_the_beginning(elapsed: float, share: float)
 def test_a_run_notes_what_it_sets_out_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["facelog", "analyze", "my videos"])
     assert read_record(str(tmp_path)) is None
-    layout = Layout(str(tmp_path), "abc")
-    record = begin_record(layout, "run-1", "local", [example_file(), example_file("/v/b.mp4", size_bytes=None)])
+    run = Run("run-1", Config(), Layout(str(tmp_path)))
+    record = begin_record(run, "local", [example_file(), example_file("/v/b.mp4", size_bytes=None)])
     assert (record.files, record.bytes, record.command) == (2, SIZE, "facelog analyze 'my videos'")
     assert read_record(str(tmp_path)) == record and record.finished_at is None
-    end_record(layout, record)
+    end_record(str(tmp_path), record)
     ended = read_record(str(tmp_path))
     assert ended is not None and ended.finished_at is not None and ended.finished_at >= record.started_at
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b'{"run_id": "x"}'])
 def test_a_record_that_cannot_be_read_is_none(tmp_path: Path, text: bytes) -> None:
-    storage.write_bytes(Layout(str(tmp_path), "").run, text)
+    storage.write_bytes(Layout(str(tmp_path)).run, text)
     assert read_record(str(tmp_path)) is None

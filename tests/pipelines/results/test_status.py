@@ -33,25 +33,25 @@ def out(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def layout(out: Path) -> Layout:
-    return Layout(str(out), Config().hash)
+def run(out: Path) -> Run:
+    return Run("run-1", Config(), Layout(str(out)))
 
 
-def begin(layout: Layout, seconds_ago: float = 100) -> None:
+def begin(run: Run, seconds_ago: float = 100) -> None:
     """A run of one file that has done one of its two segments."""
-    record = begin_record(layout, "run-1", "flink", [example_file()])
+    record = begin_record(run, "flink", [example_file()])
     begun = datetime.now(UTC) - timedelta(seconds=seconds_ago)
-    storage.write_bytes(layout.run, record.model_copy(update={"started_at": begun}).model_dump_json().encode())
-    plan = write_plan(example_plan(5.0), layout)
-    storage.write_bytes(layout.fragment(plan.video_id or "", 0), b"")
+    storage.write_bytes(run.layout.run, record.model_copy(update={"started_at": begun}).model_dump_json().encode())
+    plan = write_plan(example_plan(5.0), run.work)
+    storage.write_bytes(run.work.fragment(plan.video_id or "", 0), b"")
 
 
-def add_row(layout: Layout, uri: str, **changes: Any) -> None:
-    write_row(example_row(uri, **changes), Run("run-0", Config(), layout))
+def add_row(run: Run, uri: str, **changes: Any) -> None:
+    write_row(example_row(uri, **changes), run)
 
 
-def test_a_run_that_goes_on(layout: Layout, out: Path) -> None:
-    begin(layout)
+def test_a_run_that_goes_on(run: Run, out: Path) -> None:
+    begin(run)
     with hold(str(out)):
         now = status(str(out))
     assert now.state == "running"
@@ -62,8 +62,8 @@ def test_a_run_that_goes_on(layout: Layout, out: Path) -> None:
     assert now.seconds_left == pytest.approx(100, abs=30)
 
 
-def test_a_run_whose_job_goes_on_without_its_client(layout: Layout, out: Path) -> None:
-    begin(layout)
+def test_a_run_whose_job_goes_on_without_its_client(run: Run, out: Path) -> None:
+    begin(run)
     with fake_flink() as flink:
         now = datetime.now(UTC)
         job = JobLease(master=flink.master, job_id="17", asked="")
@@ -75,28 +75,28 @@ def test_a_run_whose_job_goes_on_without_its_client(layout: Layout, out: Path) -
         assert status(str(out)).state == "stopped"
 
 
-def test_a_run_that_was_stopped(layout: Layout, out: Path) -> None:
-    begin(layout)
+def test_a_run_that_was_stopped(run: Run, out: Path) -> None:
+    begin(run)
     now = status(str(out))
     assert (now.state, now.holder, now.elapsed, now.seconds_left) == ("stopped", None, None, None)
     assert now.survey is not None and now.survey.share == 0.5
 
 
-def test_a_run_that_is_through(layout: Layout, out: Path) -> None:
-    begin(layout)
+def test_a_run_that_is_through(run: Run, out: Path) -> None:
+    begin(run)
     record = read_record(str(out))
     assert record is not None
-    end_record(layout, record)
+    end_record(run.layout.out, record)
     now = status(str(out))
     assert (now.state, now.survey, now.seconds_left) == ("finished", None, None)
     assert now.elapsed == pytest.approx(100, abs=30)
 
 
-def test_videos_are_counted_over_all_runs_and_bad_ones_named(layout: Layout, out: Path) -> None:
-    add_row(layout, "/v/b.mp4")
+def test_videos_are_counted_over_all_runs_and_bad_ones_named(run: Run, out: Path) -> None:
+    add_row(run, "/v/b.mp4")
     for name in ("d", "c"):
-        add_row(layout, f"/v/{name}.mp4", status="failed", error_type="worker_died", error_message=f"{name} ended it")
-    add_row(layout, "/v/e.mp4", status="corrupt", error_type="unreadable", error_message=None)
+        add_row(run, f"/v/{name}.mp4", status="failed", error_type="worker_died", error_message=f"{name} ended it")
+    add_row(run, "/v/e.mp4", status="corrupt", error_type="unreadable", error_message=None)
     now = status(str(out))
     assert (now.state, now.record, now.survey) == ("none", None, None)
     assert now.statuses == {"ok": 1, "failed": 2, "corrupt": 1}
@@ -117,9 +117,9 @@ def test_a_folder_without_results_is_no_output_folder(facelog: Facelog, out: Pat
     assert out.exists() is made
 
 
-def test_people_read_lines(facelog: Facelog, layout: Layout, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_people_read_lines(facelog: Facelog, run: Run, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["facelog", "analyze", "/v", "--out", str(out)])
-    begin(layout)
+    begin(run)
     said = facelog("status", out)
     assert said.exit_code == 0
     first, second, third, fourth = said.stdout.splitlines()
@@ -133,9 +133,9 @@ def test_people_read_lines(facelog: Facelog, layout: Layout, out: Path, monkeypa
     assert lines[2].startswith("running: 50 %") and " left" in lines[2]
 
 
-def test_people_read_ten_reasons_at_most(facelog: Facelog, layout: Layout, out: Path) -> None:
+def test_people_read_ten_reasons_at_most(facelog: Facelog, run: Run, out: Path) -> None:
     for number in range(12):
-        add_row(layout, f"/v/[{number:02}].mp4", status="failed", error_message=f"/v/[{number:02}].mp4 is bad")
+        add_row(run, f"/v/[{number:02}].mp4", status="failed", error_message=f"/v/[{number:02}].mp4 is bad")
     lines = facelog("status", out).stdout.splitlines()
     assert lines[:3] == [
         f"{out}: no run has noted itself here",
@@ -145,9 +145,9 @@ def test_people_read_ten_reasons_at_most(facelog: Facelog, layout: Layout, out: 
     assert lines[-1] == "  … and 2 more: see the videos table" and len(lines) == 13
 
 
-def test_programs_read_json(facelog: Facelog, layout: Layout, out: Path) -> None:
-    begin(layout)
-    add_row(layout, "/v/b.mp4", status="failed", error_message="/v/b.mp4 is bad")
+def test_programs_read_json(facelog: Facelog, run: Run, out: Path) -> None:
+    begin(run)
+    add_row(run, "/v/b.mp4", status="failed", error_message="/v/b.mp4 is bad")
     with hold(str(out)):
         said = facelog("status", out, "--json")
     assert said.exit_code == 0
@@ -172,7 +172,7 @@ def test_storage_options_are_checked(facelog: Facelog, out: Path) -> None:
     assert said.exit_code == 2 and said.stderr == "facelog: --storage-options region: give it as KEY=VALUE.\n"
 
 
-def test_files_of_unknown_size_are_no_work(layout: Layout, out: Path) -> None:
-    begin_record(layout, "run-1", "local", [FileInfo("/v/a.mp4", None, None)])
+def test_files_of_unknown_size_are_no_work(run: Run, out: Path) -> None:
+    begin_record(run, "local", [FileInfo("/v/a.mp4", None, None)])
     now = status(str(out))
     assert now.survey is not None and now.survey.share == 0.0

@@ -43,7 +43,7 @@ class World:
 
     def start(self, *, missing: dict[str, str] | None = None, retry_failed: bool = False) -> Archive:
         """A run that has looked what there is."""
-        run = Run(f"run-{len(self.computed)}", self.config, Layout(self.out, self.config.hash))
+        run = Run(f"run-{len(self.computed)}", self.config, Layout(self.out))
         files = [self.files[uri] for uri in sorted(self.files)]
         return Archive(run, files, missing or {}, retry_failed=retry_failed)
 
@@ -319,15 +319,15 @@ class TestWhatIsLeftBehind:
     def test_work_of_finished_videos_goes_and_that_of_others_stays(self, world: World):
         world.status["/v/2.mp4"] = {"status": "failed", "error_type": "worker_died"}
         archive = world.start()
-        layout = archive.run.layout
+        work = archive.run.work
         for video_id in (A, B, C):
-            storage.write_bytes(layout.fragment(video_id, 0), b"")
-        storage.write_bytes(layout.plan("/v/1.mp4"), b"")
+            storage.write_bytes(work.fragment(video_id, 0), b"")
+        storage.write_bytes(work.plan("/v/1.mp4"), b"")
 
         world.go(archive)
 
-        assert layout.ids_in_work() == {B, C}  # one may be tried again, one is of inputs that this run was not given
-        assert not storage.exists(layout.plans)
+        assert work.video_ids() == {B, C}  # one may be tried again, one is of inputs that this run was not given
+        assert not storage.exists(work.plans)
 
     def test_rows_of_files_that_are_gone_stay(self, world: World):
         world.go()

@@ -65,12 +65,12 @@ class FakeJob:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    return Run("run-1", Config(), Layout(str(tmp_path), "abc"))
+    return Run("run-1", Config(), Layout(str(tmp_path)))
 
 
 @pytest.fixture
 def record(run: Run) -> RunRecord:
-    return begin_record(run.layout, run.run_id, "flink", [example_file()])
+    return begin_record(run, "flink", [example_file()])
 
 
 def on_flink(detach: bool = False, **onlooker: Any) -> OnFlink:
@@ -82,7 +82,7 @@ def watch(job: FakeJob, run: Run, record: RunRecord | None = None, on: OnFlink |
 
 
 def host_begins(run: Run) -> None:
-    storage.write_bytes(f"{run.layout.job(run.run_id)}/hosts/a-1.json", b"{}")
+    storage.write_bytes(run.layout.job(run.run_id).host("a", 1), b"{}")
 
 
 def test_a_job_is_watched_to_its_end(run: Run, record: RunRecord, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +119,7 @@ def test_a_job_that_did_not_finish_is_an_error(run: Run, job: FakeJob, said: str
 
 def test_a_job_is_cancelled_when_a_host_is_not_fit(run: Run) -> None:
     refused = {"message": "host b has facelog 0.1"}
-    storage.write_bytes(f"{run.layout.job(run.run_id)}/refused.json", json.dumps(refused).encode())
+    storage.write_bytes(run.layout.job(run.run_id).refused, json.dumps(refused).encode())
     host_begins(run)
     job = FakeJob("RUNNING")
     with pytest.raises(HostError, match=r"^host b has facelog 0\.1$"):

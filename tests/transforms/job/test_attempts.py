@@ -27,12 +27,12 @@ SEGMENT = PLAN.segments[0]
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    return Run("run-1", Config(), Layout(str(tmp_path), "abc"))
+    return Run("run-1", Config(), Layout(str(tmp_path)))
 
 
 @pytest.fixture
 def name(run: Run) -> str:
-    return run.layout.attempts("run-1", SEGMENT.video_id, SEGMENT.index)
+    return run.layout.job("run-1").attempts(SEGMENT.video_id, SEGMENT.index)
 
 
 @dataclasses.dataclass(eq=False)
@@ -88,7 +88,7 @@ def test_after_so_many_it_is_given_up_with_a_record(run: Run, name: str) -> None
     (failed,) = ended(run, Step(name))
     assert isinstance(failed, SegmentFailed) and failed.error_type == "worker_died"
     assert SEGMENT.file.uri in failed.error_message and "2 attempts (on " in failed.error_message
-    record = json.loads(Path(run.layout.failure(SEGMENT.video_id, SEGMENT.index)).read_text())
+    record = json.loads(Path(run.work.failure(SEGMENT.video_id, SEGMENT.index)).read_text())
     assert record == {"run_id": "run-1", "error_type": "worker_died", "error_message": failed.error_message}
 
 
@@ -112,7 +112,7 @@ def test_attempts_of_another_run_do_not_count(run: Run, name: str) -> None:
     for _ in range(2):
         Attempts(name).begin()
     other = dataclasses.replace(run, run_id="run-2")
-    theirs = run.layout.attempts("run-2", SEGMENT.video_id, SEGMENT.index)
+    theirs = run.layout.job("run-2").attempts(SEGMENT.video_id, SEGMENT.index)
     assert ended(other, Step(theirs)) == [SegmentDone(SEGMENT, 1)]
 
 
@@ -124,7 +124,7 @@ def test_nothing_is_counted_where_nobody_would_begin_anew(run: Run, name: str, t
 
 def test_a_file_that_ends_its_probe_gets_a_plan_that_says_so(run: Run) -> None:
     file = example_file("/v/bad.mp4")
-    name = run.layout.probe_attempts("run-1", file.uri)
+    name = run.layout.job("run-1").probe_attempts(file.uri)
     attempts = Attempts(name)
     attempts.begin()
     attempts.ended("not done after 120 s")
@@ -132,7 +132,7 @@ def test_a_file_that_ends_its_probe_gets_a_plan_that_says_so(run: Run) -> None:
         plans = pipeline | beam.Create([file]) | Counted(BeginProbes(run, 1), beam.Map(lambda _: None))
         said = plans | beam.Map(lambda plan: (plan.status, plan.error_type, plan.error_message.split("(on")[0]))
         assert_that(said, equal_to([("failed", "time_limit", "/v/bad.mp4: not done after 120 s; 1 attempts ")]))
-    assert Plan.from_json(Path(run.layout.plan(file.uri)).read_bytes()).status == "failed"
+    assert Plan.from_json(Path(run.work.plan(file.uri)).read_bytes()).status == "failed"
 
 
 def test_limits_grow_with_the_work() -> None:

@@ -17,6 +17,7 @@ from models.landmarks import landmark_sha256
 from schemas import storage
 from schemas.config import Config, ModelRef
 from schemas.errors import BundleError, FacelogError, HostError, StorageError
+from schemas.layout import JobFolder
 from schemas.tables import code_version
 from tests.bundles import age_gender_bundle, colour_tells
 from transforms.job import check_host as module
@@ -42,7 +43,9 @@ def check(tmp_path: Path, configured: list[Any]) -> HostCheck:
     age_gender_bundle(tmp_path / "bundle", colour_tells)
     model = ModelRef(str(tmp_path / "bundle"), ("age", "gender"), "0" * 64)
     config = Config(models=(model,), landmarks_sha256=landmark_sha256())
-    return HostCheck(str(tmp_path / "job"), code_version(), config, storage.stat(str(video)), {"region": "eu-west-1"})
+    return HostCheck(
+        JobFolder(str(tmp_path / "job")), code_version(), config, storage.stat(str(video)), {"region": "eu-west-1"}
+    )
 
 
 def with_model(check: HostCheck, **changes: Any) -> HostCheck:
@@ -55,14 +58,14 @@ def test_a_host_that_is_fit_writes_its_name(check: HostCheck, configured: list[A
     assert hosts(check.folder) == [] and refusal(check.folder) is None
     check_host(check)
     assert hosts(check.folder) == [HERE] and refusal(check.folder) is None
-    record = json.loads(Path(check.folder, "hosts", f"{HERE}-{os.getpid()}.json").read_text())
+    record = json.loads(storage.read_bytes(check.folder.host(HERE, os.getpid())))
     assert (record["host"], record["pid"], record["message"]) == (HERE, os.getpid(), None)
     assert configured == [({"region": "eu-west-1"}, True)]
 
 
 def test_each_host_is_named_once_whatever_its_name(check: HostCheck) -> None:
-    for name in ("b-2-17", "b-2-18", "a.example.org-17"):
-        storage.write_bytes(f"{check.folder}/hosts/{name}.json", b"{}")
+    for host, pid in (("b-2", 17), ("b-2", 18), ("a.example.org", 17)):
+        storage.write_bytes(check.folder.host(host, pid), b"{}")
     assert hosts(check.folder) == ["a.example.org", "b-2"]
 
 
@@ -106,7 +109,7 @@ def test_a_host_without_a_landmark_file(check: HostCheck, monkeypatch: pytest.Mo
 
 
 def test_a_host_that_cannot_write(check: HostCheck, tmp_path: Path) -> None:
-    Path(check.folder).write_text("a file is in the way")
+    Path(check.folder.folder).write_text("a file is in the way")
     with pytest.raises(HostError, match=f"host {HERE} cannot write to the output folder: .*Not a directory"):
         check_host(check)
 
@@ -125,7 +128,7 @@ def test_what_is_wrong_besides_is_said_though_it_cannot_be_written(
 def test_a_process_is_asked_once_for_a_job(check: HostCheck, configured: list[Any], tmp_path: Path) -> None:
     for _ in range(3):
         check_host(check)
-    other = dataclasses.replace(check, folder=str(tmp_path / "other"), code_version="0")
+    other = dataclasses.replace(check, folder=JobFolder(str(tmp_path / "other")), code_version="0")
     for _ in range(3):
         with pytest.raises(HostError, match="this client has 0"):
             check_host(other)

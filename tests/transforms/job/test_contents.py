@@ -54,7 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def make_job(out: Path, paths: Iterable[Path], config: Config, run_id: str = "run-1", **options: Any) -> Job:
     """Writes down what a client writes down."""
-    run = Run(run_id, config, Layout(str(out), config.hash))
+    run = Run(run_id, config, Layout(str(out)))
     archive = Archive(run, [storage.stat(str(path)) for path in sorted(paths)], {})
     made = Job(run, lists_of(archive.todo), **options)
     write_job(made, archive.todo, archive.known)
@@ -71,7 +71,7 @@ def clean(tmp_path_factory: pytest.TempPathFactory, folder: Path, config: Config
     made = make_job(
         tmp_path_factory.mktemp("clean"), folder.iterdir(), config, max_attempts=100, keep_observations=True
     )
-    begin_record(made.run.layout, made.run.run_id, "flink", [])
+    begin_record(made.run, "flink", [])
     go(made)
     return made
 
@@ -108,11 +108,11 @@ def test_each_file_gets_its_row_and_each_content_its_tables(clean: Job) -> None:
 def test_its_end_is_noted_and_its_folder_stays_for_whom_begins_anew(clean: Job) -> None:
     record = read_record(str(out_of(clean)))
     assert record is not None and record.finished_at is not None
-    assert {path.name for path in Path(clean.folder).iterdir()} >= {"files", "known.json", "attempts"}
+    assert {path.name for path in Path(clean.folder.folder).iterdir()} >= {"files", "known.json", "attempts"}
 
 
 def test_a_job_does_not_end_the_record_of_another(again: Job) -> None:
-    other = begin_record(again.run.layout, "run-2", "local", [])
+    other = begin_record(dataclasses.replace(again.run, run_id="run-2"), "local", [])
     go(again)
     assert read_record(str(out_of(again))) == other
 
@@ -151,7 +151,7 @@ def test_lists_of_files_are_all_read(
     hook = Hook(tmp_path / "trail")
     hook.use(monkeypatch)
     made = make_job(tmp_path / "out", folder.iterdir(), config)
-    assert made.lists == 2 and len(list(Path(made.folder, "files").iterdir())) == 2
+    assert made.lists == 2 and len(list(Path(made.folder.folder, "files").iterdir())) == 2
     go(made)
     assert_same_tables(tmp_path / "out", out_of(clean))
     assert hook.read() == {("a.mp4", 0): 1, ("a.mp4", 1): 1, ("short.mp4", 0): 1}  # and the copy not at all
@@ -331,7 +331,7 @@ def test_copies_of_another_configuration_follow_their_tables(folder: Path, confi
 
 
 def test_copies_of_another_configuration_keep_their_rows_where_the_new_one_fails(tmp_path: Path) -> None:
-    run = Run("run-2", Config(), Layout(str(tmp_path), "abc"))
+    run = Run("run-2", Config(), Layout(str(tmp_path)))
     made, plan = Job(run, 1), example_plan(uri="/v/a.mp4")
     write_row(example_row("/v/twin.mp4"), run)
     write_job(made, [], Known({}, {plan.video_id or "": ["/v/twin.mp4"]}))
@@ -344,7 +344,7 @@ def test_copies_of_another_configuration_keep_their_rows_where_the_new_one_fails
 
 
 def test_plans_are_grouped_by_content(tmp_path: Path) -> None:
-    run = Run("run-2", Config(), Layout(str(tmp_path), "abc"))
+    run = Run("run-2", Config(), Layout(str(tmp_path)))
     made = Job(run, 1)
     write_row(example_row("/v/old.mp4", video_id=B), run)
     write_job(made, [], Known({B: "/v/old.mp4"}, {}))
@@ -361,10 +361,10 @@ def test_plans_are_grouped_by_content(tmp_path: Path) -> None:
 
 
 def test_a_million_files_do_not_travel_in_the_graph(tmp_path: Path) -> None:
-    run = Run("run-1", Config(), Layout(str(tmp_path), "abc"))
+    run = Run("run-1", Config(), Layout(str(tmp_path)))
     files = [example_file(f"/v/{number}.mp4") for number in range(2001)]
     made = Job(run, lists_of(files))
     write_job(made, files, Known({}, {}))
-    lists = sorted(Path(made.folder, "files").iterdir())
+    lists = sorted(Path(made.folder.folder, "files").iterdir())
     assert [len(json.loads(path.read_text())) for path in lists] == [1000, 1000, 1]
     assert [file for number in range(3) for file in job._read_list(number, made.folder)] == files
