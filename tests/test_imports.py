@@ -21,9 +21,10 @@ _FOLDERS = {
 _OURS = {*_FOLDERS, "deploy", "tests", "benchmarks"}
 
 # Wing of pipelines/ (a folder, or a file that stands alone) → the other wings that it may import.
-_GROUND = {"settings", "inputs", "words", "progress_bar"}
+_GROUND = {"settings", "inputs", "words", "face_words", "colours", "progress_bar"}
 _WINGS = {
     **{wing: set[str]() for wing in _GROUND},
+    "face_words": {"words"},
     "analyze": set(),
     "results": _GROUND,
     "runs": {*_GROUND, "analyze", "results"},

@@ -12,11 +12,12 @@ from fractions import Fraction
 
 import av
 
-from pipelines.annotations.drawing import EMOTION_COLOURS, UNKNOWN_COLOUR, Canvas, Colour, blur_face, label, outline
+from pipelines.annotations.drawing import Canvas, blur_face, label, outline
 from pipelines.annotations.face_paths import FacePaths, ShownFace, read_paths, read_settings
 from pipelines.annotations.frame_copy import upright_copy
 from pipelines.annotations.video_reader import VideoReader
 from pipelines.annotations.video_writer import VideoWriter, container_of
+from pipelines.colours import EMOTION_COLOURS, UNKNOWN_COLOUR, Colour
 from schemas import storage
 from schemas.errors import MediaError, StorageError, UsageError
 from transforms.ledger import HAS_TABLES, read_ledger
@@ -30,7 +31,7 @@ _COARSE = 1.5
 
 
 @dataclasses.dataclass(frozen=True)
-class Annotated:
+class AnnotatedVideo:
     """A video that was written.
 
     Attributes:
@@ -64,7 +65,7 @@ def annotate(
     audio: bool = True,
     overwrite: bool = False,
     on_progress: Callable[[float, float | None], None] | None = None,
-) -> Annotated:
+) -> AnnotatedVideo:
     """Writes a copy of a video with its faces marked, or blurred.
 
         annotate("holiday.mp4", "results", "holiday.faces.mp4")
@@ -109,7 +110,7 @@ def annotate(
         _write(reader, draw, target, on_progress)
         if not reader.frames:
             raise UsageError(f"{video} has no frame in the time that was asked for.")
-    return Annotated(
+    return AnnotatedVideo(
         path=target,
         frames=reader.frames,
         seconds=reader.last - reader.first,

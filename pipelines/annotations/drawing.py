@@ -14,22 +14,12 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-Colour = tuple[int, int, int]
+from pipelines.colours import Colour
+
 Box = Sequence[float] | np.ndarray
 
 BLACK: Colour = (0, 0, 0)
 WHITE: Colour = (255, 255, 255)
-UNKNOWN_COLOUR: Colour = (228, 230, 233)
-EMOTION_COLOURS: dict[str, Colour] = {
-    "angry": (213, 94, 0),
-    "disgust": (0, 158, 115),
-    "fear": (204, 121, 167),
-    "happy": (240, 228, 66),
-    "sad": (0, 114, 178),
-    "surprise": (86, 180, 233),
-    "neutral": (163, 168, 174),
-}
-"""Colours that people with any colour vision tell apart: M. Okabe and K. Ito, Color Universal Design, 2008."""
 
 CELLS_A_FACE = 5
 """Squares that are left of a blurred face's width: too few for people and for face recognition."""

@@ -13,33 +13,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipelines.face_words import age_words, emotion_words, gender_words
 from schemas import storage
 from schemas.config import Config, Detection, Sampling, Tracking
 from schemas.errors import StorageError
 from schemas.layout import Layout
-from schemas.tables import (
-    AT_BORDER,
-    BLURRED,
-    DARK,
-    EMOTION_COLUMNS,
-    PROFILE,
-    SMALL,
-    SMOOTH_COLUMNS,
-    TRACKER_ONLY,
-)
+from schemas.tables import EMOTION_COLUMNS, SMOOTH_COLUMNS
 from transforms.observations import read_observations
 from transforms.stitch_tracks import Observations
 
 Row = Mapping[str, Any]
-
-_FLAGS = {
-    SMALL: "small",
-    PROFILE: "profile",
-    BLURRED: "blurred",
-    DARK: "dark",
-    AT_BORDER: "at the border",
-    TRACKER_ONLY: "tracker only",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,35 +120,16 @@ def caption(face: Row, person: Row, known: frozenset[str] = frozenset({"emotion"
       person: row of `tracks`, or the same row of `faces`: where age and gender are taken from.
       known: what there was a model for; the rest is not mentioned.
     """
-    first = [str(face["track_id"])] + ([emotion_text(face, "emotion_smooth")] if "emotion" in known else [])
-    second = [age_text(person, unknown="age ?")] if "age" in known else []
-    second += [gender_text(person, unknown="gender ?")] if "gender" in known else []
+    emotion = face["emotion_smooth"]
+    first, second = [str(face["track_id"])], []
+    if "emotion" in known:
+        first.append(emotion_words(emotion, emotion and face[f"emotion_smooth_{emotion}"], unknown="?"))
+    if "age" in known:
+        second.append(age_words(person["age"], person["age_low"], person["age_high"], unknown="age ?"))
+    if "gender" in known:
+        second.append(gender_words(person["gender"], person["gender_female"], unknown="gender ?"))
     lines = tuple("  ".join(words) for words in (first, second) if words)
-    return Caption(lines, face["emotion_smooth"], bool(face["quality_flags"]))
-
-
-def emotion_text(row: Row, column: str) -> str:
-    """An emotion with its probability, as "happy 71 %"; `column` is emotion or emotion_smooth."""
-    emotion = row[column]
-    return "?" if emotion is None else f"{emotion} {100 * row[f'{column}_{emotion}']:.0f} %"
-
-
-def age_text(row: Row, *, unknown: str = "?") -> str:
-    """An age with its 80 % interval, as "34 (27–41)"."""
-    return unknown if row["age"] is None else f"{row['age']:.0f} ({row['age_low']:.0f}–{row['age_high']:.0f})"
-
-
-def gender_text(row: Row, *, unknown: str = "?") -> str:
-    """Gender with its probability, as "female 93 %"."""
-    gender, female = row["gender"], row["gender_female"]
-    if gender not in ("female", "male") or female is None:
-        return unknown
-    return f"{gender} {100 * (female if gender == 'female' else 1 - female):.0f} %"
-
-
-def flag_texts(flags: int) -> list[str]:
-    """Quality flags in words."""
-    return [text for bit, text in _FLAGS.items() if flags & bit]
+    return Caption(lines, emotion, bool(face["quality_flags"]))
 
 
 def read_settings(out: str, video_id: str) -> Config:

@@ -10,10 +10,11 @@ from rich.console import Console
 
 from pipelines.cli.options import StorageOptions, use_stores
 from pipelines.cli.terminal import plain_errors
+from pipelines.words import clock, counted
 from schemas.errors import UsageError
 
 if TYPE_CHECKING:
-    from pipelines.annotations.annotate import Annotated as Written
+    from pipelines.annotations.annotate import AnnotatedVideo
 
 _CLOCK = re.compile(r"(?:(?:(\d+):)?(\d{1,2}):)?(\d+(?:\.\d*)?)")
 
@@ -93,11 +94,9 @@ def annotate(
             console.print(line, markup=False)
 
 
-def _lines(written: "Written", blur: bool) -> list[str]:
-    from pipelines.words import clock
-
-    tracks = f"{written.n_tracks} track" + "s" * (written.n_tracks != 1)
-    lines = [f"{written.path}: {written.frames} frames, {clock(written.seconds)}, {tracks} in the whole video"]
+def _lines(written: "AnnotatedVideo", blur: bool) -> list[str]:
+    frames, tracks = counted(written.frames, "frame"), counted(written.n_tracks, "track")
+    lines = [f"{written.path}: {frames}, {clock(written.seconds)}, {tracks} in the whole video"]
     if not written.from_observations:
         lines.append(
             "boxes are exact once a second and estimated in between, for samples were not kept: analyze the video with "

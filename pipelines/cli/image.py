@@ -23,6 +23,7 @@ from pipelines.cli.options import (
     use_stores,
 )
 from pipelines.cli.terminal import log_to, plain_errors
+from pipelines.words import counted
 from schemas.errors import UsageError
 
 if TYPE_CHECKING:
@@ -125,8 +126,7 @@ def image(
 
 
 def _print(picture: "PictureFaces", console: Console) -> None:
-    count = f"{len(picture.faces)} faces" if len(picture.faces) != 1 else "1 face"
-    console.print(f"{picture.uri}: {count}", markup=False, soft_wrap=True, style="bold")
+    console.print(f"{picture.uri}: {counted(len(picture.faces), 'face')}", markup=False, soft_wrap=True, style="bold")
     if picture.faces:
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
         table.add_column("face", justify="right")
@@ -140,8 +140,14 @@ def _print(picture: "PictureFaces", console: Console) -> None:
 
 
 def _cells(face: dict[str, Any]) -> list[str]:
-    from pipelines.annotations.face_paths import age_text, emotion_text, flag_texts, gender_text
+    from pipelines.face_words import age_words, emotion_words, flag_words, gender_words
 
-    box = ", ".join(f"{face[name]:.0f}" for name in ("x", "y", "width", "height"))
-    flags = ", ".join(flag_texts(face["quality_flags"])) or "good"
-    return [str(face["track_id"]), box, emotion_text(face, "emotion"), age_text(face), gender_text(face), flags]
+    emotion = face["emotion"]
+    return [
+        str(face["track_id"]),
+        ", ".join(f"{face[name]:.0f}" for name in ("x", "y", "width", "height")),
+        emotion_words(emotion, emotion and face[f"emotion_{emotion}"]),
+        age_words(face["age"], face["age_low"], face["age_high"]),
+        gender_words(face["gender"], face["gender_female"]),
+        ", ".join(flag_words(face["quality_flags"])) or "good",
+    ]

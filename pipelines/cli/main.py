@@ -8,18 +8,21 @@ from rich.console import Console
 
 from pipelines.cli.analyze import analyze, demo
 from pipelines.cli.annotate import annotate
+from pipelines.cli.compact import compact
 from pipelines.cli.data import data_app
 from pipelines.cli.evaluate import evaluate
 from pipelines.cli.export import export
+from pipelines.cli.forget import forget
 from pipelines.cli.image import image
-from pipelines.cli.keep import compact, forget, prune, upgrade
 from pipelines.cli.models import models_app
 from pipelines.cli.prepare import prepare
+from pipelines.cli.prune import prune
 from pipelines.cli.query import query
 from pipelines.cli.report import report
 from pipelines.cli.status import status
 from pipelines.cli.terminal import WithMore, plain_errors
 from pipelines.cli.train import train
+from pipelines.cli.upgrade import upgrade
 from pipelines.cli.worker import worker
 
 app = typer.Typer(

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from pipelines.cli.options import StorageOptions, use_stores
 from pipelines.cli.terminal import plain_errors
+from pipelines.words import counted
 from schemas.errors import UsageError
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def _answer(
 
     rows = cancellable(connection, work)
     if rows is not None:
-        console.print(f"{rows:,} row{'' if rows == 1 else 's'} in {out}", markup=False)
+        console.print(f"{counted(rows, 'row')} in {out}", markup=False)
 
 
 def _leave_quietly() -> None:

@@ -7,6 +7,7 @@ from rich.console import Console
 
 from pipelines.cli.options import StorageOptions, use_stores
 from pipelines.cli.terminal import plain_errors
+from pipelines.words import counted
 
 if TYPE_CHECKING:
     from pipelines.reports.report import Reports
@@ -65,7 +66,7 @@ def report(
 
 
 def _lines(done: "Reports") -> list[str]:
-    pages = f"{done.written} page{'' if done.written == 1 else 's'} written"
+    pages = f"{counted(done.written, 'page')} written"
     lines = [f"{pages}, {done.unchanged} unchanged" if done.unchanged else pages]
     for title, reasons in (("no page", done.without_tables), ("no thumbnails", done.without_thumbnails)):
         lines += [f"{title}: {reason}" for _, reason in sorted(reasons.items())[:_SHOWN]]

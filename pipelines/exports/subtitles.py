@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pipelines.exports.videos import NothingToExportError, Video
+from pipelines.face_words import age_words
+from pipelines.words import clock
 from schemas import storage
 
 FORMATS = ("ass", "vtt")
@@ -92,7 +94,7 @@ def _words(face: dict[str, Any], track: dict[str, Any]) -> str:
     """As `#3 happy · 31 (25–38) · female`."""
     words = [f"#{face['track_id']}" + (f" {face['emotion_smooth']}" if face["emotion_smooth"] else "")]
     if track["age"] is not None:
-        words.append(f"{track['age']:.0f} ({track['age_low']:.0f}–{track['age_high']:.0f})")
+        words.append(age_words(track["age"], track["age_low"], track["age_high"]))
     if track["gender"] is not None:
         words.append(track["gender"] if track["gender"] != "unknown" else "gender unknown")
     return " · ".join(words)
@@ -131,7 +133,7 @@ def _ass(video: Video, cues: Sequence[Cue]) -> str:
         above = top >= 1.3 * size
         y = top - 2 if above else min(bottom + 2, height - 1.3 * size)
         place = f"{{\\an{1 if above else 7}\\pos({min(max(x, 0), width * 0.9):.0f},{y:.0f})}}"
-        times = f"{_clock(cue.start, 100)},{_clock(cue.end, 100)}"
+        times = f"{clock(cue.start, 2)},{clock(cue.end, 2)}"
         lines.append(f"Dialogue: 0,{times},Face,,0,0,0,,{place}{escape_ass(cue.text)}\n")
     return head + "".join(lines)
 
@@ -143,7 +145,7 @@ def _vtt(cues: Sequence[Cue]) -> str:
         line = min(max((cue.box[1] + cue.box[3]) * 100, 0), 92)
         position = min(max(cue.box[0] * 100, 0), 90)
         where = f"line:{line:.1f}% position:{position:.1f}% align:start"
-        times = f"{_clock(cue.start, 1000)} --> {_clock(cue.end, 1000)}"
+        times = f"{clock(cue.start, 3, hour_digits=2)} --> {clock(cue.end, 3, hour_digits=2)}"
         blocks.append(f"{times} {where}\n{escape_vtt(cue.text)}\n")
     return "\n".join(blocks)
 
@@ -157,13 +159,3 @@ def escape_ass(text: str) -> str:
 def escape_vtt(text: str) -> str:
     """A text that stands in a WebVTT cue as it is."""
     return html.escape(" ".join(text.split()), quote=False)
-
-
-def _clock(seconds: float, parts: int) -> str:
-    """0:01:02.50 with hundredths for ASS, 00:01:02.500 with thousandths for WebVTT."""
-    total = round(max(seconds, 0.0) * parts)
-    rest, fraction = divmod(total, parts)
-    hours = rest // 3600
-    digits = 2 if parts == 100 else 3
-    head = f"{hours}" if parts == 100 else f"{hours:02}"
-    return f"{head}:{rest // 60 % 60:02}:{rest % 60:02}.{fraction:0{digits}}"

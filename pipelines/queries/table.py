@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipelines.queries.query import batches, exact_floats
+from pipelines.words import counted
 
 if TYPE_CHECKING:
     import duckdb
@@ -72,7 +73,7 @@ def show(relation: "duckdb.DuckDBPyRelation", console: Console, *, max_rows: int
 
 
 def _last_line(total: int, shown: int, columns: int, shown_columns: int) -> str:
-    text = f"{total:,} row{'' if total == 1 else 's'}"
+    text = counted(total, "row")
     if shown < total:
         text += f", {total - shown:,} more than are shown: --max-rows 0 shows all"
     if shown_columns < columns:

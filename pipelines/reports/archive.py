@@ -11,8 +11,9 @@ import pyarrow as pa
 
 from pipelines.reports.content import ArchiveReport, Distribution, Figures, LastRun, Model, VideoLine
 from pipelines.reports.video import absent
-from pipelines.reports.words import UNKNOWN, advice
+from pipelines.reports.words import advice
 from pipelines.results.run_progress import read_record
+from pipelines.words import UNKNOWN
 from schemas.tables import EMOTION_COLUMNS, EMOTIONS, GENDERS, STATUSES, code_version
 from transforms.ledger import HAS_TABLES, Row
 

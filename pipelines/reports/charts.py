@@ -8,21 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pipelines.reports import words
+from pipelines import face_words
+from pipelines.colours import EMOTION_COLOURS, UNKNOWN_COLOUR, hex_code
 from pipelines.reports.content import Age, Gender, Span, VideoReport
+from pipelines.words import UNKNOWN, at, percent
 from schemas.tables import EMOTIONS
 
-COLOURS = {
-    "angry": "#D55E00",
-    "disgust": "#009E73",
-    "fear": "#CC79A7",
-    "happy": "#F0E442",
-    "sad": "#0072B2",
-    "surprise": "#56B4E9",
-    "neutral": "#A3A8AE",
-    words.UNKNOWN: "#E4E6E9",
-}
-"""Emotions in the colours of Okabe and Ito (2008), which people with any colour vision can tell apart, and grey."""
+COLOURS = {name: hex_code(colour) for name, colour in (EMOTION_COLOURS | {UNKNOWN: UNKNOWN_COLOUR}).items()}
+"""The colour of each emotion, and of an unknown one, as HTML writes it."""
 _DARK_GROUND = {"angry", "disgust", "sad"}  # white letters on these, black ones on the others
 
 _LANE, _COUNTS, _SHARES, _GAP, _TOP, _BOTTOM = 24, 84, 132, 34, 26, 44
@@ -107,26 +100,22 @@ def timeline_figure(report: VideoReport) -> dict[str, Any]:
 
 def age_words(age: Age | None) -> str:
     """An age with its interval."""
-    if age is None:
-        return f"age {words.UNKNOWN}"
-    interval = f" (80 %: {age.low:.0f}–{age.high:.0f})" if age.low is not None and age.high is not None else ""
-    return f"age {age.years:.0f}{interval}"
+    known = None if age is None else face_words.age_words(age.years, age.low, age.high, note="80 %: ")
+    return f"age {known or UNKNOWN}"
 
 
 def gender_words(gender: Gender | None) -> str:
     """A gender with the probability of the likelier one."""
     if gender is None:
-        return f"gender {words.UNKNOWN}"
+        return f"gender {UNKNOWN}"
     likelier = "female" if gender.female >= 0.5 else "male"
-    share = words.percent(max(gender.female, 1 - gender.female))
-    if gender.label == likelier:
-        return f"{likelier} {share}"
-    return f"gender {words.UNKNOWN} ({likelier} {share})"
+    text = face_words.gender_words(likelier, gender.female)
+    return text if gender.label == likelier else f"gender {UNKNOWN} ({text})"
 
 
 def emotion_words(emotion: str | None, probability: float | None) -> str:
     """An emotion with its probability."""
-    return f"emotion {words.UNKNOWN}" if emotion is None else f"{emotion} {words.percent(probability)}"
+    return face_words.emotion_words(emotion, probability, unknown=f"emotion {UNKNOWN}")
 
 
 def _end(report: VideoReport) -> float:
@@ -149,7 +138,7 @@ def _lanes(report: VideoReport) -> list[dict[str, Any]]:
         chosen = [span for span in spans if span.emotion == emotion]
         if not chosen:
             continue
-        name = emotion or words.UNKNOWN
+        name = emotion or UNKNOWN
         edge = {"color": "rgba(60,60,60,0.55)", "width": 0.5 if len(spans) <= _EDGED else 0}
         marker: dict[str, Any] = {"color": COLOURS[name], "line": edge}
         if emotion is None:
@@ -184,7 +173,7 @@ def _hover(span: Span, report: VideoReport) -> str:
     who = track if lane.shared or lane.label == track else f"{lane.label}, track {span.track}"
     return "<br>".join(
         (
-            f"<b>{who}</b>, {words.at(span.start)}–{words.at(span.end)}",
+            f"<b>{who}</b>, {at(span.start)}–{at(span.end)}",
             emotion_words(span.emotion, span.probability),
             age_words(span.age),
             gender_words(span.gender),
@@ -219,7 +208,7 @@ def _counts(report: VideoReport) -> dict[str, Any]:
     end = _end(report)
 
     def hover(i: int) -> str:
-        span = f"<b>{words.at(i * width)}–{words.at(min((i + 1) * width, end))}</b>"
+        span = f"<b>{at(i * width)}–{at(min((i + 1) * width, end))}</b>"
         return f"{span}<br>{_faces(counts.mean[i], counts.most[i])}"
 
     return {
@@ -258,8 +247,8 @@ def _shares(report: VideoReport) -> list[dict[str, Any]]:
             "y": [values[i] for i in known],
             "marker": {"color": COLOURS[emotion], "line": {"width": 0}},
             "customdata": [
-                f"<b>{words.at(i * width)}–{words.at(min((i + 1) * width, end))}</b><br>{emotion} "
-                f"{words.percent(values[i])}, over {shares.face_seconds[i]} s of faces"
+                f"<b>{at(i * width)}–{at(min((i + 1) * width, end))}</b><br>{emotion} "
+                f"{percent(values[i])}, over {shares.face_seconds[i]} s of faces"
                 for i in known
             ],
             "hovertemplate": "%{customdata}<extra></extra>",

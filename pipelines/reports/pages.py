@@ -10,8 +10,10 @@ from typing import Any
 
 import jinja2
 
-from pipelines.reports import charts, words
+from pipelines import colours, face_words, words
+from pipelines.reports import charts
 from pipelines.reports.content import ArchiveReport, VideoReport
+from pipelines.reports.words import END_REASONS, STATUSES, figures
 from schemas.tables import EMOTIONS
 
 CARDS_SHOWN = 12
@@ -57,6 +59,7 @@ def plotly_name() -> str:
 def look() -> str:
     """Checksum of all that pages are made with: when it differs, pages are made anew."""
     files = sorted(path for path in _HERE.rglob("*") if path.suffix in (".py", ".j2", ".css", ".js"))
+    files += [Path(module.__file__) for module in (words, face_words, colours)]
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in files) + plotly_name().encode()).hexdigest()
 
 
@@ -86,7 +89,7 @@ def _environment() -> jinja2.Environment:
         "percent": words.percent,
         "size": words.size,
         "when": words.when,
-        "figures": words.figures,
+        "figures": figures,
         "link": link,
         "name": lambda uri: uri.rsplit("/", 1)[-1],
         "folder": lambda uri: uri.rpartition("/")[0],
@@ -97,8 +100,8 @@ def _environment() -> jinja2.Environment:
     environment.globals |= {
         "EMOTIONS": EMOTIONS,
         "COLOURS": charts.COLOURS,
-        "STATUSES": words.STATUSES,
-        "END_REASONS": words.END_REASONS,
+        "STATUSES": STATUSES,
+        "END_REASONS": END_REASONS,
         "UNKNOWN": words.UNKNOWN,
         "ASSETS": ASSETS,
         "CARDS_SHOWN": CARDS_SHOWN,

@@ -15,10 +15,12 @@ import pyarrow.parquet as pq
 
 from models.bundle import bundle_path
 from models.cards import read_card
+from pipelines.face_words import FLAGS
 from pipelines.reports import timeline
 from pipelines.reports.content import Model, Person, Shot, Stretch, Track, VideoReport
 from pipelines.reports.timeline import make_age, make_gender, most_frequent, number
-from pipelines.reports.words import FLAGS, UNKNOWN, advice
+from pipelines.reports.words import advice
+from pipelines.words import UNKNOWN
 from schemas import storage
 from schemas.errors import BundleError, StorageError
 from schemas.layout import ROW_TABLES, Layout

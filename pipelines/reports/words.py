@@ -1,23 +1,8 @@
-"""Figures as people read them, and what can be done about a file that was not read."""
+"""What reports alone say in words: statuses, a model's test figures, and what can be done about a file."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
-from pipelines.words import clock
-from schemas.tables import AT_BORDER, BLURRED, DARK, PROFILE, SMALL, TRACKER_ONLY
-
-UNKNOWN = "unknown"
-
-FLAGS = {
-    SMALL: "small",
-    PROFILE: "in profile",
-    BLURRED: "blurred",
-    DARK: "dark",
-    AT_BORDER: "at the border",
-    TRACKER_ONLY: "seen by the tracker only",
-}
-"""Bits of `quality_flags` in words."""
+from pipelines.words import percent
 
 END_REASONS = {"lost": "it was lost", "cut": "the shot ended", "eof": "the video ended"}
 
@@ -73,51 +58,6 @@ _OTHERWISE = f"{_MORE_RUNS} with --retry-failed and --log-file FILE; the log say
 def advice(status: str, error_type: str | None) -> str | None:
     """What can be done about a file's status; None where there is nothing to be done."""
     return None if status == "ok" else _ADVICE.get(error_type or "", _OTHERWISE)
-
-
-def percent(share: float | None) -> str:
-    """A share or probability; less than a half per cent is not called nothing."""
-    if share is None:
-        return UNKNOWN
-    return "< 1 %" if 0 < share < 0.005 else "> 99 %" if 0.995 < share < 1 else f"{100 * share:.0f} %"
-
-
-def at(seconds: float | None) -> str:
-    """A time in a video as h:mm:ss.s, without the tenths where they are nought."""
-    if seconds is None:
-        return UNKNOWN
-    tenths = round(max(seconds, 0.0) * 10)
-    return clock(tenths // 10) + (f".{tenths % 10}" if tenths % 10 else "")
-
-
-def lasting(seconds: float | None) -> str:
-    """A length of time: 2.4 s, 3 min 05 s, 2 h 07 min."""
-    if seconds is None:
-        return UNKNOWN
-    if seconds < 59.95:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60:,} h {minutes % 60:02d} min"
-
-
-def size(count: int | None) -> str:
-    """Bytes."""
-    if count is None:
-        return UNKNOWN
-    value = float(count)
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if value < 999.5:
-            return f"{value:.0f} {unit}" if unit == "bytes" or value >= 99.5 else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:,.1f} TB"
-
-
-def when(moment: datetime | str | None) -> str:
-    """A moment in UTC."""
-    if moment is None:
-        return UNKNOWN
-    moment = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def figures(measured: dict[str, float]) -> list[tuple[str, str]]:

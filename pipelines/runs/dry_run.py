@@ -7,7 +7,7 @@ from rich.console import Console
 from pipelines.inputs import Inputs
 from pipelines.runs.bookkeeping import Archive
 from pipelines.settings import make_config
-from pipelines.words import clock
+from pipelines.words import clock, size
 from runners.devices import worker_count
 from schemas import storage
 from schemas.config import Config
@@ -67,15 +67,15 @@ def print_plans(
     """A line for each file that would be analyzed, and the sums."""
     for plan in plans:  # no Rich table: it breaks names that are wider than the terminal
         length = clock(_seconds(plan)) if plan.segments else plan.status
-        line = f"{length:>9} {_size(plan.file.size_bytes or 0):>9}  {plan.file.uri}"
+        line = f"{length:>9} {size(plan.file.size_bytes or 0):>9}  {plan.file.uri}"
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     work = first_of_copies(plan for plan in plans if plan.segments)
     seconds = sum(_seconds(plan) for plan in work)
     total = sum(plan.file.size_bytes or 0 for plan in plans)
     wall, basis = _wall_seconds(work, ledger, workers)
-    tables = _size(int(seconds / 3600 * BYTES_PER_HOUR))
+    tables = size(int(seconds / 3600 * BYTES_PER_HOUR))
     console.print(
-        f"{len(plans)} files, {_size(total)}, {seconds / 3600:.2f} hours of video; {unchanged} more are done already, "
+        f"{len(plans)} files, {size(total)}, {seconds / 3600:.2f} hours of video; {unchanged} more are done already, "
         f"{sum(matched.passed_over.values())} passed over.\n"
         f"About {clock(wall)} with {workers} workers ({basis}) and {tables} of tables.",
         highlight=False,
@@ -97,12 +97,3 @@ def _wall_seconds(plans: Sequence[Plan], ledger: Sequence[Row], workers: int) ->
         _seconds(plan) * plan.info.width * plan.info.height / 1e6 for plan in plans if plan.info is not None
     )
     return megapixels * CPU_SECONDS_PER_MEGAPIXEL_SECOND / workers, "a rough guess from their sizes"
-
-
-def _size(n_bytes: int) -> str:
-    size = float(n_bytes)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"

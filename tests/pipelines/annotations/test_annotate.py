@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from typer.testing import Result
 
-from pipelines.annotations.annotate import Annotated, annotate
-from pipelines.annotations.drawing import EMOTION_COLOURS
+from pipelines.annotations.annotate import AnnotatedVideo, annotate
 from pipelines.annotations.face_paths import caption, read_paths
 from pipelines.cli.annotate import parse_seconds
+from pipelines.colours import EMOTION_COLOURS
 from schemas import storage
 from schemas.config import Config
 from schemas.errors import MediaError, StorageError, StorageFullError, UsageError
@@ -129,7 +129,7 @@ def happy(frame: np.ndarray) -> int:
     return has_colour(frame, EMOTION_COLOURS["happy"])
 
 
-def write(clip: Clip | Path, out: Path, target: Path, **options: Any) -> tuple[Annotated, Film]:
+def write(clip: Clip | Path, out: Path, target: Path, **options: Any) -> tuple[AnnotatedVideo, Film]:
     path = clip.path if isinstance(clip, Clip) else clip
     return annotate(str(path), str(out), str(target), **options), read(target)
 

@@ -5,8 +5,9 @@ import cv2
 import numpy as np
 import pytest
 
-from pipelines.annotations.drawing import BLACK, EMOTION_COLOURS, Canvas, blur_face, fill, label, outline
+from pipelines.annotations.drawing import BLACK, Canvas, blur_face, fill, label, outline
 from pipelines.annotations.frame_copy import upright_copy
+from pipelines.colours import EMOTION_COLOURS
 
 BOX = (100.0, 80.0, 40.0, 40.0)
 HAPPY = EMOTION_COLOURS["happy"]

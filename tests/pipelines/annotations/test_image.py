@@ -11,8 +11,8 @@ from PIL import Image
 from typer.testing import Result
 
 from pipelines import analyze
-from pipelines.annotations.drawing import EMOTION_COLOURS
 from pipelines.annotations.image import PictureFaces, image
+from pipelines.colours import EMOTION_COLOURS
 from schemas.config import Config
 from schemas.errors import UsageError
 from tests.clips import portrait_clip, scene

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import Result
 
-from pipelines.cli.keep import parse_size
+from pipelines.cli.compact import parse_size
 from pipelines.keeping.compact import compact, read_record
 from runners.lock import hold
 from schemas import storage

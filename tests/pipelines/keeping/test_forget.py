@@ -245,7 +245,7 @@ def test_at_a_terminal_it_asks(
     out: Path, facelog: Facelog, monkeypatch: pytest.MonkeyPatch, answer: str, left: int
 ) -> None:
     write_video("/other/copy.mp4", A, example_run(str(out)))
-    monkeypatch.setattr("pipelines.cli.keep._can_ask", lambda: True)
+    monkeypatch.setattr("pipelines.cli.removing.can_ask", lambda: True)
     said = facelog("forget", GONE, out, input=f"y\n{answer}")
     assert said.exit_code == 0
     assert "The same content under other names:\n  /other/copy.mp4" in said.stdout

@@ -166,7 +166,7 @@ def test_at_a_terminal_it_asks(
     out: Path, archive: Path, facelog: Facelog, monkeypatch: pytest.MonkeyPatch, answer: str, left: int
 ) -> None:
     (archive / "one" / "b.mp4").unlink()
-    monkeypatch.setattr("pipelines.cli.keep._can_ask", lambda: True)
+    monkeypatch.setattr("pipelines.cli.removing.can_ask", lambda: True)
     said = facelog("prune", out, input=answer)
     assert said.exit_code == 0 and "Remove 1 row? [y/N]" in said.stderr
     assert len(names(out)) == left

@@ -199,7 +199,7 @@ def test_without_a_way_nothing_is_touched(out: Path, facelog: Facelog) -> None:
 def test_people_read_what_was_done(out: Path, step: Step, facelog: Facelog) -> None:
     said = facelog("upgrade", out)
     assert said.exit_code == 0
-    assert said.stdout == f"{out} has schema version {SCHEMA_VERSION} now: rewritten were 11 files of version {OLD}.\n"
+    assert said.stdout == f"{out} now has schema version {SCHEMA_VERSION}: rewrote 11 files of version {OLD}.\n"
 
 
 def test_damaged_files_are_named(out: Path, step: Step) -> None:

@@ -1,0 +1,26 @@
+"""`facelog upgrade`: results of an older facelog for this one."""
+
+from pipelines.cli.options import StorageOptions, use_stores
+from pipelines.cli.removing import Dir, lines_console
+from pipelines.cli.terminal import plain_errors
+from pipelines.words import counted
+
+
+def upgrade(out: Dir, storage_options: StorageOptions = None) -> None:
+    """Bring DIR to this facelog's schema version, without analyzing anything again.
+
+    Files are rewritten one by one, rows of videos last; killed, the same command goes on where it was.
+
+        facelog upgrade results
+    """
+    console = lines_console()
+    with plain_errors(console):
+        from pipelines.keeping.upgrade import upgrade as rewrite
+
+        use_stores(storage_options)
+        done = rewrite(out, console=console)
+        if done.from_versions:
+            old = (f"{counted(n, 'file')} of version {version}" for version, n in done.from_versions.items())
+            console.print(f"{done.out} now has schema version {done.version}: rewrote {', '.join(old)}.")
+        else:
+            console.print(f"{done.out} has schema version {done.version}, which is current.")
