@@ -87,7 +87,7 @@ class VideoWriter:
         self._temporary = os.path.join(folder, f".{uuid.uuid4().hex}{os.path.splitext(name)[1]}")
         container = container_of(path)
         moves_index = {"movflags": "+faststart"} if container in ("mp4", "mov") else {}
-        with self._plain_errors():
+        with self._said_of_this_file():
             os.makedirs(folder, exist_ok=True)
             # With `file:` no name is taken for that of a protocol.
             self._container: OutputContainer = av.open(
@@ -110,7 +110,7 @@ class VideoWriter:
             self._give_up()
             return
         try:
-            with self._plain_errors():
+            with self._said_of_this_file():
                 self._container.mux(self._video.encode(None))
                 self._container.close()
                 with open(self._temporary, "rb") as file:
@@ -122,17 +122,17 @@ class VideoWriter:
 
     def write_frame(self, frame: av.VideoFrame) -> None:
         """Encodes a frame; PTS have to rise."""
-        with self._plain_errors():
+        with self._said_of_this_file():
             self._container.mux(self._video.encode(frame))
 
     def write_sound(self, packet: av.Packet) -> None:
         """Copies a packet of one of the streams, as it is."""
         packet.stream = self._sound[packet.stream_index]
-        with self._plain_errors():
+        with self._said_of_this_file():
             self._container.mux(packet)
 
     @contextlib.contextmanager
-    def _plain_errors(self) -> Iterator[None]:
+    def _said_of_this_file(self) -> Iterator[None]:
         """What writing raises as errors about this file: the caller is busy with reading another."""
         try:
             with storage.plain_errors(self._path):

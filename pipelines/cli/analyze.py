@@ -24,7 +24,7 @@ from pipelines.cli.options import (
     settings_of,
     use_stores,
 )
-from pipelines.cli.terminal import MORE, log_to, plain_errors
+from pipelines.cli.terminal import MORE, exit_on_error, log_to
 from schemas.errors import UsageError
 
 _FILES, _FLINK = "Which files", "On Flink"
@@ -221,7 +221,7 @@ def analyze(
     With --runner flink, options of Beam can follow after --.
     """
     console = Console(quiet=quiet)
-    with plain_errors(console), log_to(console, log_file):
+    with exit_on_error(), log_to(console, log_file):
         from pipelines.inputs import Inputs
         from pipelines.runs.analyze_archive import analyze
         from pipelines.runs.dry_run import plan_run
@@ -294,7 +294,7 @@ def demo(
     The head moves, comes nearer, leaves, comes back, and there is one cut.
     """
     console = Console()
-    with plain_errors(console), log_to(console, None):
+    with exit_on_error(), log_to(console, None):
         from pipelines.reports.report import report
         from pipelines.runs.analyze_archive import analyze
         from pipelines.runs.demo_clip import make_demo_clip

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from pipelines.cli.options import StorageOptions, use_stores
-from pipelines.cli.terminal import plain_errors
+from pipelines.cli.terminal import exit_on_error
 from pipelines.words import clock, counted
 from schemas.errors import UsageError
 
@@ -69,7 +69,7 @@ def annotate(
         facelog annotate holiday.mp4 results --out anonymous.mp4 --blur --no-audio
     """
     console = Console(quiet=quiet, soft_wrap=True, highlight=False)
-    with plain_errors(console), stopped("stopped; nothing was written."):
+    with exit_on_error(), stopped("stopped; nothing was written."):
         from pipelines.annotations.annotate import annotate as write
 
         use_stores(storage_options)

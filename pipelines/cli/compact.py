@@ -7,7 +7,7 @@ import typer
 
 from pipelines.cli.options import StorageOptions, use_stores
 from pipelines.cli.removing import Dir, lines_console
-from pipelines.cli.terminal import plain_errors
+from pipelines.cli.terminal import exit_on_error
 from pipelines.words import counted, size
 from schemas.errors import UsageError
 
@@ -35,7 +35,7 @@ def compact(
         facelog compact s3://results/run1 s3://results/run1-compact --file-size 512MB
     """
     console = lines_console()
-    with plain_errors(console):
+    with exit_on_error():
         from pipelines.keeping.compact import compact as make
 
         use_stores(storage_options)

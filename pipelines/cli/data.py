@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from pipelines.cli.terminal import plain_errors
+from pipelines.cli.terminal import exit_on_error
 
 data_app = typer.Typer(help="Data sets for training and evaluation.", no_args_is_help=True)
 
@@ -35,7 +35,7 @@ def show(
     For instance: facelog data show fer2013.zip
     """
     console = Console()
-    with plain_errors(console):
+    with exit_on_error():
         from schemas.storage import write_bytes
         from training.datasets import read_dataset
         from training.judging.overview import look, page, print_summary

@@ -9,7 +9,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.cli.terminal import log_to, plain_errors
+from pipelines.cli.terminal import exit_on_error, log_to
 from schemas.errors import UsageError
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def evaluate(
         facelog evaluate age-gender --data utkface.zip --predictions ages.csv
     """
     console, stderr = Console(), Console(stderr=True)
-    with plain_errors(stderr), log_to(stderr, None):
+    with exit_on_error(), log_to(stderr, None):
         from pipelines.datasets.evaluate import evaluate
 
         report = evaluate(

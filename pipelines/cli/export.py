@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from pipelines.cli.options import StorageOptions, use_stores
-from pipelines.cli.terminal import plain_errors
+from pipelines.cli.terminal import exit_on_error
 from schemas.errors import UsageError
 
 _SHOWN = 5
@@ -66,7 +66,7 @@ def export(
         facelog export results --to csv --out sheets
     """
     console = Console(soft_wrap=True, highlight=False)
-    with plain_errors(console):
+    with exit_on_error():
         from pipelines.exports.export import export as write
 
         if form is not None and to != Target.subtitles:

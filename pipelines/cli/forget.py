@@ -9,7 +9,7 @@ from rich.console import Console
 from pipelines.cli import removing
 from pipelines.cli.options import StorageOptions, use_stores
 from pipelines.cli.removing import AsJson, Dir, DryRun, Yes, agreed_to, file_counts, lines_console
-from pipelines.cli.terminal import plain_errors
+from pipelines.cli.terminal import exit_on_error
 from pipelines.words import counted
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def forget(
         facelog forget 3f6c0a9d2b7e4815a0c3d5e7f9b1a2c4 results --yes --json
     """
     console = lines_console()
-    with plain_errors(console):
+    with exit_on_error():
         from pipelines.keeping.forget import copies_of
         from pipelines.keeping.forget import forget as remove
 

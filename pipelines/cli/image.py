@@ -22,7 +22,7 @@ from pipelines.cli.options import (
     settings_of,
     use_stores,
 )
-from pipelines.cli.terminal import log_to, plain_errors
+from pipelines.cli.terminal import exit_on_error, log_to
 from pipelines.words import counted
 from schemas.errors import UsageError
 
@@ -89,7 +89,7 @@ def image(
         facelog image 'scans/*.png' --min-face 40 --json
     """
     console, stderr = Console(highlight=False), Console(stderr=True, soft_wrap=True, highlight=False)
-    with plain_errors(console), stopped("stopped; copies that are done stay."), log_to(console, None):
+    with exit_on_error(), stopped("stopped; copies that are done stay."), log_to(console, None):
         if out is None and (blur or labels is not None or overwrite):
             raise UsageError("--blur, --labels and --overwrite are about copies: say where they go with --out.")
         from pipelines.annotations.image import image as look_at

@@ -20,7 +20,7 @@ from pipelines.cli.prune import prune
 from pipelines.cli.query import query
 from pipelines.cli.report import report
 from pipelines.cli.status import status
-from pipelines.cli.terminal import WithMore, plain_errors
+from pipelines.cli.terminal import WithMore, exit_on_error
 from pipelines.cli.train import train
 from pipelines.cli.upgrade import upgrade
 from pipelines.cli.worker import worker
@@ -37,7 +37,7 @@ app = typer.Typer(
 def doctor() -> None:
     """Say what this installation has, what is missing, and how to get it."""
     console = Console()
-    with plain_errors(console):
+    with exit_on_error():
         from pipelines.cli.doctor import examine
 
         healthy = examine(console)

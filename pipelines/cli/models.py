@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.cli.terminal import plain_errors
+from pipelines.cli.terminal import exit_on_error
 
 if TYPE_CHECKING:
     from models.cards import Card, Output
@@ -25,7 +25,7 @@ _Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else
 def list_models(as_json: _Json = False) -> None:
     """The bundles that come with facelog, ready for use, and the networks of the zoo, to be trained."""
     console = Console()
-    with plain_errors(console):
+    with exit_on_error():
         from models.zoo import ZOO
 
         cards = _shipped_cards()
@@ -50,7 +50,7 @@ def show_model(
 ) -> None:
     """What a model takes and gives; of a bundle also what it was trained on, how good it is, what it cannot know."""
     console = Console()
-    with plain_errors(console):
+    with exit_on_error():
         from models.cards import Card
 
         model = _find(name)
@@ -78,7 +78,7 @@ def import_model(
         facelog analyze archive/ --out results --emotion-model my-emotion
     """
     console = Console()
-    with plain_errors(console):
+    with exit_on_error():
         from models.import_keras2 import import_keras2
 
         card = import_keras2(file, network, out)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from pipelines.cli.terminal import log_to, plain_errors
+from pipelines.cli.terminal import exit_on_error, log_to
 
 _LOOK, _RUN = "Which pictures and how", "How to run"
 
@@ -85,7 +85,7 @@ def prepare(
         facelog train age-gender --data imdb-chips
     """
     console = Console()
-    with plain_errors(console), log_to(console, log_file):
+    with exit_on_error(), log_to(console, log_file):
         from pipelines.datasets.prepare import prepare as run
         from pipelines.datasets.prepare import print_report
 

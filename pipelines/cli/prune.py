@@ -8,7 +8,7 @@ from rich.console import Console
 
 from pipelines.cli.options import StorageOptions, use_stores
 from pipelines.cli.removing import AsJson, Dir, DryRun, Yes, agreed_to, file_counts, lines_console
-from pipelines.cli.terminal import plain_errors
+from pipelines.cli.terminal import exit_on_error
 from pipelines.words import counted, size
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def prune(
         facelog prune results --yes
     """
     console = lines_console()
-    with plain_errors(console):
+    with exit_on_error():
         from pipelines.keeping.prune import prune as remove
 
         def agreed(found: "Pruned") -> bool:

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from pipelines.cli.options import StorageOptions, use_stores
-from pipelines.cli.terminal import plain_errors
+from pipelines.cli.terminal import exit_on_error
 from pipelines.words import counted
 from schemas.errors import UsageError
 
@@ -61,7 +61,7 @@ def query(
         facelog query results --file smiles.sql --out smiles.parquet
     """
     console = Console(soft_wrap=True, highlight=False)
-    with plain_errors(console):
+    with exit_on_error():
         from pipelines.results.database import connect
 
         use_stores(storage_options)

@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 
 from pipelines.cli.options import StorageOptions, use_stores
-from pipelines.cli.terminal import plain_errors
+from pipelines.cli.terminal import exit_on_error
 from pipelines.words import counted
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def report(
         facelog report results --video /archive/talk.mp4 --json --out /tmp/talk
     """
     console = Console(soft_wrap=True, highlight=False)
-    with plain_errors(console):
+    with exit_on_error():
         from pipelines.reports.report import report as write
 
         use_stores(storage_options)

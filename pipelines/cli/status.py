@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from pipelines.cli.options import StorageOptions, use_stores
-from pipelines.cli.terminal import plain_errors
+from pipelines.cli.terminal import exit_on_error
 
 if TYPE_CHECKING:
     from pipelines.results.status import Status
@@ -28,7 +28,7 @@ def status(
         facelog status s3://results/run1 --json
     """
     console = Console(soft_wrap=True, highlight=False)
-    with plain_errors(console):
+    with exit_on_error():
         from pipelines.results.status import status as ask
 
         use_stores(storage_options)

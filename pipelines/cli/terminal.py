@@ -48,7 +48,7 @@ def key_values(option: str, texts: Iterable[str]) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def plain_errors(console: Console) -> Iterator[None]:
+def exit_on_error() -> Iterator[None]:
     """Turns our exceptions into one sentence and an exit status; anything else is a bug and keeps its traceback."""
     stderr = Console(stderr=True, soft_wrap=True)
     try:

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.cli.terminal import log_to, plain_errors
+from pipelines.cli.terminal import exit_on_error, log_to
 from schemas.errors import UsageError
 
 _RECIPE, _RUN = "Changes to the recipe", "How to run"
@@ -148,7 +148,7 @@ def train(
         facelog train emotion --data fer2013.csv --start final.keras --epochs 0
     """
     console, stderr = Console(), Console(stderr=True)
-    with plain_errors(stderr), log_to(stderr, None):
+    with exit_on_error(), log_to(stderr, None):
         from training.export import EndToEnd
         from training.recipe import find_recipe, read_changes
         from training.train import train

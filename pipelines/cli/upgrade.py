@@ -2,7 +2,7 @@
 
 from pipelines.cli.options import StorageOptions, use_stores
 from pipelines.cli.removing import Dir, lines_console
-from pipelines.cli.terminal import plain_errors
+from pipelines.cli.terminal import exit_on_error
 from pipelines.words import counted
 
 
@@ -14,7 +14,7 @@ def upgrade(out: Dir, storage_options: StorageOptions = None) -> None:
         facelog upgrade results
     """
     console = lines_console()
-    with plain_errors(console):
+    with exit_on_error():
         from pipelines.keeping.upgrade import upgrade as rewrite
 
         use_stores(storage_options)

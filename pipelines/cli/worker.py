@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from pipelines.cli.terminal import plain_errors
+from pipelines.cli.terminal import exit_on_error
 
 
 def worker(
@@ -35,7 +35,7 @@ def worker(
         facelog worker --check
     """
     console = Console(soft_wrap=True)
-    with plain_errors(console):
+    with exit_on_error():
         from runners.flink.worker_pool import answers, serve
         from schemas.errors import FacelogError
 
