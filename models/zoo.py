@@ -52,7 +52,7 @@ class Training:
 
 
 @dataclasses.dataclass(frozen=True)
-class Zoo:
+class Network:
     """A network of the zoo.
 
     Attributes:
@@ -105,7 +105,7 @@ class Zoo:
         }
 
 
-def find_network(name: str) -> Zoo:
+def find_network(name: str) -> Network:
     """A network of the zoo by its name.
 
     Raises:
@@ -125,7 +125,7 @@ def _face(size: int, channels: Channels) -> ChipGeometry:
 
 
 _ALL = (
-    Zoo(
+    Network(
         name="emotion-resnet",
         description="Seven emotions from a grey chip, by a small residual network: the bundles that come with facelog.",
         source="ours; K. He et al., Deep residual learning for image recognition, CVPR 2016",
@@ -135,7 +135,7 @@ _ALL = (
         outputs=_emotion(EMOTIONS, "logits"),
         training=Training(epochs=56, optimizer="sgd", learning_rate=0.08, schedule="cosine", batch=96),
     ),
-    Zoo(
+    Network(
         name="age-gender-resnet",
         description="Age over years and gender from an RGB chip, by a small residual network: the bundle that comes "
         "with facelog.",
@@ -149,7 +149,7 @@ _ALL = (
         ),
         training=Training(epochs=28, optimizer="sgd", learning_rate=0.06, schedule="cosine", batch=128),
     ),
-    Zoo(
+    Network(
         name="emotion-cnn",
         description="Seven emotions by four convolutions and a dense layer of 512.",
         source="tutorials on FER2013; no paper",
@@ -160,7 +160,7 @@ _ALL = (
         training=Training(epochs=50, schedule="plateau", patience=8),
         scale=1 / 255,
     ),
-    Zoo(
+    Network(
         name="emotion-cnn3",
         description="Happy, sad or neutral by four convolutions, one of three single networks of an older system.",
         source="student projects; no paper; dropout rates and classes ours",
@@ -171,7 +171,7 @@ _ALL = (
         training=Training(epochs=60, schedule="plateau", patience=10),
         scale=1 / 255,
     ),
-    Zoo(
+    Network(
         name="gender-cnn",
         description="Gender by four convolutions, one of three single networks of an older system.",
         source="student projects; no paper; dropout rates and the classes' order ours",
@@ -182,7 +182,7 @@ _ALL = (
         training=Training(epochs=30, schedule="plateau", patience=6),
         scale=1 / 255,
     ),
-    Zoo(
+    Network(
         name="age-cnn7",
         description="Seven ranges of age by four convolutions, one of three single networks of an older system.",
         source="projects on UTKFace and facial-age; no paper; the ranges' edges and the scaling ours",
@@ -193,7 +193,7 @@ _ALL = (
         training=Training(epochs=60, batch=128, schedule="plateau", patience=10),
         scale=1 / 255,
     ),
-    Zoo(
+    Network(
         name="emotion-3block",
         description="Happy, sad or neutral by three blocks of two convolutions with ELU and batch normalisation.",
         source="github.com/greatsharma/Facial_Emotion_Recognition",
@@ -204,7 +204,7 @@ _ALL = (
         training=Training(epochs=100, schedule="plateau", batch=32, patience=11),
         scale=1 / 255,
     ),
-    Zoo(
+    Network(
         name="emotion-hog-landmarks",
         description="Seven emotions from the chip, its oriented gradients and its 68 landmarks.",
         source="github.com/amineHorseman/facial-expression-recognition-using-cnn; sizes ours",
@@ -216,7 +216,7 @@ _ALL = (
         scale=1 / 255,
         second_input=("hog_landmarks", cnns.FEATURES),
     ),
-    Zoo(
+    Network(
         name="mini-xception",
         description="Seven emotions by separable convolutions with shortcuts, for real time.",
         source="O. Arriaga et al., Real-time convolutional neural networks for emotion and gender classification, "
@@ -229,7 +229,7 @@ _ALL = (
         scale=2 / 255,
         offset=-1.0,
     ),
-    Zoo(
+    Network(
         name="age-gender-wrn",
         description="Age as the expected value over 0 to 100 years, and gender, by a Wide ResNet 16-8.",
         source="S. Zagoruyko and N. Komodakis, Wide residual networks, BMVC 2016; R. Rothe et al., DEX, ICCV workshops "
@@ -243,7 +243,7 @@ _ALL = (
         ),
         training=Training(epochs=30, optimizer="sgd", learning_rate=0.1, schedule="steps", batch=32),
     ),
-    Zoo(
+    Network(
         name="age-resnet50",
         description="Age by one linear output on a frozen ResNet50.",
         source="K. He et al., Deep residual learning for image recognition, CVPR 2016; keras.applications",
@@ -254,7 +254,7 @@ _ALL = (
         outputs=(Output(attribute="age", kind="years", std_years=8.8),),
         training=Training(epochs=30, batch=32, patience=5),
     ),
-    Zoo(
+    Network(
         name="age-vgg16",
         description="Five ranges of age on VGG16.",
         source="K. Simonyan and A. Zisserman, Very deep convolutional networks for large-scale image recognition, ICLR "
@@ -265,7 +265,7 @@ _ALL = (
         outputs=(Output(attribute="age", kind="probabilities", ranges=AGE_VGG16),),
         training=Training(epochs=20, batch=32, patience=5),
     ),
-    Zoo(
+    Network(
         name="gender-inception",
         description="Gender on InceptionV3.",
         source="C. Szegedy et al., Rethinking the Inception architecture for computer vision, CVPR 2016; "

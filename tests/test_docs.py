@@ -17,10 +17,7 @@ from models.zoo import ZOO
 from pipelines.cli.main import app
 from training.datasets import KINDS
 from training.judging.evaluate import FIGURES
-from training.learning.augment import Jitter
-from training.learning.loop import Schedule
-from training.learning.targets import Head, Weights
-from training.recipe import SHIPPED, Recipe
+from training.recipe import SHIPPED, Head, Jitter, Recipe, Schedule, Weights
 
 _ROOT = Path(__file__).parents[1]
 _DOCUMENTS = [_ROOT / "README.md", _ROOT / "deploy" / "README.md", *sorted((_ROOT / "docs").glob("*.md"))]

@@ -37,6 +37,20 @@ _WINGS = {
     "cli": {*_GROUND, "results", "runs", "queries", "annotations", "exports", "reports", "keeping", "datasets"},
 }
 
+# The same of training/.
+_LEARNT = {"recipe", "datasets", "learning", "data"}
+_TRAINING = {
+    "recipe": set[str](),
+    "datasets": set(),
+    "learning": {"recipe"},
+    "data": {"recipe", "datasets", "learning"},
+    "judging": {"datasets", "learning", "data"},
+    "export": {*_LEARNT, "judging"},
+    "train": {*_LEARNT, "judging", "export"},
+    "on_device": _LEARNT,
+}
+_WINGS_OF = {"pipelines": _WINGS, "training": _TRAINING}
+
 
 def imports(source: str) -> Iterator[tuple[str, int]]:
     """(dotted name, line) of each import in a module, those inside functions included."""
@@ -70,7 +84,7 @@ def module_of(name: str) -> Path | None:
 
 
 def wing_of(name: str) -> str:
-    """The part of a dotted name, or of a path as one, below `pipelines`."""
+    """The second part of a dotted name: `queries` of `pipelines.queries.query`."""
     return name.split(".")[1] if "." in name else ""
 
 
@@ -90,16 +104,16 @@ def test_folders_import_downwards(folder: str) -> None:
     assert not wrong
 
 
-@pytest.mark.parametrize("wing", _WINGS)
-def test_wings_of_pipelines_import_downwards(wing: str) -> None:
-    lone = _ROOT / "pipelines" / f"{wing}.py"
-    files = [lone] if lone.is_file() else files_of(f"pipelines/{wing}")
+@pytest.mark.parametrize(("folder", "wing"), [(folder, wing) for folder, wings in _WINGS_OF.items() for wing in wings])
+def test_wings_import_downwards(folder: str, wing: str) -> None:
+    lone = _ROOT / folder / f"{wing}.py"
+    files = [lone] if lone.is_file() else files_of(f"{folder}/{wing}")
     assert files
     wrong = [
         f"{path.relative_to(_ROOT)}:{line} imports {name}"
         for path in files
         for name, line in imports(path.read_text("utf-8"))
-        if name.startswith("pipelines.") and wing_of(name) not in {wing, *_WINGS[wing]}
+        if name.startswith(f"{folder}.") and wing_of(name) not in {wing, *_WINGS_OF[folder][wing]}
     ]
     assert not wrong
 
@@ -124,7 +138,6 @@ def test_no_circle_anywhere() -> None:
 def test_every_folder_and_wing_is_in_a_table() -> None:
     packages = {path.parent.name for path in _ROOT.glob("[!.]*/__init__.py")}
     assert packages == _OURS - {"deploy"}
-    wings = {
-        path.name.removesuffix(".py") for path in (_ROOT / "pipelines").glob("[!_]*") if path.name != "__pycache__"
-    }
-    assert wings == set(_WINGS)
+    for folder, wings in _WINGS_OF.items():
+        inside = (_ROOT / folder).glob("[!_]*")
+        assert {path.stem for path in inside if path.suffix == ".py" or list(path.glob("*.py"))} == set(wings)

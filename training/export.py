@@ -10,7 +10,7 @@ import numpy as np
 
 from models.bundle import Bundle, read_bundle, write_bundle
 from models.cards import Output, write_card
-from models.zoo import Zoo
+from models.zoo import Network
 from training.data.labelled_faces import CALIBRATION, TEST, TRAINING, Faces
 from training.datasets import LabelledPicture
 from training.judging.evaluate import Tally, in_blocks, predict, ready_crops
@@ -59,7 +59,7 @@ _LIMITS = {
 def export(
     folder: Path,
     model: Any,
-    network: Zoo,
+    network: Network,
     outputs: Sequence[tuple[Task, Output]],
     sets: Sequence[Faces],
     recipe: Recipe,

@@ -27,7 +27,7 @@ import numpy as np
 import pandas as pd
 import typer
 
-from models.zoo import Zoo, find_network
+from models.zoo import Network, find_network
 from schemas.errors import UsageError
 from training.data.packed import LOSSLESS, Pictures, labelled, pack, unpack
 from training.learning.augment import DRAWS, augment, middle
@@ -165,7 +165,7 @@ def _programs(
     optimizer: Any,
     experts: Sequence[Any],
     learned: Sequence[Task],
-    network: Zoo,
+    network: Network,
     recipe: Recipe,
     steps: int,
     taught: float,

@@ -17,7 +17,7 @@ from training.data.labelled_faces import CALIBRATION, TRAINING, read_sets
 from training.export import EndToEnd, export
 from training.judging.calibrate import bias_of, calibrated
 from training.judging.plots import plot_curves, plot_report
-from training.learning.loop import FINAL, LOG, NOTES, RECIPE, fit, predict, refuse_other, set_up
+from training.learning.loop import FINAL, LOG, NOTES, RECIPE, predict, refuse_other, run_epochs, set_up
 from training.learning.mixup import first_metric, mixed_loss
 from training.learning.network import build_network, check_options, in_float32, load_weights, one_head, weights_file
 from training.learning.targets import by_key, targets_of, tasks
@@ -111,7 +111,7 @@ def train(
         check = batches(held, targets=targets_of(learned, held), **stream)
         loss = by_key(learned, [mixed_loss(task.loss) for task in learned])
         metrics = by_key(learned, [[first_metric(metric) for metric in task.metrics] for task in learned])
-        if fit(model, loss, shuffled, check, metrics, schedule, out, minutes=minutes):
+        if run_epochs(model, loss, shuffled, check, metrics, schedule, out, minutes=minutes):
             model.save(out / FINAL, include_optimizer=False)
     notes: dict[str, Any] = {"start": " + ".join(Path(of).name for of in starts)} if starts else {}
     if (out / NOTES).exists():

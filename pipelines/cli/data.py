@@ -38,9 +38,9 @@ def show(
     with exit_on_error():
         from schemas.storage import write_bytes
         from training.datasets import read_dataset
-        from training.judging.overview import look, page, print_summary
+        from training.judging.overview import examine, page, print_summary
 
-        overview = look(read_dataset(path, kind), limit=limit, console=Console(stderr=True))
+        overview = examine(read_dataset(path, kind), limit=limit, console=Console(stderr=True))
         target = out or (None if as_json else Path(f"{path.resolve().stem}.html"))
         if target is not None:
             write_bytes(str(target), page(overview).encode())

@@ -14,7 +14,7 @@ from pipelines.cli.terminal import exit_on_error
 if TYPE_CHECKING:
     from models.cards import Card, Output
     from models.geometry import Geometry
-    from models.zoo import Zoo
+    from models.zoo import Network
 
 models_app = typer.Typer(help="The models that facelog knows.", no_args_is_help=True)
 
@@ -92,7 +92,7 @@ def _shipped_cards() -> "list[Card]":
     return [read_card(bundle_path(name)) for name in bundle_names()]
 
 
-def _find(name: str) -> "Card | Zoo":
+def _find(name: str) -> "Card | Network":
     """A bundle's card, or else the network of this name."""
     from models.bundle import bundle_names, bundle_path
     from models.cards import read_card
@@ -109,11 +109,11 @@ def _find(name: str) -> "Card | Zoo":
     return read_card(folder)
 
 
-def _network_of(card: "Card") -> "Zoo | None":
+def _network_of(card: "Card") -> "Network | None":
     """The network that a bundle is of; None if it is not from the zoo."""
     from models.zoo import ZOO
 
-    return next((zoo for zoo in ZOO.values() if card.architecture in (zoo.name, zoo.build.__name__)), None)
+    return next((of for of in ZOO.values() if card.architecture in (of.name, of.build.__name__)), None)
 
 
 def _bundle_row(card: "Card") -> dict[str, Any]:
@@ -127,7 +127,7 @@ def _bundle_row(card: "Card") -> dict[str, Any]:
     }
 
 
-def _network_row(network: "Zoo", cards: "Sequence[Card]") -> dict[str, Any]:
+def _network_row(network: "Network", cards: "Sequence[Card]") -> dict[str, Any]:
     return {
         "name": network.name,
         "kind": "network",
@@ -156,7 +156,7 @@ def _outputs_json(outputs: "Sequence[Output]") -> list[dict[str, Any]]:
     return [output.model_dump(mode="json") | {"units": _units(output)} for output in outputs]
 
 
-def _network_json(network: "Zoo") -> dict[str, Any]:
+def _network_json(network: "Network") -> dict[str, Any]:
     import dataclasses
 
     fields = network.card_fields()
@@ -201,7 +201,7 @@ def _card_lines(card: "Card") -> dict[str, str]:
     return lines
 
 
-def _network_lines(network: "Zoo") -> dict[str, str]:
+def _network_lines(network: "Network") -> dict[str, str]:
     bundles = _network_row(network, _shipped_cards())["bundles"]
     training = network.training
     lines = {

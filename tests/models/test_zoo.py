@@ -12,7 +12,7 @@ import pytest
 from models.bundle import read_bundle, write_bundle
 from models.geometry import BoxGeometry
 from models.runtime import configure_tensorflow
-from models.zoo import AGE_CNN7, AGE_VGG16, ZOO, Zoo, find_network
+from models.zoo import AGE_CNN7, AGE_VGG16, ZOO, Network, find_network
 from schemas.errors import UsageError
 from schemas.tables import EMOTIONS
 
@@ -37,7 +37,7 @@ def built(name: str) -> Any:
 
 
 @pytest.fixture(params=ZOO)
-def network(request: pytest.FixtureRequest) -> Zoo:
+def network(request: pytest.FixtureRequest) -> Network:
     return ZOO[request.param]
 
 
@@ -45,16 +45,16 @@ def test_published_parameter_counts() -> None:
     assert {name: ZOO[name].parameters for name in PUBLISHED} == PUBLISHED
 
 
-def test_parameters_are_those_of_the_built_network(network: Zoo) -> None:
+def test_parameters_are_those_of_the_built_network(network: Network) -> None:
     assert built(network.name).count_params() == network.parameters
     assert f"{network.parameters:,}" in str(network.build.__doc__) or network.name.endswith("-resnet")
 
 
-def test_inputs_are_those_of_the_built_network(network: Zoo) -> None:
+def test_inputs_are_those_of_the_built_network(network: Network) -> None:
     assert {tensor.name: tensor.shape[1:] for tensor in built(network.name).inputs} == network.inputs
 
 
-def test_outputs_are_those_of_the_built_network(network: Zoo) -> None:
+def test_outputs_are_those_of_the_built_network(network: Network) -> None:
     output = built(network.name).output
     shapes = {key: value.shape for key, value in (output if isinstance(output, dict) else {None: output}).items()}
     assert {meant.source for meant in network.outputs} == set(shapes)
@@ -64,7 +64,7 @@ def test_outputs_are_those_of_the_built_network(network: Zoo) -> None:
         assert shapes[meant.source] == (None, classes)
 
 
-def test_probabilities_are_probabilities(network: Zoo) -> None:
+def test_probabilities_are_probabilities(network: Network) -> None:
     inputs = [np.random.default_rng(0).random((1, *shape), np.float32) for shape in network.inputs.values()]
     output = built(network.name)(inputs if len(inputs) > 1 else inputs[0], training=False)
     for meant in network.outputs:

@@ -15,10 +15,10 @@ from models.zoo import ZOO, find_network
 from schemas.errors import UsageError
 from schemas.tables import EMOTIONS
 from training.data.packed import Pictures
-from training.learning.augment import Jitter, augment
+from training.learning.augment import augment
 from training.learning.loop import FINAL, LOG
 from training.on_device import fit
-from training.recipe import change, find_recipe
+from training.recipe import Jitter, change, find_recipe
 
 CLASSES = ("happy", "sad", "neutral")
 

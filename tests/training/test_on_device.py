@@ -18,8 +18,8 @@ from schemas.errors import UsageError
 from schemas.tables import EMOTIONS
 from tests.training.conftest import smooth_noise
 from training.data.packed import Pictures, labelled, pack, unpack
-from training.learning.augment import DRAWS, Jitter, augment
-from training.recipe import change, find_recipe, read_changes
+from training.learning.augment import DRAWS, augment
+from training.recipe import Jitter, change, find_recipe, read_changes
 from training.train import train
 
 pytestmark = [

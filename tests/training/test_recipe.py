@@ -8,8 +8,7 @@ from models.bundle import bundle_path
 from models.cards import read_card
 from models.zoo import ZOO
 from schemas.errors import UsageError
-from training.learning.augment import Jitter
-from training.recipe import SHIPPED, Recipe, change, find_recipe, read_changes
+from training.recipe import SHIPPED, Jitter, Recipe, change, find_recipe, read_changes
 
 
 @pytest.mark.parametrize("name", [*SHIPPED, *ZOO])

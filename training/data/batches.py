@@ -10,8 +10,9 @@ import numpy as np
 
 from training.data.chip_cache import MIXED
 from training.data.labelled_faces import Faces
-from training.learning.augment import DRAWS, Jitter, augment, middle
+from training.learning.augment import DRAWS, augment, middle
 from training.learning.mixup import mix, shares
+from training.recipe import Jitter
 
 # Faces that go together into the mixing where the order of reading does not matter.
 _BLOCK = 2048

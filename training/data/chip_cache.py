@@ -15,7 +15,7 @@ from rich.progress import track
 
 from models.geometry import ChipGeometry, Geometry
 from models.landmarks import landmark_sha256
-from models.zoo import Zoo
+from models.zoo import Network
 from training.data.prepared import PreparedSet
 from training.data.ready_chips import MARGIN, training_chip
 from training.data.shards import shard_path
@@ -39,8 +39,8 @@ class Chips(Protocol):
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Looks:
-    """What pictures look like.
+class Fingerprints:
+    """What tells whether two pictures are copies, or nearly.
 
     Attributes:
       pixels: [n] uint64, a hash of the pixels; 0 where the picture does not read, or is not known.
@@ -99,8 +99,8 @@ class ShardChips:
 
 def cut_chips(
     data: DataSet, samples: Sequence[LabelledPicture], geometry: Geometry, cache: Path
-) -> tuple[np.ndarray, Looks]:
-    """Chips with their margin, cut once and kept in the cache, and what the pictures look like."""
+) -> tuple[np.ndarray, Fingerprints]:
+    """Chips with their margin, cut once and kept in the cache; and the fingerprints of the pictures."""
     key = f"{geometry}|{MARGIN}|{landmark_sha256()}|{data.root}|{'|'.join(sample.name for sample in samples)}"
     folder = cache / f"chips-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
     if not (folder / "looks.npz").exists():
@@ -124,8 +124,8 @@ def cut_chips(
             chips[i] = training_chip(picture, geometry)
         chips.flush()
         np.savez(folder / "looks.npz", pixels=pixels, hashes=hashes, blank=blank)
-    with np.load(folder / "looks.npz") as looks:
-        return np.load(folder / "chips.npy", mmap_mode="r"), Looks(**looks)
+    with np.load(folder / "looks.npz") as saved:
+        return np.load(folder / "chips.npy", mmap_mode="r"), Fingerprints(**saved)
 
 
 def _place(picture: np.ndarray) -> int:
@@ -133,7 +133,7 @@ def _place(picture: np.ndarray) -> int:
     return max(1, int.from_bytes(hashlib.blake2b(picture.tobytes(), digest_size=8).digest(), "big"))
 
 
-def second_input(chips: Chips, network: Zoo, cache: Path) -> np.ndarray:
+def second_input(chips: Chips, network: Network, cache: Path) -> np.ndarray:
     """`models.features.hog_landmarks` of all chips, made once and kept in the cache."""
     from models.features import hog_landmarks
 

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from models.zoo import Zoo
+from models.zoo import Network
 from schemas.tables import EMOTIONS
-from training.data.chip_cache import Chips, Looks, ShardChips, cut_chips, second_input
+from training.data.chip_cache import Chips, Fingerprints, ShardChips, cut_chips, second_input
 from training.data.prepared import fraction, is_prepared, open_prepared
 from training.datasets import DataError, LabelledPicture, read_dataset
 from training.datasets.duplicates import NEAR, near_duplicates
@@ -71,7 +71,7 @@ class Faces:
         return {str(name): samples(np.flatnonzero(self.part == name)) for name in names}
 
 
-def read_sets(paths: Sequence[Path], network: Zoo, recipe: Recipe, cache: Path) -> list[Faces]:
+def read_sets(paths: Sequence[Path], network: Network, recipe: Recipe, cache: Path) -> list[Faces]:
     """The data sets that a network is trained on, split, with what is in a judged part left out of the others.
 
     Args:
@@ -85,7 +85,7 @@ def read_sets(paths: Sequence[Path], network: Zoo, recipe: Recipe, cache: Path) 
     """
     read = [_read_prepared if is_prepared(path) else _read_set for path in paths]
     found = [of(path, network, recipe, cache) for of, path in zip(read, paths, strict=True)]
-    sets = _without_judged([faces for faces, _ in found], [looks for _, looks in found])
+    sets = _without_judged([faces for faces, _ in found], [prints for _, prints in found])
     for attribute in network.attributes:
         if not any(_known(faces, attribute).any() for faces in sets):
             names = ", ".join(str(path) for path in paths)
@@ -96,20 +96,20 @@ def read_sets(paths: Sequence[Path], network: Zoo, recipe: Recipe, cache: Path) 
     return sets
 
 
-def _read_set(path: Path, network: Zoo, recipe: Recipe, cache: Path) -> tuple[Faces, Looks]:
+def _read_set(path: Path, network: Network, recipe: Recipe, cache: Path) -> tuple[Faces, Fingerprints]:
     data = read_dataset(path)
     samples = [sample for sample in data.samples() if _labels(sample, network)]
     if not samples:
         raise _without_labels(path, data.kind, network)
-    chips, looks = cut_chips(data, samples, network.geometry, cache)
-    part = _parts([sample.splits for sample in samples], _places(data.kind, samples, looks), recipe)
-    part[(looks.pixels == 0) | (looks.blank & np.isin(part, (TRAINING, CALIBRATION)))] = ""
+    chips, prints = cut_chips(data, samples, network.geometry, cache)
+    part = _parts([sample.splits for sample in samples], _places(data.kind, samples, prints), recipe)
+    part[(prints.pixels == 0) | (prints.blank & np.isin(part, (TRAINING, CALIBRATION)))] = ""
     columns = _columns(samples)
     features = second_input(chips, network, cache) if network.second_input else None
-    return Faces(data.kind, chips, **columns, part=part, sample=samples.__getitem__, features=features), looks
+    return Faces(data.kind, chips, **columns, part=part, sample=samples.__getitem__, features=features), prints
 
 
-def _read_prepared(path: Path, network: Zoo, recipe: Recipe, cache: Path) -> tuple[Faces, Looks]:
+def _read_prepared(path: Path, network: Network, recipe: Recipe, cache: Path) -> tuple[Faces, Fingerprints]:
     data = open_prepared(path)
     there = data.info.geometry.chip()
     colour = there.channels != "grey", network.geometry.channels != "grey"
@@ -139,18 +139,18 @@ def _read_prepared(path: Path, network: Zoo, recipe: Recipe, cache: Path) -> tup
         data.info.kind, chips, **_columns(samples), part=part, sample=sample, features=features, blocks=chips.blocks
     )
     none = np.zeros(len(samples), np.uint64)
-    return faces, Looks(none, np.zeros((len(samples), 4), np.uint64), none > 0)
+    return faces, Fingerprints(none, np.zeros((len(samples), 4), np.uint64), none > 0)
 
 
-def _places(kind: str, samples: Sequence[LabelledPicture], looks: Looks) -> np.ndarray:
+def _places(kind: str, samples: Sequence[LabelledPicture], prints: Fingerprints) -> np.ndarray:
     """Where in [0, 1) each sample stands; those that must not be parted stand in one place."""
     if kind == "fer2013":  # it has the same picture under several names
-        return looks.pixels / 2**64
+        return prints.pixels / 2**64
     names = [sample.name for sample in samples]
     if kind == "utkface":  # it has the same photograph under several names, sizes and ages
         # By the file's name alone: the same split whether the folder above was given or this one.
         names = [f"UTKFace/{name.rsplit('/', 1)[-1]}" for name in names]
-        names = [names[first] for first in near_duplicates(looks.hashes)]
+        names = [names[first] for first in near_duplicates(prints.hashes)]
     return _fractions(names, samples)
 
 
@@ -173,13 +173,13 @@ def _parts(splits: Iterable[Sequence[str]], places: np.ndarray, recipe: Recipe) 
     return part
 
 
-def _without_judged(sets: list[Faces], looks: list[Looks]) -> list[Faces]:
+def _without_judged(sets: list[Faces], prints: list[Fingerprints]) -> list[Faces]:
     """The sets with pictures left out of training and calibration that are, or nearly are, in a judged part of any."""
     judged = [~np.isin(faces.part, (TRAINING, CALIBRATION, "")) for faces in sets]
-    pixels = np.concatenate([of.pixels[rows] for of, rows in zip(looks, judged, strict=True)])
-    hashes = np.unique(np.concatenate([of.hashes[rows] for of, rows in zip(looks, judged, strict=True)]), axis=0)
+    pixels = np.concatenate([of.pixels[rows] for of, rows in zip(prints, judged, strict=True)])
+    hashes = np.unique(np.concatenate([of.hashes[rows] for of, rows in zip(prints, judged, strict=True)]), axis=0)
     cleaned = []
-    for faces, of in zip(sets, looks, strict=True):
+    for faces, of in zip(sets, prints, strict=True):
         learned = np.isin(faces.part, (TRAINING, CALIBRATION)) & (of.pixels > 0)
         same = learned & np.isin(of.pixels, pixels)
         rows = np.flatnonzero(learned & ~same)
@@ -201,7 +201,7 @@ def _near(hashes: np.ndarray, others: np.ndarray) -> np.ndarray:
     return near
 
 
-def _labels(sample: LabelledPicture, network: Zoo) -> list[str]:
+def _labels(sample: LabelledPicture, network: Network) -> list[str]:
     """The attributes that the network needs and the sample has."""
     emotions = [name for output in network.outputs if output.attribute == "emotion" for name in output.classes]
     known = {"emotion": sample.emotion in emotions, "age": sample.age is not None, "gender": sample.female is not None}
@@ -240,7 +240,7 @@ def _sample_of(row: dict[str, Any]) -> LabelledPicture:
     )
 
 
-def _without_labels(path: Path, kind: str, network: Zoo) -> DataError:
+def _without_labels(path: Path, kind: str, network: Network) -> DataError:
     wanted = " or ".join(
         f"emotion ({', '.join(output.classes)})" if output.attribute == "emotion" else output.attribute
         for output in network.outputs

@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from models.zoo import Zoo, find_network
+from models.zoo import Network, find_network
 from schemas.errors import UsageError
 from schemas.tables import EMOTIONS
 from training.recipe import Recipe
@@ -95,7 +95,7 @@ def unpack(files: Sequence[Path], part: str, channels: int) -> Pictures:
     return Pictures(**{name: np.concatenate([of[name] for of in found]) for name in found[0]})
 
 
-def labelled(pictures: Pictures, network: Zoo) -> Pictures:
+def labelled(pictures: Pictures, network: Network) -> Pictures:
     """Those of them that the network can learn from: a file may hold more emotions than it knows."""
     known = np.zeros(len(pictures), bool)
     for output in network.outputs:

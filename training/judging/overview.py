@@ -1,4 +1,4 @@
-"""A look at a data set before training: what is in it, what it looks like, and what is wrong with it, as one page."""
+"""An overview of a data set before training, as one HTML page: labels, some of the pictures, and what is wrong."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Duplicates:
 
 @dataclasses.dataclass(frozen=True)
 class Overview:
-    """What a look at a data set found.
+    """What is in a data set, and what is wrong with it.
 
     Attributes:
       kind: kind of data set.
@@ -105,7 +105,7 @@ class Overview:
         return {key: value for key, value in dataclasses.asdict(self).items() if key != "sheet"}
 
 
-def look(dataset: DataSet, *, limit: int | None = None, seed: int = 0, console: Console | None = None) -> Overview:
+def examine(dataset: DataSet, *, limit: int | None = None, seed: int = 0, console: Console | None = None) -> Overview:
     """Goes through the labels of a data set, then through its pictures.
 
     Keeps some hundred bytes of a picture, never the pictures.

@@ -7,32 +7,9 @@ each backend of Keras has its own.
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
-
-@dataclasses.dataclass(frozen=True)
-class Jitter:
-    """How far training pictures are changed; every draw is uniform.
-
-    Attributes:
-      degrees: turn, to either side.
-      scale: smallest and largest size of the face, as a multiple.
-      shift: to each side, as a share of the chip.
-      contrast: factor on the difference from the mean, 1 ± this.
-      brightness: added, ± this share of the full range.
-      erase: side of the square that is greyed out, as a share of the chip; 0 for none.
-      mixup: parameter of `training.learning.mixup`, by which pictures are blends of two; 0 for none.
-    """
-
-    degrees: float = 10.0
-    scale: tuple[float, float] = (0.88, 1.12)
-    shift: float = 0.07
-    contrast: float = 0.3
-    brightness: float = 0.12
-    erase: float = 0.25
-    mixup: float = 0.0
-
+from training.recipe import Jitter
 
 DRAWS = 9
 """Numbers by chance that `augment` takes for each picture."""

@@ -6,56 +6,23 @@ that the next one would have had.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from models.runtime import Device, configure_tensorflow
 from schemas.errors import UsageError
+from training.recipe import Schedule
 
 # What a run folder holds.
 CHECKPOINT, LOG, TENSORBOARD, FINAL, RECIPE = "checkpoint", "log.csv", "tensorboard", "final.keras", "recipe.json"
 NOTES = "notes.json"  # what the card is to say of the training beside the recipe
-
-
-@dataclasses.dataclass(frozen=True)
-class Schedule:
-    """How long and how fast.
-
-    Attributes:
-      epochs: passes over the pictures.
-      batch: pictures a step.
-      rate: highest learning rate.
-      optimizer: "sgd" has Nesterov momentum .9.
-      decay: what becomes of the rate. "cosine": it falls to a hundredth; "plateau": it is halved when the loss on the
-        calibration part has stayed for three epochs; "steps": × .2 at a quarter, half and three quarters of the epochs
-        (S. Zagoruyko and N. Komodakis, 2016); "constant".
-      warmup: epochs in which the rate rises from a tenth to `rate`; for "cosine" only.
-      patience: epochs without a better loss on the calibration part before training stops and takes the best weights;
-        None: it does not stop.
-      ema: momentum of an exponential moving average of the weights, which is what is kept in the end; 0 for none.
-      seed: of weights, order and augmentation.
-      mixed: compute in bfloat16. Halves a step's time where the CPU has AVX-512 BF16; on two busy EPYC cores with
-        AVX2 alone a step took 7.2 s in place of 1.6 s (2.8 million weights, batches of 96).
-    """
-
-    epochs: int
-    batch: int = 96
-    rate: float = 0.08
-    optimizer: Literal["sgd", "adam"] = "sgd"
-    decay: Literal["cosine", "plateau", "steps", "constant"] = "cosine"
-    warmup: float = 1.0
-    patience: int | None = None
-    ema: float = 0.0
-    seed: int = 1
-    mixed: bool = False
 
 
 def cores() -> int:
@@ -131,7 +98,7 @@ def make_optimizer(schedule: Schedule, steps: int) -> Any:
     return keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, global_clipnorm=5.0, **ema)
 
 
-def fit(
+def run_epochs(
     model: Any,
     loss: Any,
     data: Any,
@@ -142,7 +109,7 @@ def fit(
     *,
     minutes: float | None = None,
 ) -> bool:
-    """Train a model in place.
+    """Train a model in place, from the last whole epoch that its folder knows to the last of the schedule.
 
     Args:
       model: keras.Model.

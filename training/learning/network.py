@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from models.bundle import bundle_path
-from models.zoo import Zoo
+from models.zoo import Network
 from schemas.errors import BundleError, UsageError
 from training.learning.batch_norm import with_fused_batch_norm
 from training.recipe import Recipe
 
 
-def check_options(network: Zoo, recipe: Recipe) -> None:
+def check_options(network: Network, recipe: Recipe) -> None:
     """Whether the network's builder takes the recipe's options; builds nothing.
 
     Raises:
@@ -26,7 +26,7 @@ def check_options(network: Zoo, recipe: Recipe) -> None:
             raise UsageError(f"{network.name} has no option {option!r}; it has {', '.join(known) or 'none'}.")
 
 
-def build_network(network: Zoo, recipe: Recipe) -> Any:
+def build_network(network: Network, recipe: Recipe) -> Any:
     """The network as it is trained; a recipe with several heads gets an output for each, on the same trunk."""
     import keras
     from keras import layers
@@ -46,7 +46,7 @@ def build_network(network: Zoo, recipe: Recipe) -> Any:
     return keras.Model(model.input, heads, name=model.name)
 
 
-def in_float32(model: Any, network: Zoo, recipe: Recipe) -> Any:
+def in_float32(model: Any, network: Network, recipe: Recipe) -> Any:
     """A trained network computing in float32, as its bundles will."""
     import keras
 
@@ -63,7 +63,7 @@ def one_head(model: Any, name: str) -> Any:
     return keras.Model(model.input, model.output[name])
 
 
-def plain_network(network: Zoo, recipe: Recipe) -> Any:
+def plain_network(network: Network, recipe: Recipe) -> Any:
     """The network built anew for use: float32, without regularisation, its weights still to come."""
     import keras
 

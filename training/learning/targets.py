@@ -15,6 +15,7 @@ import numpy as np
 from models.cards import Output
 from models.outputs import age_moments
 from schemas.tables import EMOTIONS
+from training.recipe import Head, Weights
 
 
 class Labels(Protocol):
@@ -29,52 +30,6 @@ class Labels(Protocol):
     @property
     def female(self) -> np.ndarray: ...
     def __len__(self) -> int: ...
-
-
-@dataclasses.dataclass(frozen=True)
-class Head:
-    """One reading of the emotion labels. Each has its own output on the same trunk, and becomes a bundle of its own.
-
-    Attributes:
-      name: of the output, where there are several.
-      suffix: what its bundle's name has behind that of the first.
-      votes: share of FER+'s votes in a target, where there are any; the rest is the data set's own label. Above a half,
-        it is calibrated and judged by FER+'s majority too.
-      smoothing: share of a target spread evenly over the classes.
-      balance: power of the class shares that logits are corrected by in training, after Menon et al. (ICLR 2021): 0
-        leaves the rare classes (disgust: 1.5 %) to be drowned, 1 gives every class the same weight.
-      recall_cost: accuracy on the training pictures that may be given up for a higher mean recall, by adding a multiple
-        of the classes' negative log shares to the logits; 0: nothing is added.
-    """
-
-    name: str = "emotion"
-    suffix: str = ""
-    votes: float = 0.0
-    smoothing: float = 0.0
-    balance: float = 0.0
-    recall_cost: float = 0.0
-
-    @property
-    def by_votes(self) -> bool:
-        """Whether the truth that it is judged by is what ten people say."""
-        return self.votes > 0.5
-
-
-@dataclasses.dataclass(frozen=True)
-class Weights:
-    """How age and gender are weighed against each other.
-
-    Attributes:
-      age_sigma: how far off a stated age may be, in years. An exact age becomes a normal distribution around it (B.-B.
-        Gao et al., Deep label distribution learning with label ambiguity, TIP 2017); a child's is known better, see
-        `stated_sigma`. Of a range, the likelihood falls likewise outside. 0: not at all, the plain cross-entropy.
-      age_error: weight of the mean's absolute error in years beside that likelihood.
-      gender: weight of gender's cross-entropy.
-    """
-
-    age_sigma: float = 0.0
-    age_error: float = 0.0
-    gender: float = 1.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

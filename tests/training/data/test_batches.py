@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.geometry import AGE_GENDER, Geometry
-from models.zoo import Zoo, find_network
+from models.zoo import Network, find_network
 from pipelines.datasets.prepare import in_rgb
 from schemas.errors import UsageError
 from schemas.tables import EMOTIONS
@@ -18,8 +18,7 @@ from training.data.batches import batches, part_of
 from training.data.labelled_faces import CALIBRATION, TRAINING, Faces, read_sets
 from training.data.shards import write_info, write_shard
 from training.datasets import LabelledPicture
-from training.learning.augment import Jitter
-from training.recipe import Recipe, change, find_recipe
+from training.recipe import Jitter, Recipe, change, find_recipe
 
 EMOTION, AGE = find_network("emotion-resnet"), find_network("age-gender-resnet")
 
@@ -28,7 +27,7 @@ def recipe(**changes: float) -> Recipe:
     return change(find_recipe("emotion"), changes, "test")
 
 
-def read(path: Path, network: Zoo, cache: Path, **changes: float) -> Faces:
+def read(path: Path, network: Network, cache: Path, **changes: float) -> Faces:
     (faces,) = read_sets([path], network, recipe(**changes), cache)
     return faces
 

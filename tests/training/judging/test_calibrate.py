@@ -14,7 +14,8 @@ from schemas.tables import EMOTIONS
 from tests.training.parts import make_part
 from training.data.batches import Part
 from training.judging.calibrate import age_std_scale, bias_of, calibrated, recall_bias, temperature
-from training.learning.targets import Head, Task, Weights, tasks
+from training.learning.targets import Task, tasks
+from training.recipe import Head, Weights
 
 
 def drawn(logits: np.ndarray, rng: np.random.Generator) -> np.ndarray:

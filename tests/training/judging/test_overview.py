@@ -13,7 +13,7 @@ from rich.console import Console
 
 from schemas.tables import EMOTIONS
 from training.datasets import DataError, DataSet, LabelledPicture, read_dataset
-from training.judging.overview import Overview, look, page, print_summary
+from training.judging.overview import Overview, examine, page, print_summary
 
 
 def noise(seed: int, side: int = 48) -> np.ndarray:
@@ -26,7 +26,7 @@ def dataset(*samples: LabelledPicture) -> DataSet:
 
 
 def test_counts_of_emotions(fer2013: Path) -> None:
-    overview = look(read_dataset(fer2013))
+    overview = examine(read_dataset(fer2013))
     assert overview.kind == "fer2013" and overview.samples == overview.opened == 58
     assert overview.splits == {"train": 30, "Training": 30, "validation": 28, "PublicTest": 28}
     assert list(overview.emotions) == list(EMOTIONS)
@@ -38,7 +38,7 @@ def test_counts_of_emotions(fer2013: Path) -> None:
 
 
 def test_counts_of_faces(utkface: Path) -> None:
-    overview = look(read_dataset(utkface))
+    overview = examine(read_dataset(utkface))
     assert overview.ages["0–4"] == 5 and overview.ages["50–54"] == 1 and sum(overview.ages.values()) == 40
     assert list(overview.ages) == [f"{low}–{low + 4}" for low in (*range(0, 40, 5), 50)]
     assert overview.gender == {"male": 21, "female": 19} and sum(overview.races.values()) == 39
@@ -51,13 +51,13 @@ def test_counts_of_faces(utkface: Path) -> None:
 
 
 def test_age_groups_are_bars_of_their_own(fairface: Path) -> None:
-    overview = look(read_dataset(fairface))
+    overview = examine(read_dataset(fairface))
     assert overview.ages == {"0–2": 14, "30–39": 13, "70–100": 13}
     assert list(overview.sheet) == ["0–2 years", "30–39 years", "70–100 years"]
 
 
 def test_the_zip_is_the_same(fer2013: Path, zipped: Callable[[Path], Path]) -> None:
-    plain, packed = look(read_dataset(fer2013)), look(read_dataset(zipped(fer2013)))
+    plain, packed = examine(read_dataset(fer2013)), examine(read_dataset(zipped(fer2013)))
     assert plain.sheet == packed.sheet
     assert plain.to_json() | {"path": ""} == packed.to_json() | {"path": ""}
 
@@ -75,7 +75,7 @@ def test_the_zip_is_the_same(fer2013: Path, zipped: Callable[[Path], Path]) -> N
     ],
 )
 def test_labels_that_contradict_each_other(first: dict, second: dict, conflict: bool) -> None:
-    overview = look(
+    overview = examine(
         dataset(
             LabelledPicture("a", noise(0), **first),
             LabelledPicture("b", noise(0), **second),
@@ -88,29 +88,29 @@ def test_labels_that_contradict_each_other(first: dict, second: dict, conflict: 
 
 def test_unreadable_pictures_are_named(tmp_path: Path, fer2013: Path) -> None:
     (fer2013 / "train" / "sad" / "Training_40.jpg").write_bytes(b"no picture")
-    overview = look(read_dataset(fer2013))
+    overview = examine(read_dataset(fer2013))
     assert overview.unreadable == 1 and overview.opened == 57
     assert overview.unreadable_examples[0].startswith("train/sad/Training_40.jpg: the picture does not decode")
     assert "train/sad/Training_40.jpg: the picture does not decode" in page(overview)
 
 
 def test_a_limit_opens_a_choice_that_is_always_the_same(fer2013: Path) -> None:
-    overview = look(read_dataset(fer2013), limit=14)
+    overview = examine(read_dataset(fer2013), limit=14)
     assert overview.opened == 14 and overview.samples == 58
     assert {row: len(tiles) for row, tiles in overview.sheet.items()} == dict.fromkeys(EMOTIONS, 2)
-    assert overview == look(read_dataset(fer2013), limit=14)
+    assert overview == examine(read_dataset(fer2013), limit=14)
 
 
 def test_the_seed_decides_which_pictures_are_shown() -> None:
     samples = dataset(*(LabelledPicture(f"{i}", noise(i), emotion="sad") for i in range(60)))
-    first, again, other = (look(samples, limit=20, seed=seed) for seed in (0, 0, 1))
+    first, again, other = (examine(samples, limit=20, seed=seed) for seed in (0, 0, 1))
     assert first == again and len(first.sheet["sad"]) == 10
     assert first.sheet != other.sheet
 
 
 def test_the_sheet_shows_the_pictures_with_their_labels() -> None:
     samples = [LabelledPicture(f"{i}", np.full((8, 4), i, np.uint8), age=(i, i), female=i % 2 == 0) for i in range(60)]
-    overview = look(dataset(*samples))
+    overview = examine(dataset(*samples))
     assert list(overview.sheet) == [f"{low}–{low + 9} years" for low in range(0, 60, 10)]
     for tiles in overview.sheet.values():
         assert len(tiles) == 10
@@ -123,7 +123,7 @@ def test_the_sheet_shows_the_pictures_with_their_labels() -> None:
 def test_a_set_without_pictures_says_why(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("file,emotion\na.png,contempt\n")
     with pytest.raises(DataError, match="no labelled pictures .left out: contempt is none of the seven emotions 1"):
-        look(read_dataset(tmp_path))
+        examine(read_dataset(tmp_path))
 
 
 class _Tags(HTMLParser):
@@ -149,7 +149,7 @@ class _Tags(HTMLParser):
 
 
 def test_the_page_needs_nothing_else(fer2013: Path) -> None:
-    html = page(look(read_dataset(fer2013)))
+    html = page(examine(read_dataset(fer2013)))
     tags = _Tags()
     tags.feed(html)
     assert not tags.open
@@ -158,19 +158,19 @@ def test_the_page_needs_nothing_else(fer2013: Path) -> None:
 
 
 def test_the_page_escapes_what_the_set_says() -> None:
-    html = page(look(dataset(LabelledPicture("a", noise(0), age=(3, 3), race="<script>alert(1)</script>"))))
+    html = page(examine(dataset(LabelledPicture("a", noise(0), age=(3, 3), race="<script>alert(1)</script>"))))
     assert "<script>" not in html and "&lt;script&gt;alert(1)" in html
 
 
 def test_the_page_has_the_figures(fer2013: Path) -> None:
-    html = page(look(read_dataset(fer2013)))
+    html = page(examine(read_dataset(fer2013)))
     cells = re.search(r"<tr><th>angry</th>(.*?)</tr>", html, re.DOTALL)
     assert cells is not None and re.findall(r">(\d+)<", cells[1]) == ["5", "5", "4", "4", "9"]
     assert "1 groups of 2 pictures" in html and "58 labelled pictures, 8 with FER+ votes" in html
 
 
 def test_json_leaves_the_pictures_out(utkface: Path) -> None:
-    overview = look(read_dataset(utkface))
+    overview = examine(read_dataset(utkface))
     values = json.loads(json.dumps(overview.to_json()))
     assert "sheet" not in values and values["near"]["groups"] == 1 and values["samples"] == 40
 
@@ -183,18 +183,18 @@ def summary(overview: Overview) -> str:
 
 
 def test_the_summary(fer2013: Path) -> None:
-    text = summary(look(read_dataset(fer2013)))
+    text = summary(examine(read_dataset(fer2013)))
     assert re.search(r"angry +5 +5 +4 +4 +9", text)
     assert re.search(r"duplicates +1 groups of 2 pictures, 0 with conflicting labels, 1 across splits", text)
     assert "58; 0 unreadable, 1 blank" in text
 
 
 def test_the_summary_takes_names_as_they_are() -> None:
-    assert "[/red] 1" in summary(look(dataset(LabelledPicture("a", noise(0), age=(3, 3), race="[/red]"))))
+    assert "[/red] 1" in summary(examine(dataset(LabelledPicture("a", noise(0), age=(3, 3), race="[/red]"))))
 
 
 def test_real_fer2013(real: Path) -> None:
-    overview = look(read_dataset(real / "fer2013.zip"), limit=500)
+    overview = examine(read_dataset(real / "fer2013.zip"), limit=500)
     assert overview.samples == 32_298 and overview.opened == 500
     assert overview.emotions["disgust"]["train"] == 436
     assert {row: len(tiles) for row, tiles in overview.sheet.items()} == dict.fromkeys(EMOTIONS, 10)

@@ -3,8 +3,9 @@ import pytest
 
 from models.runtime import configure_tensorflow
 from tests.training.conftest import smooth_noise
-from training.learning.augment import DRAWS, Jitter
+from training.learning.augment import DRAWS
 from training.learning.augment import augment as augment_by
+from training.recipe import Jitter
 
 STILL = Jitter(degrees=0, scale=(1, 1), shift=0, contrast=0, brightness=0, erase=0)
 

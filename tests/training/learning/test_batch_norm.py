@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from training.learning.batch_norm import with_fused_batch_norm
-from training.learning.loop import Schedule, set_up
+from training.learning.loop import set_up
+from training.recipe import Schedule
 
 # Keras 3.15 has not caught up with NumPy 2 there.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

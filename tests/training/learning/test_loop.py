@@ -8,7 +8,8 @@ import pytest
 from schemas.errors import UsageError
 from tests.training.parts import make_faces, make_part
 from training.data.batches import batches
-from training.learning.loop import LOG, RECIPE, Schedule, fit, learning_rate, predict, refuse_other, set_up
+from training.learning.loop import LOG, RECIPE, learning_rate, predict, refuse_other, run_epochs, set_up
+from training.recipe import Schedule
 
 # Keras 3.15 has not caught up with NumPy 2 there.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -38,7 +39,9 @@ def run(model: Any, schedule: Schedule, out: Path, **limits: float) -> bool:
         **stream,
     )
     check = batches(part, targets=targets, **stream)
-    return fit(model, lambda true, raw: (true - raw)[:, 0] ** 2, shuffled, check, ["mae"], schedule, out, **limits)
+    return run_epochs(
+        model, lambda true, raw: (true - raw)[:, 0] ** 2, shuffled, check, ["mae"], schedule, out, **limits
+    )
 
 
 def losses(out: Path) -> list[float]:

@@ -9,7 +9,8 @@ from models.runtime import configure_tensorflow
 from models.zoo import AGE_CNN7, find_network
 from schemas.tables import EMOTIONS
 from tests.training.parts import make_part
-from training.learning.targets import Head, Task, Weights, emotion_targets, stated_sigma, targets_of, tasks
+from training.learning.targets import Task, emotion_targets, stated_sigma, targets_of, tasks
+from training.recipe import Head, Weights
 
 Kind = Literal["logits", "probabilities"]
 
