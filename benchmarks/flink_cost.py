@@ -42,12 +42,12 @@ from runners.flink.submit import FlinkOptions, preflight, submit
 from schemas import storage
 from schemas.config import Config
 from schemas.layout import Layout
+from schemas.run import Run
 from schemas.storage import FileInfo
 from schemas.video import Clock, Plan, Segment
 from tests.s3 import BUCKET, Proxy, S3Server
 from transforms.job.contents import Job, Known, lists_of, write_job
 from transforms.job.shuffle import unpack
-from transforms.ledger import Run
 from transforms.probe_video import probe_video
 from transforms.write_fragment import SegmentDone
 from transforms.write_tables import assemble_video

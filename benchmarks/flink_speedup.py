@@ -31,8 +31,8 @@ from deploy.flink_cluster.cluster import Cluster
 from pipelines.settings import make_config
 from schemas import storage
 from schemas.layout import Layout
+from schemas.run import Run
 from tests.clips import portrait_clip
-from transforms.ledger import Run
 from transforms.probe_video import probe_video
 
 _VIDEOS = 4

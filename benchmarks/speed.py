@@ -31,12 +31,12 @@ from runners.direct import run_direct
 from schemas import storage
 from schemas.config import Config
 from schemas.layout import Layout
+from schemas.run import Run
 from schemas.video import Plan
 from transforms.crop_faces import crop_faces
 from transforms.decode_frames import SegmentStream, decode_segment
 from transforms.detect_cuts import detect_cuts
 from transforms.detect_faces import detect_faces
-from transforms.ledger import Run
 from transforms.probe_video import probe_video
 from transforms.track_faces import track_faces
 from transforms.write_fragment import write_fragment

@@ -13,6 +13,7 @@ from apache_beam.ml.inference.base import RunInference
 
 from models.handlers import FaceModelHandler, alone
 from models.runtime import Device
+from schemas.run import Run
 from transforms.crop_faces import CropFaces
 from transforms.decode_frames import DecodeFrames
 from transforms.detect_cuts import DetectCuts
@@ -21,7 +22,6 @@ from transforms.failures import WriteFailure
 from transforms.job.attempts import BeginProbes, BeginSegments, Counted
 from transforms.job.contents import AssembleContents, CloseJob, GroupContents, Job, ReadFiles, pending_of
 from transforms.job.shuffle import Deal
-from transforms.ledger import Run
 from transforms.probe_video import ProbeVideo
 from transforms.track_faces import TrackFaces
 from transforms.write_fragment import WriteFragment

@@ -9,9 +9,10 @@ import pyarrow as pa
 from schemas import storage
 from schemas.config import Config
 from schemas.layout import ROW_TABLES, Layout
+from schemas.run import Run
 from schemas.tables import OBSERVATIONS, TABLES, make_table, parquet_bytes
 from tests.examples import example_row
-from transforms.ledger import HAS_TABLES, Run, index_ledger, write_row
+from transforms.ledger import HAS_TABLES, index_ledger, write_row
 
 A, B, C = "aa" * 16, "bb" * 16, "cc" * 16
 

@@ -11,11 +11,12 @@ import numpy as np
 from schemas import storage
 from schemas.config import Config
 from schemas.layout import Layout
+from schemas.run import Run
 from schemas.tables import parquet_bytes
 from schemas.video import Plan
 from tests.examples import example_info, example_plan, example_row, example_samples, example_track, join_tracks
 from tests.fragments import cut_into_fragments
-from transforms.ledger import Run, write_row
+from transforms.ledger import write_row
 from transforms.write_fragment import Fragment
 from transforms.write_tables import make_tables
 

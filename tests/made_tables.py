@@ -11,10 +11,11 @@ import pyarrow as pa
 from schemas import storage
 from schemas.config import Config
 from schemas.layout import Layout
+from schemas.run import Run
 from schemas.tables import EMOTION_COLUMNS, EMOTIONS, TRACKS, make_table, parquet_bytes
 from tests.examples import example_row, example_samples, example_track, join_tracks
 from transforms.aggregate_seconds import aggregate_faces, aggregate_timeline, aggregate_tracks
-from transforms.ledger import Run, write_row
+from transforms.ledger import write_row
 from transforms.stitch_tracks import Observations
 
 Columns = dict[str, np.ndarray]

@@ -13,11 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas import storage
-from schemas.config import ALGORITHM_VERSION, SCHEMA_VERSION, Config
+from schemas.config import ALGORITHM_VERSION, SCHEMA_VERSION
 from schemas.errors import StorageError, UsageError
-from schemas.layout import ROW_TABLES, Layout, Work
+from schemas.layout import ROW_TABLES, Layout
+from schemas.run import Run
 from schemas.storage import FileInfo
-from schemas.tables import VIDEOS, code_version, footer, make_table, parquet_bytes
+from schemas.tables import VIDEOS, code_version, make_table, parquet_bytes
 from schemas.video import Plan
 
 Row = dict[str, Any]
@@ -26,31 +27,6 @@ Row = dict[str, Any]
 HAS_TABLES = ("ok", "partial")
 _READERS = 8
 """Files read at once: a request to an object store is mostly waiting."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """What rows and footers say of the run that wrote them.
-
-    Attributes:
-      run_id: of the run.
-      config: its configuration.
-      layout: names in the output folder.
-    """
-
-    run_id: str
-    config: Config
-    layout: Layout
-
-    @property
-    def footer(self) -> dict[str, str]:
-        """Texts of a file's footer."""
-        return footer(self.config, self.run_id)
-
-    @property
-    def work(self) -> Work:
-        """Names of the unfinished work of its configuration."""
-        return self.layout.work_of(self.config.hash)
 
 
 def new_row(plan: Plan, run: Run, *, started_at: datetime, **figures: Any) -> Row:

@@ -13,11 +13,12 @@ from models.bundle import bundle_path
 from models.cards import read_card
 from schemas import storage
 from schemas.config import Config
+from schemas.run import Run
 from schemas.tables import parquet_bytes
 from schemas.video import Plan, Segment
 from transforms.aggregate_seconds import aggregate_faces, aggregate_timeline, aggregate_tracks
 from transforms.failures import first_failure
-from transforms.ledger import Row, Run, forget_row, new_row, write_row
+from transforms.ledger import Row, forget_row, new_row, write_row
 from transforms.stitch_tracks import stitch_tracks
 from transforms.write_fragment import Fragment, read_fragment
 

@@ -29,13 +29,14 @@ from schemas import storage
 from schemas.config import Config
 from schemas.errors import FacelogError, MediaError, StorageFullError, UsageError
 from schemas.layout import Layout
+from schemas.run import Run
 from schemas.storage import FileInfo
 from schemas.video import Plan
 from transforms.crop_faces import crop_faces
 from transforms.decode_frames import decode_segment
 from transforms.detect_cuts import detect_cuts
 from transforms.detect_faces import detect_faces
-from transforms.ledger import HAS_TABLES, Row, Run
+from transforms.ledger import HAS_TABLES, Row
 from transforms.media import is_still
 from transforms.open_video import NoVideoError, freeze_objects, open_video, read_frames
 from transforms.probe_video import probe_video

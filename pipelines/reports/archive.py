@@ -12,8 +12,8 @@ import pyarrow as pa
 from pipelines.reports.content import ArchiveReport, Distribution, Figures, LastRun, Model, VideoLine
 from pipelines.reports.video import absent
 from pipelines.reports.words import advice
-from pipelines.results.run_progress import read_record
 from pipelines.words import UNKNOWN
+from schemas.run import read_run
 from schemas.tables import EMOTION_COLUMNS, EMOTIONS, GENDERS, STATUSES, code_version
 from transforms.ledger import HAS_TABLES, Row
 
@@ -79,7 +79,7 @@ def archive_report(
 
 
 def _last_run(out: str) -> LastRun | None:
-    record = read_record(out)
+    record = read_run(out)
     if record is None:
         return None
     return LastRun(record.run_id, record.runner, record.command, record.started_at, record.finished_at)

@@ -4,51 +4,20 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
-import json
 import random
 import shlex
 import sys
 from datetime import UTC, datetime
 from typing import Any
 
-import pydantic
-
 from schemas import storage
 from schemas.layout import FAILURE_ENDING, PLANS, Layout, fragment_name
+from schemas.run import Run, RunRecord, write_run
 from schemas.video import Plan
-from transforms.ledger import Run
 
 _READERS = 8
 _PLANS_READ = 2000
 """Plans that are read at most; of more, so many are drawn, and the rest is reckoned to be like them."""
-
-
-class RunRecord(pydantic.BaseModel):
-    """What a run set out to do: `DIR/_work/run.json`.
-
-    Attributes:
-      run_id: of the run.
-      config_hash: of its configuration.
-      runner: local, direct, flink, …
-      command: as it was typed.
-      started_at: UTC.
-      files: that were to be looked at.
-      bytes: of them all.
-      share_before: of the whole work, by bytes, in [0, 1]: what earlier runs had done when it began.
-      seconds_before: of video, likewise.
-      finished_at: UTC; None while it goes on, and of one that was stopped.
-    """
-
-    run_id: str
-    config_hash: str
-    runner: str
-    command: str
-    started_at: datetime
-    files: int
-    bytes: int
-    share_before: float = 0.0
-    seconds_before: float = 0.0
-    finished_at: datetime | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -193,22 +162,5 @@ def begin_record(run: Run, runner: str, files: list[Any]) -> RunRecord:
     )
     before = Surveyor(run.layout.out, record).look()
     record = record.model_copy(update={"share_before": before.share, "seconds_before": before.video_seconds})
-    _write(run.layout.out, record)
+    write_run(record, run.layout.out)
     return record
-
-
-def end_record(out: str, record: RunRecord) -> None:
-    """Notes that it is through."""
-    _write(out, record.model_copy(update={"finished_at": datetime.now(UTC)}))
-
-
-def read_record(out: str) -> RunRecord | None:
-    """Of the run under way or the last one; None if there was none."""
-    try:
-        return RunRecord.model_validate(json.loads(storage.read_bytes(Layout(out).run)))
-    except (FileNotFoundError, ValueError):
-        return None
-
-
-def _write(out: str, record: RunRecord) -> None:
-    storage.write_bytes(Layout(out).run, record.model_dump_json(indent=2).encode())

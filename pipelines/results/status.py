@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pipelines.results.holding import holder
-from pipelines.results.run_progress import RunRecord, Survey, Surveyor, read_record
+from pipelines.results.run_progress import Survey, Surveyor
 from schemas import storage
 from schemas.errors import UsageError
+from schemas.run import RunRecord, read_run
 from transforms.ledger import read_ledger
 
 
@@ -77,7 +78,7 @@ def status(out: str) -> Status:
       StorageError: it cannot be read.
     """
     out = storage.normalize(out)
-    record, rows = read_record(out), read_ledger(out)
+    record, rows = read_run(out), read_ledger(out)
     if record is None and not rows:
         raise UsageError(f"{out} holds no results of facelog, and no run has begun there.")
     held = holder(out)

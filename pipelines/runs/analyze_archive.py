@@ -4,9 +4,7 @@ import contextlib
 import functools
 import logging
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 
 from rich.console import Console
 
@@ -14,7 +12,7 @@ from models.runtime import Device
 from pipelines.analyze import archive_job
 from pipelines.inputs import Inputs
 from pipelines.results.holding import hold
-from pipelines.results.run_progress import begin_record, end_record
+from pipelines.results.run_progress import begin_record
 from pipelines.runs.bookkeeping import Archive, Summary
 from pipelines.runs.display import LogProgress, show_progress
 from pipelines.runs.on_flink import OnFlink, analyze_on_flink
@@ -26,9 +24,9 @@ from runners.options import parse_runner
 from schemas import storage
 from schemas.config import Config
 from schemas.errors import FacelogError, UsageError
-from schemas.layout import Layout
+from schemas.run import Run, end_run
 from transforms.job.contents import Job, lists_of, write_job
-from transforms.ledger import Run, read_ledger
+from transforms.ledger import read_ledger
 
 _LOG = logging.getLogger(__name__)
 _LITTLE_DISK = 1_000_000_000
@@ -84,7 +82,7 @@ def analyze(
     started = time.monotonic()
     config = config or make_config()
     out = storage.normalize(out)
-    run = Run(f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}", config, Layout(out))
+    run = Run.new(out, config)
     known = read_ledger(out)
     matched = inputs.match(out, list(known))
     for warning in matched.warnings:
@@ -107,7 +105,7 @@ def analyze(
         with hold(out):
             archive = Archive(run, matched.files, dict(matched.missing), retry_failed=retry_failed)
             if archive.todo:
-                record = begin_record(run, runner, archive.todo)
+                begin_record(run, runner, archive.todo)
                 if runner == "direct":
                     with _plain_errors():
                         _run_direct(archive, device, keep_observations)
@@ -122,7 +120,7 @@ def analyze(
                             progress=progress,
                             worker_init=functools.partial(_init_worker, storage_options, worker_init),
                         )
-                end_record(out, record)
+                end_run(run.run_id, out)
             summary = archive.close()
     summary.passed_over = {str(reason): count for reason, count in matched.passed_over.items()}
     summary.wall_seconds = time.monotonic() - started

@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from schemas import storage
+from schemas.run import Run
 from schemas.storage import FileInfo
 from schemas.video import Plan
 from transforms.job.contents import Known
 from transforms.ledger import (
     HAS_TABLES,
     Row,
-    Run,
     close_ledger,
     copied_row,
     new_row,

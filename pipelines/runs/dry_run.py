@@ -12,8 +12,9 @@ from runners.devices import worker_count
 from schemas import storage
 from schemas.config import Config
 from schemas.layout import Layout
+from schemas.run import Run
 from schemas.video import Plan
-from transforms.ledger import HAS_TABLES, Row, Run, read_ledger
+from transforms.ledger import HAS_TABLES, Row, read_ledger
 from transforms.match_inputs import Matched
 from transforms.probe_video import probe_video
 from transforms.write_plan import first_of_copies

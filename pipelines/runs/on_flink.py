@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pipelines.analyze import archive_job
 from pipelines.inputs import Inputs
 from pipelines.results.holding import hold
-from pipelines.results.run_progress import RunRecord, Survey, Surveyor, begin_record, read_record
+from pipelines.results.run_progress import Survey, Surveyor, begin_record
 from pipelines.runs.bookkeeping import Archive, Summary
 from pipelines.runs.display import LogProgress
 from runners.flink.rest import Job as ClusterJob
@@ -22,11 +22,11 @@ from runners.lock import who
 from schemas import storage
 from schemas.errors import FacelogError, HostError, LeftRunningError
 from schemas.layout import JobFolder
+from schemas.run import Run, RunRecord, read_run
 from schemas.storage import FileInfo
 from schemas.tables import code_version
 from transforms.job.check_host import HostCheck, hosts, refusal
 from transforms.job.contents import Job, lists_of, write_job
-from transforms.ledger import Run
 from transforms.match_inputs import Matched
 
 _LOOK_EVERY = 2.0
@@ -105,7 +105,7 @@ def analyze_on_flink(
         on.onlooker.say(f"job {lease.job.job_id} does this already, begun by {lease.who}: looking on")
         run = dataclasses.replace(run, run_id=lease.run_id)
         archive = Archive(run, matched.files, {}, retry_failed=retry_failed)
-        submitted, record = Submitted.attach(lease.job.master, lease.job.job_id), read_record(run.layout.out)
+        submitted, record = Submitted.attach(lease.job.master, lease.job.job_id), read_run(run.layout.out)
     follow(submitted, run, record, on)
     end_lease(run.layout.out, run.run_id)
     storage.delete_tree(run.layout.job(run.run_id).folder)

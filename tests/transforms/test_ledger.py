@@ -12,11 +12,11 @@ from schemas import storage
 from schemas.config import SCHEMA_VERSION, Config
 from schemas.errors import StorageError, UsageError
 from schemas.layout import Layout
+from schemas.run import Run
 from schemas.tables import OWN_COLUMNS, VIDEOS
 from schemas.video import Plan
 from tests.examples import VIDEO_ID, WHEN, example_file, example_plan, example_row
 from transforms.ledger import (
-    Run,
     copied_row,
     forget_row,
     index_ledger,

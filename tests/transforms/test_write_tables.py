@@ -18,6 +18,7 @@ from models.cards import read_card
 from schemas import storage
 from schemas.config import Config, ModelRef
 from schemas.layout import Layout
+from schemas.run import Run
 from schemas.tables import TABLES
 from schemas.video import Plan
 from tests.examples import (
@@ -33,7 +34,7 @@ from tests.examples import (
 from tests.fragments import cut_into_fragments
 from transforms.decode_frames import DecodeStats
 from transforms.failures import SegmentFailed, write_failure
-from transforms.ledger import Run, read_ledger
+from transforms.ledger import read_ledger
 from transforms.write_fragment import write_fragment
 from transforms.write_tables import AssembleVideo, assemble_video, make_tables
 

@@ -24,11 +24,11 @@ import apache_beam as beam
 
 from schemas import storage
 from schemas.process import at_end
+from schemas.run import Run
 from schemas.storage import FileInfo
 from schemas.video import Plan, Segment
 from transforms.failures import FAILED, SegmentFailed, WriteFailure
 from transforms.job.shuffle import Gather
-from transforms.ledger import Run
 from transforms.write_fragment import SegmentDone
 from transforms.write_plan import WritePlan
 

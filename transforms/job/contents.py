@@ -7,7 +7,6 @@ A cluster begins any part of a job anew when it has lost something, also parts t
 So each step looks whether this job has done it already, and nothing that a step reads is removed while the job lives.
 """
 
-import contextlib
 import dataclasses
 import functools
 import json
@@ -22,12 +21,13 @@ import pydantic
 
 from schemas import storage
 from schemas.layout import JobFolder, Work
+from schemas.run import Run, end_run
 from schemas.storage import FileInfo
 from schemas.tables import VIDEOS, make_table, parquet_bytes
 from schemas.video import Plan
 from transforms.job.check_host import CheckHosts, HostCheck
 from transforms.job.shuffle import Deal, pack, unpack
-from transforms.ledger import HAS_TABLES, Row, Run, close_ledger, copied_row, new_row, read_row, write_row
+from transforms.ledger import HAS_TABLES, Row, close_ledger, copied_row, new_row, read_row, write_row
 from transforms.write_fragment import pending_segments
 from transforms.write_tables import assemble_video
 
@@ -251,11 +251,6 @@ class CloseJob(beam.PTransform):
 
 
 def _close(counted: tuple[None, int], job: Job) -> int:
-    layout, run_id = job.run.layout, job.run.run_id
     close_ledger(job.run)
-    with contextlib.suppress(FileNotFoundError):
-        record = json.loads(storage.read_bytes(layout.run))
-        if record["run_id"] == run_id:
-            record["finished_at"] = datetime.now(UTC).isoformat()
-            storage.write_bytes(layout.run, json.dumps(record).encode())
+    end_run(job.run.run_id, job.run.layout.out)
     return counted[1]

@@ -13,12 +13,13 @@ from typer.testing import Result
 
 from pipelines.keeping.forget import FORGOTTEN, copies_of, forget
 from pipelines.reports.report import report
-from pipelines.results.run_progress import begin_record, read_record
+from pipelines.results.run_progress import begin_record
 from pipelines.runs.analyze_archive import analyze
 from runners.lock import hold
 from schemas import storage
 from schemas.config import Config
 from schemas.errors import FacelogError, UsageError
+from schemas.run import read_run
 from tests.archives import A, B, C, example_run, make_archive, write_video
 from tests.clips import Clip
 from tests.examples import example_file, example_plan, example_segment
@@ -101,7 +102,7 @@ def test_nothing_tells_of_it_any_more(out: Path) -> None:
 
 def test_the_command_of_the_run_loses_the_name(out: Path) -> None:
     forget(GONE, str(out))
-    record = read_record(str(out))
+    record = read_run(str(out))
     assert record is not None
     assert shlex.split(record.command) == ["facelog", "analyze", FORGOTTEN, STAYS]
 

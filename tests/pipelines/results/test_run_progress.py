@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from pipelines.results import run_progress as survey
-from pipelines.results.run_progress import RunRecord, Survey, Surveyor, begin_record, end_record, read_record
+from pipelines.results.run_progress import Survey, Surveyor, begin_record
 from schemas import storage
 from schemas.config import Config
 from schemas.layout import Layout
+from schemas.run import Run, RunRecord, end_run, read_run
 from schemas.video import Plan
 from tests.examples import example_file, example_plan, example_row
-from transforms.ledger import Run, write_row
+from transforms.ledger import write_row
 from transforms.write_plan import write_plan
 
 A, B = "aa" * 16, "bb" * 16
@@ -214,17 +215,17 @@ def test_time_left_cannot_be_told_at_the_beginning(elapsed: float, share: float)
 
 def test_a_run_notes_what_it_sets_out_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["facelog", "analyze", "my videos"])
-    assert read_record(str(tmp_path)) is None
+    assert read_run(str(tmp_path)) is None
     run = Run("run-1", Config(), Layout(str(tmp_path)))
     record = begin_record(run, "local", [example_file(), example_file("/v/b.mp4", size_bytes=None)])
     assert (record.files, record.bytes, record.command) == (2, SIZE, "facelog analyze 'my videos'")
-    assert read_record(str(tmp_path)) == record and record.finished_at is None
-    end_record(str(tmp_path), record)
-    ended = read_record(str(tmp_path))
+    assert read_run(str(tmp_path)) == record and record.finished_at is None
+    end_run(record.run_id, str(tmp_path))
+    ended = read_run(str(tmp_path))
     assert ended is not None and ended.finished_at is not None and ended.finished_at >= record.started_at
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b'{"run_id": "x"}'])
 def test_a_record_that_cannot_be_read_is_none(tmp_path: Path, text: bytes) -> None:
     storage.write_bytes(Layout(str(tmp_path)).run, text)
-    assert read_record(str(tmp_path)) is None
+    assert read_run(str(tmp_path)) is None

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
-from pipelines.results.run_progress import begin_record, end_record, read_record
+from pipelines.results.run_progress import begin_record
 from pipelines.results.status import status
 from runners.lease import JobLease, Lease, write_lease
 from runners.lock import hold
@@ -18,10 +18,11 @@ from schemas import storage
 from schemas.config import Config
 from schemas.errors import UsageError
 from schemas.layout import Layout
+from schemas.run import Run, end_run, read_run
 from schemas.storage import FileInfo
 from tests.examples import example_file, example_plan, example_row
 from tests.runners.fake_flink import fake_flink
-from transforms.ledger import Run, write_row
+from transforms.ledger import write_row
 from transforms.write_plan import write_plan
 
 Facelog = Callable[..., Result]
@@ -84,9 +85,9 @@ def test_a_run_that_was_stopped(run: Run, out: Path) -> None:
 
 def test_a_run_that_is_through(run: Run, out: Path) -> None:
     begin(run)
-    record = read_record(str(out))
+    record = read_run(str(out))
     assert record is not None
-    end_record(run.layout.out, record)
+    end_run(record.run_id, run.layout.out)
     now = status(str(out))
     assert (now.state, now.survey, now.seconds_left) == ("finished", None, None)
     assert now.elapsed == pytest.approx(100, abs=30)

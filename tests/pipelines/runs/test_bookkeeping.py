@@ -12,10 +12,11 @@ from pipelines.runs.bookkeeping import Archive, Summary
 from schemas import storage
 from schemas.config import Config
 from schemas.layout import ROW_TABLES, Layout
+from schemas.run import Run
 from schemas.storage import FileInfo
 from schemas.video import Plan
 from tests.examples import WHEN, example_file, example_plan, example_row
-from transforms.ledger import Run, new_row, read_ledger, write_row
+from transforms.ledger import new_row, read_ledger, write_row
 
 A, B, C = "aa" * 16, "bb" * 16, "cc" * 16
 

@@ -13,7 +13,7 @@ import pytest
 
 from pipelines.cli.analyze import parse_time
 from pipelines.inputs import Inputs
-from pipelines.results.run_progress import RunRecord, Survey, begin_record, read_record
+from pipelines.results.run_progress import Survey, begin_record
 from pipelines.runs import on_flink as client
 from pipelines.runs.analyze_archive import analyze
 from pipelines.runs.bookkeeping import Summary
@@ -26,10 +26,10 @@ from schemas import storage
 from schemas.config import Config
 from schemas.errors import FacelogError, HostError, LeftRunningError
 from schemas.layout import Layout
+from schemas.run import Run, RunRecord, read_run
 from tests.clips import Clip
 from tests.examples import example_file
 from tests.tables import assert_same_tables, statuses
-from transforms.ledger import Run
 
 MASTER = "job-manager:8081"
 
@@ -270,7 +270,7 @@ def test_a_job_ends_with_its_summary_and_leaves_nothing(
     assert (summary.new, summary.statuses, summary.exit_status) == (2, {"ok": 1, "corrupt": 1}, 3)
     assert statuses(out) == {"a.mp4": "ok", "text.mp4": "corrupt"}
     assert len(said) == 1 and "it survives 5 files that end their worker (6 attempts each)" in said[0]
-    record = read_record(str(out))
+    record = read_run(str(out))
     assert record is not None and record.finished_at is not None
     assert cluster.names == [f"facelog-{record.run_id}"]
     assert read_lease(str(out)) is None and not (out / "_work" / "jobs" / record.run_id).exists()
@@ -358,4 +358,4 @@ def test_what_is_wrong_beforehand_leaves_no_lease(
     monkeypatch.setattr(client, "preflight", refuse)
     with pytest.raises(FacelogError, match="no task manager"):
         ask(folder, bare)
-    assert read_lease(str(tmp_path / "out")) is None and read_record(str(tmp_path / "out")) is None
+    assert read_lease(str(tmp_path / "out")) is None and read_run(str(tmp_path / "out")) is None

@@ -14,11 +14,11 @@ from apache_beam.testing.util import assert_that, equal_to
 from schemas.config import Config
 from schemas.layout import Layout
 from schemas.process import at_end, run_endings
+from schemas.run import Run
 from schemas.video import Plan
 from tests.examples import example_file, example_plan
 from transforms.failures import SegmentFailed
 from transforms.job.attempts import Attempts, BeginProbes, BeginSegments, Counted, probe_limit, segment_limit
-from transforms.ledger import Run
 from transforms.write_fragment import SegmentDone
 
 PLAN = example_plan()

@@ -14,13 +14,14 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 
 from pipelines.analyze import archive_job
-from pipelines.results.run_progress import begin_record, read_record
+from pipelines.results.run_progress import begin_record
 from pipelines.runs.bookkeeping import Archive
 from pipelines.settings import make_config
 from runners.direct import run_direct
 from schemas import storage
 from schemas.config import Config
 from schemas.layout import Layout
+from schemas.run import Run, read_run
 from schemas.video import Plan
 from tests.clips import portrait_clip
 from tests.examples import example_file, example_plan, example_row
@@ -30,7 +31,7 @@ from transforms import write_fragment
 from transforms.job import attempts
 from transforms.job import contents as job
 from transforms.job.contents import AssembleContents, Content, GroupContents, Job, Known, lists_of, write_job
-from transforms.ledger import Run, new_row, read_row, write_row
+from transforms.ledger import new_row, read_row, write_row
 from transforms.write_fragment import SegmentDone
 
 A, B = "aa" * 16, "bb" * 16
@@ -106,7 +107,7 @@ def test_each_file_gets_its_row_and_each_content_its_tables(clean: Job) -> None:
 
 
 def test_its_end_is_noted_and_its_folder_stays_for_whom_begins_anew(clean: Job) -> None:
-    record = read_record(str(out_of(clean)))
+    record = read_run(str(out_of(clean)))
     assert record is not None and record.finished_at is not None
     assert {path.name for path in Path(clean.folder.folder).iterdir()} >= {"files", "known.json", "attempts"}
 
@@ -114,7 +115,7 @@ def test_its_end_is_noted_and_its_folder_stays_for_whom_begins_anew(clean: Job) 
 def test_a_job_does_not_end_the_record_of_another(again: Job) -> None:
     other = begin_record(dataclasses.replace(again.run, run_id="run-2"), "local", [])
     go(again)
-    assert read_record(str(out_of(again))) == other
+    assert read_run(str(out_of(again))) == other
 
 
 def test_done_again_nothing_is_read_or_computed(again: Job, clean: Job, monkeypatch: pytest.MonkeyPatch) -> None:
