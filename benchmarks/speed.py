@@ -7,11 +7,9 @@ runs in this one process and is counted in its CPU seconds, so a busy machine ma
 """
 
 import argparse
-import collections
 import functools
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,6 @@ import numpy as np
 
 from benchmarks.clips import minute_720p
 from models.bundle import load_bundle
-from models.detectors.choose import make_detector
 from models.handlers import FaceModelHandler
 from pipelines.analyze import AnalyzeSegments
 from pipelines.settings import make_config
@@ -32,59 +29,30 @@ from schemas import storage
 from schemas.config import Config
 from schemas.layout import Layout
 from schemas.run import Run
+from schemas.step_times import StepTimes
 from schemas.video import Plan
 from transforms.crop_faces import crop_faces
-from transforms.decode_frames import SegmentStream, decode_segment
-from transforms.detect_cuts import detect_cuts
-from transforms.detect_faces import detect_faces
+from transforms.decode_frames import decode_segment
+from transforms.follow_faces import follow_faces
 from transforms.probe_video import probe_video
-from transforms.track_faces import track_faces
+from transforms.samples import SegmentStream
 from transforms.write_fragment import write_fragment
-
-
-class Meter:
-    """CPU seconds by step, each without those of the steps that it waits for."""
-
-    def __init__(self) -> None:
-        """Starts with nothing."""
-        self.seconds: dict[str, float] = collections.defaultdict(float)
-        self._inner = [0.0]
-
-    def call(self, name: str, function: Callable[..., Any], *args: Any) -> Any:
-        """Calls a function and counts its own time."""
-        start = time.process_time()
-        self._inner.append(0.0)
-        try:
-            return function(*args)
-        finally:
-            total = time.process_time() - start
-            self.seconds[name] += total - self._inner.pop()
-            self._inner[-1] += total
-
-    def steps(self, name: str, items: Iterable[Any]) -> Iterator[Any]:
-        """Passes items on and counts the time that making each takes."""
-        iterator, end = iter(items), object()
-        while (item := self.call(name, next, iterator, end)) is not end:
-            yield item
 
 
 def by_step(plan: Plan, config: Config, run: Run) -> dict[str, float]:
     """CPU seconds of each step, without Beam."""
-    meter = Meter()
+    times = StepTimes(time.process_time)
     handlers = [(FaceModelHandler(model), load_bundle(model.name)) for model in config.models]
     for segment in plan.segments:
         stream = decode_segment(segment, config)
-        samples = meter.steps("decode", stream.samples)
-        samples = meter.steps("cuts", detect_cuts(samples, threshold=config.detection.cut_threshold))
-        detector = make_detector(config.detection)
-        samples = meter.steps("detect", detect_faces(samples, detector, every=config.detection.detect_every))
-        samples = meter.steps("track", track_faces(samples, config.tracking))
-        tracked = SegmentStream(segment, samples, stream.stats)
-        for batch in meter.steps("crop", crop_faces(tracked, config)):
+        samples = times.each("decode", stream.samples)
+        samples = follow_faces(samples, config, times)
+        for batch in crop_faces(SegmentStream(segment, samples, stream.stats, times), config):
             for handler, bundle in handlers:
-                (batch,) = meter.call("infer", handler.run_inference, [batch], bundle)
-            meter.call("write", list, write_fragment(batch, config, run.work, run.run_id))
-    return meter.seconds
+                (batch,) = handler.run_inference([batch], bundle)
+            with times.step("write"):
+                list(write_fragment(batch, config, run.work, run.run_id))
+    return times.seconds
 
 
 def with_beam(plan: Plan, run: Run, times: int) -> float:

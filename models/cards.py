@@ -1,62 +1,32 @@
-"""Model cards: what a bundle is, what it needs to see, and how well it does, checked when it is read.
+"""Model cards: what a bundle is, what input it needs, and how well it does; validated when they are read.
 
-A card fixes everything between a face in a picture and a column of the tables: how the chip is cut, its channels and
-scaling, and which output means what. So networks of any origin can stand in the same pipeline.
+A card defines everything between a face in a picture and a column of the tables: how the chip is cut, its channels and
+scaling, and what each output means. So networks of any origin fit into the same pipeline.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 
-from models import geometry
+from models.geometry import Geometry
 from schemas.errors import BundleError
 from schemas.tables import EMOTIONS
 
-_Point = tuple[float, float]
 _Positive = Annotated[float, pydantic.Field(gt=0)]
 
 Attribute = Literal["emotion", "age", "gender"]
+Rows = Literal["every", "best"]
 GENDERS = ("male", "female")
+
+_ROWS: dict[Attribute, Rows] = {"emotion": "every", "age": "best", "gender": "best"}
+"""Emotions change from sample to sample; age and gender do not, so a few good samples tell them best."""
 
 
 class _Part(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
-
-
-class Aligned(_Part):
-    """`models.geometry.ChipGeometry` as it stands in a card."""
-
-    kind: Literal["aligned"] = "aligned"
-    size: int
-    points: tuple[_Point, _Point, _Point, _Point, _Point]
-    channels: geometry.Channels
-
-    def chip(self) -> geometry.Geometry:
-        """As the pipeline uses it."""
-        return geometry.ChipGeometry(self.size, self.points, self.channels)
-
-
-class Box(_Part):
-    """`models.geometry.BoxGeometry` as it stands in a card."""
-
-    kind: Literal["box"] = "box"
-    size: int
-    enlarge: Annotated[float, pydantic.Field(ge=0, le=2)]
-    channels: geometry.Channels
-
-    def chip(self) -> geometry.Geometry:
-        """As the pipeline uses it."""
-        return geometry.BoxGeometry(self.size, self.enlarge, self.channels)
-
-
-def geometry_part(of: geometry.Geometry) -> Aligned | Box:
-    """A geometry as a card states it."""
-    values = dataclasses.asdict(of)
-    return Aligned(**values) if isinstance(of, geometry.ChipGeometry) else Box(**values)
 
 
 class Output(_Part):
@@ -69,11 +39,13 @@ class Output(_Part):
       classes: emotion: some or all of EMOTIONS; gender: male and female, or female alone for one sigmoid; in the
         network's own order.
       ranges: age: first and last year of each class, both included; none: the classes are 0, 1, 2 … years.
-      temperature: logits are divided by it.
-      bias: added to the logits then, one for each class; none: nothing is.
+      temperature: the logits are divided by it.
+      bias: added to the logits after the temperature, one per class; empty: no bias.
       std_scale: age from classes: factor on the distribution's standard deviation, so that mean ± 1.2816·std holds
         80 %.
       std_years: age as one number: its standard deviation.
+      rows: the faces that it is read from: "every" sample of a face, or the "best" few of each track and second.
+        Default: every for emotion, best for age and gender; a card does not repeat the default.
     """
 
     attribute: Attribute
@@ -85,6 +57,15 @@ class Output(_Part):
     bias: tuple[float, ...] = ()
     std_scale: _Positive = 1.0
     std_years: _Positive | None = None
+    rows: Rows = pydantic.Field(default_factory=lambda data: _ROWS[data["attribute"]])
+
+    @pydantic.model_serializer(mode="wrap")
+    def _without_default_rows(self, serialize: pydantic.SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Cards that were written before there was this field keep their hash.
+        fields = serialize(self)
+        if self.rows == _ROWS[self.attribute]:
+            fields.pop("rows", None)
+        return fields
 
     @pydantic.model_validator(mode="after")
     def _fits_its_attribute(self) -> Output:
@@ -113,27 +94,26 @@ class Card(_Part):
       name: the bundle's name, that of its folder.
       description: what it is, in a sentence or two.
       geometry: how chips are cut.
-      scale: the network sees bytes times this …
-      offset: … plus this.
-      second_input: what it needs beside the chip; "hog_landmarks": `models.features.hog_landmarks` of it.
+      scale, offset: the network sees bytes · scale + offset.
+      second_input: what it needs beside the chip: "hog_landmarks" is `models.features.hog_landmarks` of the chip.
       mirror: whether the outputs for the chip and for its mirror image are averaged.
       outputs: what the network's outputs mean.
       architecture: name in `models.zoo`, or of the builder.
       parameters: number of weights.
       training_data: data sets, splits and what was left out.
       recipe: the training recipe's fields as they were.
-      calibration_data: what temperatures and scales were fit on: neither trained on nor tested on.
+      calibration_data: pictures that temperatures and scales were fit on; used neither for training nor for testing.
       test_data: what `figures` were measured on.
       figures: measured by `facelog evaluate`; shares and errors, units in the names.
       unknown_below: a gender whose probability is below this is reported as unknown.
-      limits: what the model cannot know; for people.
+      limits: what the model cannot know, in words for people.
       licence_notes: terms of the training data.
       sha256: of model.keras.
     """
 
     name: str
     description: str
-    geometry: Annotated[Aligned | Box, pydantic.Field(discriminator="kind")]
+    geometry: Annotated[Geometry, pydantic.Field(discriminator="kind")]
     scale: float = 1.0
     offset: float = 0.0
     second_input: Literal["hog_landmarks"] | None = None
@@ -156,17 +136,20 @@ class Card(_Part):
         attributes = [output.attribute for output in self.outputs]
         if len(set(attributes)) != len(attributes):
             raise ValueError("each attribute has one output")
-        if "emotion" in attributes and len(attributes) > 1:
-            raise ValueError("a model of emotions gives nothing else: it sees every sample, the others a few")
+        if len({output.rows for output in self.outputs}) > 1:
+            raise ValueError(
+                "all outputs of a model are read from the same rows: state rows for each, every or best "
+                "(emotion is read from every sample by default, age and gender from the best)"
+            )
         if self.mirror and self.second_input:
-            raise ValueError("mirror is for models of the chip alone: a second input is not mirrored with it")
+            raise ValueError("mirror works only for models of the chip alone: a second input is not mirrored with it")
         if "gender" in attributes and self.unknown_below is None:
             raise ValueError("a model of gender needs unknown_below")
         return self
 
     @property
     def attributes(self) -> tuple[Attribute, ...]:
-        """What it gives, in the order emotion, age, gender."""
+        """The attributes that it gives, in the order emotion, age, gender."""
         given = [output.attribute for output in self.outputs]
         order: tuple[Attribute, ...] = ("emotion", "age", "gender")
         return tuple(name for name in order if name in given)
@@ -175,6 +158,11 @@ class Card(_Part):
     def task(self) -> str:
         """Its attributes as one word: emotion, age_gender, age or gender."""
         return "_".join(self.attributes)
+
+    @property
+    def rows(self) -> Rows:
+        """The faces that it is asked about; see `Output`."""
+        return self.outputs[0].rows
 
     def output(self, attribute: str) -> Output:
         """The output that gives an attribute; KeyError if none does."""

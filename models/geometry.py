@@ -1,7 +1,7 @@
-"""Crop geometry: the one definition of how a face in a picture becomes a network's input, for training and pipeline.
+"""Crop geometry: how a face in a picture becomes the input of a network, for training and pipeline alike.
 
-Two ways lead there: `ChipGeometry` turns, scales and shifts the face so that its landmarks come to lie where the
-training pictures have them; `BoxGeometry` takes the detector's box, as older systems do.
+There are two geometries. `ChipGeometry` turns, scales and shifts the face so that its landmarks lie where the training
+pictures have them. `BoxGeometry` takes the detector's box, as older systems do.
 
 Coordinates are (x, y) in pixels with pixel centres at whole numbers, as in dlib and OpenCV; only a geometry's own
 points are fractions of the chip, whose edges are 0 and 1.
@@ -11,10 +11,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
 import cv2
 import numpy as np
+import pydantic
+
+_IN_CARDS = pydantic.ConfigDict(extra="forbid")  # cards and prepared data sets hold geometries as they are here
 
 Point = tuple[float, float]
 Channels = Literal["grey", "rgb", "bgr"]
@@ -32,11 +35,15 @@ class ChipGeometry:
       size: width and height in pixels.
       points: the five landmarks in the order of `models.landmarks`, as fractions of the chip's width and height.
       channels: "grey" (cut from the luma plane as it is), "rgb" or "bgr".
+      kind: how a card tells the two geometries apart.
     """
 
     size: int
     points: tuple[Point, Point, Point, Point, Point]
     channels: Channels
+    kind: Literal["aligned"] = dataclasses.field(default="aligned", repr=False)
+
+    __pydantic_config__ = _IN_CARDS
 
     def transforms(self, landmarks: np.ndarray, boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         """From picture to chip, [n, 2, 3] float32, by the landmarks [n, 5, 2] alone."""
@@ -62,11 +69,15 @@ class BoxGeometry:
       size: width and height of the chip in pixels.
       enlarge: share of the box's width and height that is added on each side.
       channels: "grey", "rgb" or "bgr".
+      kind: how a card tells the two geometries apart.
     """
 
     size: int
-    enlarge: float
+    enlarge: Annotated[float, pydantic.Field(ge=0, le=2)]
     channels: Channels
+    kind: Literal["box"] = dataclasses.field(default="box", repr=False)
+
+    __pydantic_config__ = _IN_CARDS
 
     def transforms(self, landmarks: np.ndarray, boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         """From picture to chip.

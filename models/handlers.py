@@ -1,4 +1,4 @@
-"""Models as steps of a pipeline: what Beam's `RunInference` needs to call a bundle on a batch of faces."""
+"""Models as steps of a pipeline: Beam's `RunInference` calls a bundle on a batch of faces by a handler."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -19,19 +19,19 @@ ATTRIBUTE_COLUMNS = {"emotion": EMOTION_COLUMNS, "age": ("age", "age_std"), "gen
 
 
 def alone(faces: FaceBatch) -> list[FaceBatch]:
-    """A batch of faces as the list of one that `RunInference` takes."""
+    """A batch of faces as a list of one, which `RunInference` takes."""
     return [faces]
 
 
 class FaceModelHandler(ModelHandler[FaceBatch, FaceBatch, Bundle]):
     """FaceBatch → the same with the columns that a model gives; one bundle, loaded once per process.
 
-    A batch of faces is one element, and the bundle cuts it into fixed padded blocks: Beam's own batching goes by the
-    clock, and results may not depend on that.
+    A batch of faces is one element, and the bundle cuts it into fixed padded blocks. Beam's own batching depends on the
+    time that elements take to arrive, and results must not depend on that.
     """
 
     def __init__(self, model: ModelRef, *, device: Device = "cpu", load: Load = load_bundle):
-        """Names the bundle; nothing is loaded yet.
+        """Keeps the name of the bundle; it is loaded later, in the worker.
 
         Args:
           model: which bundle, and which of its attributes are wanted.
@@ -51,18 +51,22 @@ class FaceModelHandler(ModelHandler[FaceBatch, FaceBatch, Bundle]):
         self, batch: Sequence[FaceBatch], model: Bundle, inference_args: dict[str, Any] | None = None
     ) -> Iterable[FaceBatch]:
         """Each batch of faces with its new columns."""
-        return [faces.with_columns(self.columns(faces, model), done=self._model.task) for faces in batch]
+        return [self._infer(faces, model) for faces in batch]
+
+    def _infer(self, faces: FaceBatch, model: Bundle) -> FaceBatch:
+        with faces.log.times.step("infer"):
+            return faces.with_columns(self.columns(faces, model), done=self._model.task)
 
     def columns(self, faces: FaceBatch, model: Bundle) -> dict[str, np.ndarray]:
-        """The columns that the model gives for a batch, [n] float32 each; NaN where it was not asked, or does not know.
+        """The columns that the model gives for a batch, [n] float32 each.
 
-        Emotions are asked of every face, age and gender of the best few of each track and second.
+        They are NaN for faces that the model was not asked about (`FaceBatch.rows`), and for what it does not know.
         """
-        wanted = self._model.attributes
-        rows = np.arange(len(faces)) if "emotion" in wanted else faces.best
-        outputs = model.predict(faces.chips[self._model.task]) if len(rows) else {}
+        task = self._model.task
+        rows = faces.rows[task]
+        outputs = model.predict(faces.chips[task]) if len(rows) else {}
         columns = {}
-        for name in (name for attribute in wanted for name in ATTRIBUTE_COLUMNS[attribute]):
+        for name in (name for attribute in self._model.attributes for name in ATTRIBUTE_COLUMNS[attribute]):
             columns[name] = np.full(len(faces), np.nan, np.float32)
         for name, values in outputs.items():
             named = zip(EMOTION_COLUMNS, values.T, strict=True) if name == "emotion" else [(name, values)]
@@ -80,9 +84,9 @@ class FaceModelHandler(ModelHandler[FaceBatch, FaceBatch, Bundle]):
         return sum(chips.nbytes for faces in batch for chips in faces.chips.values())
 
     def get_metrics_namespace(self) -> str:
-        """Where Beam's metrics of this model stand."""
+        """The namespace of Beam's metrics of this model."""
         return f"facelog_{self._model.task}"
 
     def get_resource_hints(self) -> dict[str, Any]:
-        """An accelerator, for runners that can give one, where the user asked for it."""
+        """Asks for an accelerator where the user wants a GPU; runners that cannot give one ignore it."""
         return {"accelerator": "type:nvidia-tesla-t4;count:1;install-nvidia-driver"} if self._device == "gpu" else {}

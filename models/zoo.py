@@ -13,7 +13,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, Literal
 
-from models.cards import Output, geometry_part
+from models.cards import Output
 from models.geometry import AGE_GENDER, EMOTION, BoxGeometry, Channels, ChipGeometry, Geometry
 from models.networks import cnns, ours, trunks, wide_resnet, xception
 from schemas.errors import UsageError
@@ -96,7 +96,7 @@ class Network:
         """The fields of `models.cards.Card` that do not depend on training, for `models.bundle.write_bundle`."""
         return {
             "description": self.description,
-            "geometry": geometry_part(self.geometry),
+            "geometry": self.geometry,
             "scale": self.scale,
             "offset": self.offset,
             "second_input": self.second_input and self.second_input[0],

@@ -1,12 +1,16 @@
-"""Faces in bulk: arrays, one row a face, not an object each."""
+"""Faces in bulk: arrays with one row for each face, in place of one object for each."""
 
 import dataclasses
-from typing import Any
+import time
 
 import numpy as np
 
 from schemas.in_process import stays_in_process
-from schemas.video import Segment
+from schemas.step_times import StepTimes
+from schemas.video import DecodeStats, Segment
+
+NO_STAMP = -(2**63)
+"""Stands for "unknown" in integer columns, until they become a table and it becomes null."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,9 +33,9 @@ class TrackedFaces:
     Attributes:
       track: [n] int32, counting within the segment.
       xywh: [n, 4] float32, working pixels.
-      confidence: [n] float32, the detector's score; NaN where the tracker alone carried it.
-      track_confidence: [n] float32, the tracker's score; NaN where it was not asked.
-      ended: tracks that ended before this frame, with the reason: what came after their last detection is void.
+      confidence: [n] float32, the detector's score; NaN where only the tracker carried the face.
+      track_confidence: [n] float32, the tracker's score; NaN where the tracker did not run.
+      ended: tracks that ended before this frame, with the reason; rows after their last detection do not count.
     """
 
     track: np.ndarray
@@ -41,35 +45,56 @@ class TrackedFaces:
     ended: dict[int, str]
 
 
+@dataclasses.dataclass(frozen=True)
+class SegmentLog:
+    """What is known of a part of a segment beside its faces.
+
+    Attributes:
+      timestamps: of all samples, with faces or without.
+      is_cut: whether a shot begins with the sample; as many as there are samples.
+      ended: tracks that ended, with the reason; complete in the last part, else empty.
+      stats: what the decoder met, complete in the last part.
+      times: seconds that each step took, for the whole segment so far; the steps that follow add theirs.
+      started: when the segment was begun, on the clock of `time.monotonic`.
+    """
+
+    timestamps: list[float]
+    is_cut: list[bool]
+    ended: dict[int, str] = dataclasses.field(default_factory=dict)
+    stats: DecodeStats = dataclasses.field(default_factory=DecodeStats)
+    times: StepTimes = dataclasses.field(default_factory=StepTimes)
+    started: float = dataclasses.field(default_factory=time.monotonic)
+
+
 @stays_in_process
 @dataclasses.dataclass(frozen=True)
 class FaceBatch:
     """The faces of one part of a segment on their way through the models: columns and chips.
 
     Attributes:
-      segment: where they are from.
-      part: number of the part; a segment has one unless it is very long.
-      is_last: whether it is the segment's last.
+      segment: the segment that the faces are from.
+      part: number of the part; a segment has one part unless it is very long.
+      is_last: whether it is the segment's last part.
       columns: observation columns by name, [n] each; the models add theirs.
-      chips: uint8 chips by the task of a model (`schemas.config.ModelRef.task`), each of its own size and channels: of
-        emotion [n, s, s] or [n, s, s, 3], of age and gender [m, s, s] or [m, s, s, 3].
-      best: [m] rows of the best few samples of each track and second, which age and gender are read from.
-      log: what else the fragment says: samples, and with the last part the ends of tracks and the decoder's figures.
+      rows: by the task of a model (`schemas.config.ModelRef.task`), the faces that it is asked about: [m] numbers of
+        rows, in order, of every face or of the best few of each track and second.
+      chips: uint8 chips of these rows by the task of a model, [m, s, s] or [m, s, s, 3]; s is the model's own size.
+      log: what is known of the samples.
     """
 
     segment: Segment
     part: int
     is_last: bool
     columns: dict[str, np.ndarray]
+    rows: dict[str, np.ndarray]
     chips: dict[str, np.ndarray]
-    best: np.ndarray
-    log: dict[str, Any]
+    log: SegmentLog
 
     def __len__(self) -> int:
-        """Faces in it."""
+        """The number of faces."""
         return len(self.columns["track"])
 
     def with_columns(self, columns: dict[str, np.ndarray], *, done: str) -> "FaceBatch":
-        """The same with the columns of a task, and without the chips that it needed."""
+        """The same batch with the columns that a model gives, without the chips of that model's task."""
         chips = {task: chips for task, chips in self.chips.items() if task != done}
         return dataclasses.replace(self, columns=self.columns | columns, chips=chips)

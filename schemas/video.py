@@ -1,6 +1,6 @@
-"""What is known of a file before its pictures are looked at: facts, clock, segments.
+"""A video without its pixels: facts, clock, segments, and what the decoder met.
 
-All of it is small and picklable: these are the values that cross process and machine borders. Pixels never do.
+All of it is small and can be pickled: these values go from process to process and from machine to machine.
 """
 
 import dataclasses
@@ -18,8 +18,8 @@ class Clock:
 
     Attributes:
       start_pts: PTS of the first displayed frame; None where the container has no PTS at all.
-      numerator: of the time base, in seconds per tick (of the frame duration where there is no PTS).
-      denominator: of the same.
+      numerator: of the time base, in seconds per tick; where there is no PTS, a tick is a frame.
+      denominator: of the time base.
     """
 
     start_pts: int | None
@@ -38,7 +38,7 @@ class Clock:
 
 @dataclasses.dataclass(frozen=True)
 class VideoInfo:
-    """The facts of a file that opens and has a picture; columns of `videos` by the same names.
+    """The facts of a file that opens and has a picture; `videos` has columns of the same names.
 
     Attributes:
       container: libav's name of the format.
@@ -47,7 +47,7 @@ class VideoInfo:
       duration: seconds, as stated by stream or container, else from the last packet.
       start_offset: seconds from the container's start to the first displayed frame.
       width: of the displayed frame (after rotation), in decoded pixels.
-      height: likewise.
+      height: of the displayed frame, in decoded pixels.
       rotation: degrees that the stored picture is turned clockwise for display.
       sample_aspect_ratio: width of a displayed pixel over its height.
       avg_fps: frames a second.
@@ -75,7 +75,7 @@ class VideoInfo:
 
 @dataclasses.dataclass(frozen=True)
 class Segment:
-    """A contiguous piece of one video: the unit of work, of attempts and of resuming.
+    """A contiguous piece of one video: it is done as a whole, attempted again as a whole, and resumed after.
 
     Attributes:
       file: the file as it was listed.
@@ -102,9 +102,42 @@ class Segment:
     duration: float
 
 
+@dataclasses.dataclass
+class DecodeStats:
+    """What the decoder met in a segment; its tail is not counted.
+
+    Attributes:
+      frames_decoded: frames that the decoder gave.
+      frames_corrupt: damaged packets, frames that the decoder marks as damaged, and frames out of order.
+      errors: damaged packets alone; any of them makes a file `partial`.
+      damaged_seconds: seconds of the video in which a packet or frame was damaged.
+      last_timestamp: of the last displayed frame that was decoded or skipped; None without one.
+      packet_end: second at which the last packet that could be read ends.
+    """
+
+    frames_decoded: int = 0
+    frames_corrupt: int = 0
+    errors: int = 0
+    damaged_seconds: set[int] = dataclasses.field(default_factory=set)
+    last_timestamp: float | None = None
+    packet_end: float | None = None
+
+    def shown(self, timestamp: float) -> None:
+        """Notes a frame of the segment that was decoded, or skipped because no sample needs it."""
+        self.last_timestamp = max(self.last_timestamp or 0.0, timestamp)
+
+    def damage(self, timestamp: float | None) -> None:
+        """Notes a packet that did not decode or could not be read; without a time, it lies behind the last frame."""
+        self.errors += 1
+        self.frames_corrupt += 1
+        timestamp = self.last_timestamp if timestamp is None else timestamp
+        if timestamp is not None and timestamp >= 0:
+            self.damaged_seconds.add(int(timestamp))
+
+
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What the probe found out: a file with its segments, or the reason why there are none.
+    """What the probe found: a file with its segments, or the reason why it has none.
 
     Attributes:
       file: the file as it was listed.
@@ -113,10 +146,10 @@ class Plan:
       error_type: short name of what is wrong.
       error_message: the same as a sentence.
       info: the facts; None if it did not open.
-      segments: what is to be done.
-      end: second at which the last packet of any stream ends, where the packets were walked.
-      stated_end: second at which the video ends by its own stream's header.
-      container_end: second at which it ends by the container's header, where the stream states nothing.
+      segments: the pieces to analyze.
+      end: second at which the last packet of any stream ends; known where all packets were read.
+      stated_end: second at which the video ends according to its stream's header.
+      container_end: second at which it ends according to the container's header, where the stream's states nothing.
     """
 
     file: FileInfo

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from models.bundle import Bundle
-from models.cards import Card, geometry_part, write_card
+from models.cards import Card, write_card
 from models.geometry import AGE_GENDER, EMOTION, Geometry
 
 Answer = Callable[[np.ndarray], dict[str, np.ndarray]]
@@ -23,7 +23,7 @@ def fake_bundle(folder: Path, answer: Answer, geometry: Geometry, *outputs: dict
             **dict.fromkeys(words, "none"),
             **fields,
             "name": folder.name,
-            "geometry": geometry_part(geometry),
+            "geometry": geometry,
             "outputs": outputs,
             "parameters": 0,
             "sha256": "0" * 64,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from schemas.faces import FaceBatch
+from schemas.faces import FaceBatch, SegmentLog
 from schemas.storage import FileInfo
 from schemas.tables import EMOTION_COLUMNS
 from schemas.video import Clock, Plan, Segment, VideoInfo
@@ -137,8 +137,8 @@ def example_batch(
             "emotion": random.integers(0, 256, (n, 48, 48), np.uint8),
             "age_gender": random.integers(0, 256, (len(rows), 64, 64, 3), np.uint8),
         },
-        best=rows,
-        log={"timestamp": np.unique(columns["timestamp"]).tolist(), "is_cut": [False] * len(set(columns["timestamp"]))},
+        rows={"emotion": np.arange(n), "age_gender": rows},
+        log=SegmentLog(np.unique(columns["timestamp"]).tolist(), [False] * len(set(columns["timestamp"]))),
     )
     return dataclasses.replace(batch, **changes)
 

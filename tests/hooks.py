@@ -13,7 +13,7 @@ import pytest
 from schemas.config import Config
 from schemas.video import Segment
 from transforms import decode_frames
-from transforms.decode_frames import Sample, SegmentStream
+from transforms.samples import Sample, SegmentStream
 
 _decode_segment = decode_frames.decode_segment  # here, because what replaces it is pickled and cannot bring it along
 

@@ -147,7 +147,7 @@ def judge(folder: Path, sets: Sequence[Faces], *, ferplus_first: bool) -> dict[s
         if "emotion" in bundle.card.attributes and (votes.max(axis=1) > 0.5).any():
             truths[f"{prefix}ferplus_"] = "ferplus"
         tallies = {start: Tally(bundle.card, labels=truths[start]) for start in sorted(truths, reverse=ferplus_first)}
-        for crops in in_blocks(ready_crops(samples(), bundle.card.geometry.chip())):
+        for crops in in_blocks(ready_crops(samples(), bundle.card.geometry)):
             outputs = predict(bundle, crops)
             for tally in tallies.values():
                 tally.add(crops, outputs)

@@ -1,6 +1,7 @@
 """From samples to rows: one per face and second, one per track, one per second of the video.
 
-Means are weighted by the quality of the samples; probabilities stay probabilities, and what no model said stays null.
+Means are weighted by the quality of the samples. Means of probabilities are probabilities again. A value that no model
+gave stays null.
 """
 
 import numpy as np
@@ -9,6 +10,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from models.outputs import INTERVAL_80
 from schemas.config import Config
+from schemas.faces import NO_STAMP
 from schemas.tables import (
     EMOTION_COLUMNS,
     EMOTIONS,
@@ -18,7 +20,6 @@ from schemas.tables import (
     TRACKS,
     make_table,
 )
-from transforms.crop_faces import NO_STAMP
 from transforms.stitch_tracks import Observations
 
 _BEST = (

@@ -1,8 +1,9 @@
 """Decode one segment and take its samples, by time stamp.
 
-Samples lie on the grid k / sample_fps from second 0 of the video: sample k is the first frame at or after its point,
-none taken twice; so is the first frame of each segment. A segment is read from its keyframe to `lost_after` seconds
-past its end; that tail has the same samples as the next segment's beginning, and serves to stitch the two.
+Samples lie on the grid k / sample_fps from second 0 of the video: sample k is the first frame at or after its point. No
+frame is taken twice. The first frame of each segment is a sample, too. A segment is read from its keyframe to
+`lost_after` seconds past its end; that tail has the same samples as the beginning of the next segment, so that tracks
+can be followed from one segment into the next.
 """
 
 import bisect
@@ -18,11 +19,11 @@ from av.container import InputContainer
 from schemas import storage
 from schemas.config import Config
 from schemas.errors import FacelogError
-from schemas.faces import Boxes, TrackedFaces
-from schemas.in_process import stays_in_process
-from schemas.video import Segment
+from schemas.step_times import StepTimes
+from schemas.video import DecodeStats, Segment
 from transforms.open_video import open_video, read_packets
 from transforms.picture import Orientation, Picture
+from transforms.samples import Sample, SampleGrid, SegmentStream
 
 _REORDER = 24
 """Packets read ahead: more than the 16 frames that H.264 and HEVC may reorder, so display order is known."""
@@ -31,131 +32,22 @@ _KEPT = 1024
 """Time stamps kept at least, of the packets read last."""
 
 _SEEK_BACK_SECONDS = 10.0
-"""How much earlier to seek where the container lands behind a keyframe: transport streams guess from byte positions."""
+"""How much earlier to seek when a seek lands behind the keyframe: in transport streams, seeking guesses positions."""
 
 
 class FileChangedError(FacelogError):
     """The file was changed while it was read."""
 
 
-@dataclasses.dataclass(slots=True)
-class Sample:
-    """One sampled frame on its way through the fused steps; each adds its part.
-
-    Attributes:
-      timestamp: seconds since the first displayed frame.
-      pts: presentation time stamp; None where the container has none.
-      frame: rank by PTS among the video's packets; None when unknown.
-      picture: its pixels.
-      is_first: whether it is the first frame of a segment (detected always, as the neighbour segment does).
-      is_cut: whether a new shot begins with it.
-      detections: what the detector found; None where it did not run.
-      faces: faces with their tracks; None until they are tracked.
-    """
-
-    timestamp: float
-    pts: int | None
-    frame: int | None
-    picture: Picture
-    is_first: bool = False
-    is_cut: bool = False
-    detections: Boxes | None = None
-    faces: TrackedFaces | None = None
-
-
-@dataclasses.dataclass
-class DecodeStats:
-    """What decoding a segment met; the tail is not counted.
-
-    Attributes:
-      frames_decoded: frames that the decoder gave.
-      frames_corrupt: damaged packets, frames that the decoder marks as damaged, and frames out of order.
-      errors: damaged packets alone: what makes a file `partial`.
-      damaged_seconds: seconds of the video in which a packet or frame was damaged.
-      last_timestamp: of the last displayed frame that was decoded or skipped; None without one.
-      packet_end: second at which the last packet that could be read ends.
-    """
-
-    frames_decoded: int = 0
-    frames_corrupt: int = 0
-    errors: int = 0
-    damaged_seconds: set[int] = dataclasses.field(default_factory=set)
-    last_timestamp: float | None = None
-    packet_end: float | None = None
-
-    def shown(self, timestamp: float) -> None:
-        """A frame of the segment was decoded, or skipped because nobody looks at it."""
-        self.last_timestamp = max(self.last_timestamp or 0.0, timestamp)
-
-    def damage(self, timestamp: float | None) -> None:
-        """A packet did not decode or could not be read; without a time, it lies behind the last frame."""
-        self.errors += 1
-        self.frames_corrupt += 1
-        timestamp = self.last_timestamp if timestamp is None else timestamp
-        if timestamp is not None and timestamp >= 0:
-            self.damaged_seconds.add(int(timestamp))
-
-
-@stays_in_process
-@dataclasses.dataclass
-class SegmentStream:
-    """A segment whose samples are decoded as they are asked for, once, in one process: pixels never cross a shuffle.
-
-    Attributes:
-      segment: what is read.
-      samples: in order of time.
-      stats: filled as `samples` is read.
-    """
-
-    segment: Segment
-    samples: Iterator
-    stats: DecodeStats
-
-
-class SampleGrid:
-    """Which frames are samples.
-
-    Args:
-      sample_fps: points a second; None: every frame is a sample.
-    """
-
-    def __init__(self, sample_fps: float | None):
-        self._fps = sample_fps
-        self._next = 0
-
-    def point(self, timestamp: float) -> int:
-        """Number of the last point at or before a time."""
-        # Times are exact fractions turned to float; the slack keeps k / fps itself on its own side.
-        return math.floor(timestamp * (self._fps or 0) + 1e-6)
-
-    def between(self, before: float, timestamp: float) -> bool:
-        """Whether a point lies in (before, timestamp]."""
-        return self._fps is None or self.point(timestamp) > self.point(before)
-
-    def takes(self, timestamp: float) -> bool:
-        """Whether the frame at this time is a sample; frames are asked for in order of time, once each."""
-        if self._fps is None:
-            return True
-        point = self.point(timestamp)
-        if point < self._next:
-            return False
-        self._next = point + 1
-        return True
-
-    def pass_over(self, timestamp: float) -> None:
-        """The frame at this time was taken for another reason; its points are done."""
-        self._next = max(self._next, self.point(timestamp) + 1)
-
-
 def decode_segment(segment: Segment, config: Config) -> SegmentStream:
-    """A segment as a stream of samples; the file is opened when the first is asked for.
+    """A segment as a stream of samples; the file is opened when the first sample is asked for.
 
     Raises:
       FileChangedError: (while reading) the file is not the one that was listed.
       MediaError, StorageError: (while reading) it does not open any more.
     """
-    stats = DecodeStats()
-    return SegmentStream(segment, _samples(segment, config, stats), stats)
+    stats, times = DecodeStats(), StepTimes()
+    return SegmentStream(segment, times.each("decode", _samples(segment, config, stats)), stats, times)
 
 
 def _samples(segment: Segment, config: Config, stats: DecodeStats) -> Iterator[Sample]:
@@ -166,7 +58,7 @@ def _samples(segment: Segment, config: Config, stats: DecodeStats) -> Iterator[S
 
 
 def check_unchanged(segment: Segment) -> None:
-    """Compares size and time with what was listed.
+    """Compares the file's size and time of change with those that were listed.
 
     Raises:
       FileChangedError: they differ, or the file is gone.
@@ -181,7 +73,7 @@ def check_unchanged(segment: Segment) -> None:
 
 
 class _Times:
-    """Time stamps of the packets read last, in order: what a frame's rank and the frame before it follow from."""
+    """Time stamps of the last packets that were read, in order: they give a frame's rank and the frame before it."""
 
     def __init__(self, packets_before: int):
         self._forgotten = packets_before
@@ -204,7 +96,7 @@ class _Times:
 
 
 class _Reader:
-    """Reads one segment once: packets, then frames, then samples, each drawn from the one before as it is needed."""
+    """Reads one segment once: samples are drawn from frames, and frames from packets, as they are needed."""
 
     def __init__(
         self, container: InputContainer, stream: av.VideoStream, segment: Segment, config: Config, stats: DecodeStats
@@ -217,8 +109,8 @@ class _Reader:
         self._stop = self._end + config.tracking.lost_after
         self._grid = SampleGrid(config.sampling.sample_fps)
         self._times = _Times(segment.packets_before)
-        # AVI has no presentation times. libav makes them up, wrongly where frames are reordered: nothing can be told
-        # of a frame before it is decoded.
+        # AVI has no presentation times. libav makes them up, and wrongly where frames are reordered, so what a sample
+        # needs is not known before it is decoded.
         self._may_skip = self._clock.has_pts and container.format.name != "avi"
 
     def samples(self) -> Iterator[Sample]:
@@ -254,7 +146,7 @@ class _Reader:
                 yield Sample(timestamp, pts, rank, Picture(frame, upright_sar), is_first)
 
     def _frames(self) -> Iterator[av.VideoFrame]:
-        """Frames of the segment and its tail; those that no sample needs are skipped where the codec can."""
+        """Frames of the segment and its tail; frames that no sample needs are skipped where the codec allows it."""
         context, stats = self._stream.codec_context, self._stats
         for packet in self._ahead():
             start = self._start(packet)
@@ -274,7 +166,7 @@ class _Reader:
             except av.error.FFmpegError:
                 if is_ours:
                     stats.damage(start)
-                    self._may_skip = False  # from here on, what replaces a lost frame must be there
+                    self._may_skip = False  # from here on a lost frame has to be replaced, so all others are decoded
         try:
             yield from context.decode(None)
         except av.error.EOFError:
@@ -283,7 +175,7 @@ class _Reader:
             stats.damage(None)
 
     def _ahead(self) -> Iterator[av.Packet]:
-        """The packets, each when the times of those that may be shown before it are known."""
+        """The packets, each delayed until the times of all packets that may be shown before it are known."""
         queue: collections.deque[av.Packet] = collections.deque()
         for packet in self._packets():
             if isinstance(packet, av.error.FFmpegError):
@@ -298,9 +190,9 @@ class _Reader:
         yield from queue
 
     def _is_needed(self, packet: av.Packet) -> bool:
-        """Whether a sample may need its frame: a point of the grid lies behind the frame that is shown before it.
+        """Whether a sample may need the packet's frame: a point of the grid lies behind the frame shown before it.
 
-        Errs only towards needing: a time stamp that is missing makes the gap before a frame look larger.
+        A missing time stamp makes the gap before a frame look larger, so the answer errs only towards yes.
         """
         start = self._start(packet)
         if start is None or packet.pts is None or packet.pts in (self._segment.first_pts, self._clock.start_pts):
@@ -317,7 +209,7 @@ class _Reader:
         return self._clock.seconds(packet.pts) if self._clock.has_pts and packet.pts is not None else None
 
     def _packets(self) -> Iterator[av.Packet | av.error.FFmpegError]:
-        """Packets from the segment's keyframe on, whatever the container makes of a seek."""
+        """Packets from the segment's keyframe on, even where a seek lands elsewhere."""
         first_pts, seek_to = self._segment.first_pts, self._segment.seek_to
         if first_pts is None or seek_to is None:
             yield from read_packets(self._container, self._stream)
@@ -333,7 +225,7 @@ class _Reader:
         yield av.error.InvalidDataError(0, "the keyframe is not there any more")
 
     def _from_keyframe(self, target: int | None, pts: int) -> Iterator[av.Packet | av.error.FFmpegError]:
-        """Packets from a keyframe on, after a seek to some time before it (None: to the start); none if it is past."""
+        """Packets from a keyframe on, after a seek to a time before it (None: the start); none if it lands too late."""
         try:
             if target is None:
                 self._container.seek(0)

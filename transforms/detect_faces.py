@@ -7,14 +7,14 @@ import apache_beam as beam
 
 from models.detectors.choose import Detector, make_detector
 from schemas.config import Config
-from transforms.decode_frames import Sample, SampleGrid, SegmentStream
+from transforms.samples import Sample, SampleGrid, SegmentStream
 
 
 def detect_faces(samples: Iterable[Sample], detector: Detector, *, every: float) -> Iterator[Sample]:
     """Runs the detector where it is due; the samples in between are left to the tracker.
 
-    Due is the first sample at or after each multiple of `every` seconds of the video, the first of each segment and
-    the first of each shot.
+    It is due at the first sample at or after each multiple of `every` seconds of the video, and at the first sample of
+    each segment and of each shot.
     """
     grid = SampleGrid(1 / every if every else None)
     for sample in samples:
@@ -35,12 +35,12 @@ class DetectFaces(beam.PTransform):
 
     config: Config
 
-    def expand(self, streams):
+    def expand(self, streams: beam.PCollection[SegmentStream]) -> beam.PCollection[SegmentStream]:
         return streams | beam.Map(_with_detections, self.config).with_output_types(SegmentStream)
 
 
 def _with_detections(stream: SegmentStream, config: Config) -> SegmentStream:
     detector = make_detector(config.detection)
-    return dataclasses.replace(
-        stream, samples=detect_faces(stream.samples, detector, every=config.detection.detect_every)
+    return stream.through(
+        "detect", lambda samples: detect_faces(samples, detector, every=config.detection.detect_every)
     )

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from transforms.crop_faces import NO_STAMP
+from schemas.faces import NO_STAMP
 from transforms.track_faces import assign, overlap
 from transforms.write_fragment import Fragment
 

@@ -1,12 +1,13 @@
 """Follow faces from sample to sample.
 
 A detection continues the track that it overlaps most, by an optimal assignment; between detections dlib's correlation
-tracker carries the box. Weak detections may continue a track and never begin one (ByteTrack: Zhang et al., ECCV 2022):
-without them a face that turns aside for three seconds comes back as another. A track ends as `lost` when the tracker's
-score falls or no detection has come for too long, and at a shot cut.
+tracker carries the box. Weak detections may continue a track, but never begin one (ByteTrack: Zhang et al., ECCV 2022);
+without them, a face that turns aside for three seconds comes back as another track. A track ends as `lost` when the
+tracker's score falls or no detection has come for too long. All tracks end at a shot cut.
 """
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
@@ -16,14 +17,19 @@ from scipy.optimize import linear_sum_assignment
 
 from schemas.config import Config, Tracking
 from schemas.faces import Boxes, TrackedFaces
-from transforms.decode_frames import Sample, SegmentStream
+from transforms.samples import Sample, SegmentStream
 
 _CLEAR, _RIVAL = 0.5, 0.1
-"""Overlap from which a detection continues a track without asking the tracker, if no rival overlaps by the other."""
+"""A detection that overlaps a track by the first continues it without asking the tracker, unless another track or
+detection overlaps by the second."""
 
 
 def overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Intersection over union of every box in a [n, 4] with every box in b [m, 4], xywh; [n, m] float64 in [0, 1]."""
+    """Intersection over union of every box in a [n, 4] with every box in b [m, 4], xywh; [n, m] float64 in [0, 1].
+
+    >>> overlap(np.array([[0, 0, 4, 4]]), np.array([[0, 0, 4, 4], [2, 0, 4, 4], [9, 9, 1, 1]])).round(2)
+    array([[1.  , 0.33, 0.  ]])
+    """
     a, b = a[:, None].astype(np.float64), b[None].astype(np.float64)
     corner = np.minimum(a[..., :2] + a[..., 2:], b[..., :2] + b[..., 2:])
     sides = np.clip(corner - np.maximum(a[..., :2], b[..., :2]), 0, None)
@@ -33,7 +39,11 @@ def overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def assign(similarity: np.ndarray, threshold: float) -> list[tuple[int, int]]:
-    """Pairs (row, column) of the assignment with the greatest sum, without those below a threshold."""
+    """Pairs (row, column) of the assignment with the greatest sum, without pairs below a threshold.
+
+    >>> assign(np.array([[0.9, 0.8], [0.7, 0.1]]), 0.3)
+    [(0, 1), (1, 0)]
+    """
     allowed = np.where(similarity >= threshold, similarity, 0)
     rows, columns = linear_sum_assignment(-allowed)
     return [(int(r), int(c)) for r, c in zip(rows, columns, strict=True) if similarity[r, c] >= threshold]
@@ -47,13 +57,13 @@ class _Track:
         self.detect(box, luma, timestamp)
 
     def detect(self, box: np.ndarray, luma: np.ndarray, timestamp: float) -> None:
-        """Take a detection's box; the tracker starts anew from it, when it is asked next."""
+        """Takes a detection's box; the tracker starts anew from it when it is needed next."""
         self.box = self.detected_box = box
         self.last_detected = timestamp
         self._start_from: tuple[np.ndarray, np.ndarray] | None = (luma, box)
 
     def advance(self, luma: np.ndarray) -> float:
-        """Move the box to where the tracker finds it in the next sample; the peak-to-sidelobe ratio of that."""
+        """Moves the box to where the tracker finds it in the next sample; returns the peak-to-sidelobe ratio."""
         if self._start_from is not None:
             before, (x, y, width, height) = self._start_from
             self._tracker = dlib.correlation_tracker()
@@ -122,17 +132,12 @@ class FaceTracker:
             ended=ended,
         )
 
-    @property
-    def open_tracks(self) -> list[int]:
-        """Tracks that have not ended."""
-        return [track.number for track in self._tracks]
-
     def _match(
         self, luma: np.ndarray, detections: Boxes, scores: dict[int, float]
     ) -> tuple[list[tuple[_Track, int]], list[int]]:
-        """Which detection continues which track, and which are new.
+        """Which detection continues which track, and which detections are new.
 
-        Where a detection lies on a track's last box and nothing else is near, the tracker is spared.
+        Where a detection lies on a track's last box and nothing else is near, the tracker is not run.
         """
         boxes = np.array([track.box for track in self._tracks], np.float32).reshape(-1, 4)
         near = overlap(boxes, detections.xywh)
@@ -147,7 +152,7 @@ class FaceTracker:
         strong = [row for row in rows if detections.score[row] >= self._begin]
         for candidates in (strong, [row for row in rows if row not in strong]):
             if tracks and candidates:
-                # A face that was turned away or hidden comes back where it went or where it was.
+                # A face that was turned away or hidden comes back where the tracker went or where it was last detected.
                 places = np.array([(track.box, track.detected_box) for track in tracks], np.float32)
                 near = np.maximum(*(overlap(places[:, i], detections.xywh[candidates]) for i in (0, 1)))
                 pairs = assign(near, self._settings.match_iou)
@@ -181,10 +186,7 @@ class TrackFaces(beam.PTransform):
 
     config: Config
 
-    def expand(self, streams):
-        return streams | beam.Map(_with_faces, self.config).with_output_types(SegmentStream)
-
-
-def _with_faces(stream: SegmentStream, config: Config) -> SegmentStream:
-    samples = track_faces(stream.samples, config.tracking, begin_threshold=config.detection.threshold)
-    return dataclasses.replace(stream, samples=samples)
+    def expand(self, streams: beam.PCollection[SegmentStream]) -> beam.PCollection[SegmentStream]:
+        tracking, begin = self.config.tracking, self.config.detection.threshold
+        step = functools.partial(track_faces, tracking=tracking, begin_threshold=begin)
+        return streams | beam.Map(SegmentStream.through, "track", step).with_output_types(SegmentStream)

@@ -1,7 +1,7 @@
 """Make a segment's work durable: its observations as a Parquet file, written whole or not at all.
 
-A fragment's footer says, under `segment`, what else is to be known: the segment's bounds, the samples (also those
-without a face), the ends of tracks, and what the decoder met.
+The footer of a fragment says under `segment` what else later steps need: the bounds of the segment, its samples (also
+those without a face), the ends of tracks, and what the decoder met.
 """
 
 import dataclasses
@@ -17,19 +17,20 @@ import pyarrow.parquet as pq
 
 from schemas import storage
 from schemas.config import Config
-from schemas.faces import FaceBatch
+from schemas.faces import NO_STAMP, FaceBatch
 from schemas.layout import Work, fragment_file
 from schemas.process import memory_mb
 from schemas.tables import OBSERVATIONS, footer, make_table, parquet_bytes
 from schemas.video import Plan, Segment
-from transforms.crop_faces import NO_STAMP
 
 _KEY = b"segment"
+_LAST_PART = ("start", "end", "ended", "stats", "wall_seconds", "peak_rss_mb")
+"""Fields of `Fragment` that the last part's footer holds."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Fragment:
-    """A segment's observations, read back.
+    """A segment's observations, all parts together.
 
     Attributes:
       segment: its number.
@@ -39,9 +40,9 @@ class Fragment:
       timestamps: [k] float64, of all samples, the tail's included.
       is_cut: [k] bool, whether a shot begins with the sample.
       ended: tracks that ended in it, with the reason.
-      stats: the decoder's figures (`transforms.decode_frames.DecodeStats` as a dict).
-      wall_seconds: that the segment took.
-      peak_rss_mb: most memory its worker had held by then.
+      stats: `schemas.video.DecodeStats` as a dict.
+      wall_seconds: time that the segment took.
+      peak_rss_mb: most memory that its worker had held by then.
     """
 
     segment: int
@@ -56,8 +57,25 @@ class Fragment:
     peak_rss_mb: float
 
 
-def fragment_bytes(batch: FaceBatch, config: Config, run_id: str) -> bytes:
-    """A batch of faces as the bytes of a fragment."""
+def fragment_of(batch: FaceBatch) -> Fragment:
+    """The fragment of a segment that has one part, without writing it."""
+    log = batch.log
+    return Fragment(
+        segment=batch.segment.index,
+        start=batch.segment.start,
+        end=batch.segment.end,
+        table=fragment_table(batch),
+        timestamps=np.array(log.timestamps, np.float64),
+        is_cut=np.array(log.is_cut, bool),
+        ended=log.ended,
+        stats=dataclasses.asdict(log.stats) | {"damaged_seconds": sorted(log.stats.damaged_seconds)},
+        wall_seconds=time.monotonic() - log.started,
+        peak_rss_mb=memory_mb("VmHWM"),
+    )
+
+
+def fragment_table(batch: FaceBatch) -> pa.Table:
+    """A batch of faces as a table of observations."""
     n = len(batch)
     columns: dict[str, Any] = {name: np.full(n, np.nan, np.float32) for name in OBSERVATIONS.names}
     columns |= batch.columns
@@ -66,21 +84,16 @@ def fragment_bytes(batch: FaceBatch, config: Config, run_id: str) -> bytes:
     for name in ("frame", "pts"):
         values = np.asarray(columns[name], np.int64)
         columns[name] = pa.array(values, mask=values == NO_STAMP)
-    log: dict[str, Any] = {"timestamp": list(batch.log["timestamp"]), "is_cut": [int(c) for c in batch.log["is_cut"]]}
+    return make_table(OBSERVATIONS, columns)
+
+
+def fragment_bytes(batch: FaceBatch, config: Config, run_id: str) -> bytes:
+    """A batch of faces as the bytes of a fragment, or of its part."""
+    fragment = fragment_of(batch)
+    log: dict[str, Any] = {"timestamp": fragment.timestamps.tolist(), "is_cut": [int(c) for c in fragment.is_cut]}
     if batch.is_last:
-        stats = dataclasses.asdict(batch.log["stats"])
-        stats["damaged_seconds"] = sorted(stats["damaged_seconds"])
-        log |= {
-            "start": batch.segment.start,
-            "end": batch.segment.end,
-            "ended": batch.log["ended"],
-            "stats": stats,
-            "wall_seconds": time.monotonic() - batch.log["started"],
-            "peak_rss_mb": memory_mb("VmHWM"),
-            "parts": batch.part + 1,
-        }
-    texts = footer(config, run_id) | {_KEY.decode(): json.dumps(log)}
-    return parquet_bytes(make_table(OBSERVATIONS, columns), texts)
+        log |= {name: getattr(fragment, name) for name in _LAST_PART} | {"parts": batch.part + 1}
+    return parquet_bytes(fragment.table, footer(config, run_id) | {_KEY.decode(): json.dumps(log)})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +110,7 @@ class SegmentDone:
 
 
 def write_fragment(batch: FaceBatch, config: Config, work: Work, run_id: str) -> Iterator[SegmentDone]:
-    """Writes a part of a segment; the last one, written last, says that the segment is done."""
+    """Writes a part of a segment; the last part is written last, and says that the segment is done."""
     video_id, index = batch.segment.video_id, batch.segment.index
     name = work.fragment(video_id, index)
     if not batch.is_last:
@@ -108,7 +121,7 @@ def write_fragment(batch: FaceBatch, config: Config, work: Work, run_id: str) ->
 
 
 def pending_segments(plan: Plan, work: Work) -> list[Segment]:
-    """Those of a file that are still to be done; lists its folder once."""
+    """The segments of a file that have no fragment yet; lists their folder once."""
     if not plan.segments:
         return []
     there = {info.uri for info in storage.list_files(work.video(plan.segments[0].video_id))}

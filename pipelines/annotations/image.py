@@ -1,6 +1,6 @@
-"""The analysis of single pictures, without an output folder: the steps of the pipeline, one picture at a time.
+"""Analyze single pictures without an output folder: each picture takes the steps of the pipeline.
 
-What it says of a picture is what `analyze` writes into the table `faces` for it, to the last bit.
+The results are those that `analyze` writes into the table `faces` for the same picture, to the last bit.
 """
 
 import dataclasses
@@ -12,11 +12,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from models.bundle import load_bundle
-from models.detectors.choose import make_detector
 from models.handlers import FaceModelHandler
 from models.runtime import Device
 from pipelines.annotations.annotate import draw_faces
@@ -34,14 +31,12 @@ from schemas.storage import FileInfo
 from schemas.video import Plan
 from transforms.crop_faces import crop_faces
 from transforms.decode_frames import decode_segment
-from transforms.detect_cuts import detect_cuts
-from transforms.detect_faces import detect_faces
+from transforms.follow_faces import follow_faces
 from transforms.ledger import HAS_TABLES, Row
 from transforms.media import is_still
 from transforms.open_video import NoVideoError, freeze_objects, open_video, read_frames
 from transforms.probe_video import probe_video
-from transforms.track_faces import track_faces
-from transforms.write_fragment import Fragment, fragment_bytes
+from transforms.write_fragment import fragment_of
 from transforms.write_tables import make_tables
 
 _WRITABLE = (".jpg", ".jpeg", ".png", ".webp")
@@ -225,7 +220,7 @@ def _analyze(file: FileInfo, config: Config, bundles: Sequence[Any]) -> PictureF
 
 
 def picture_tables(plan: Plan, config: Config, bundles: Sequence[Any]) -> tuple[Row, list[dict[str, Any]]]:
-    """The way of the data for a file of one segment: its row of `videos`, and its rows of `faces`.
+    """Takes a file of one segment through the pipeline's steps: its row of `videos`, and its rows of `faces`.
 
     Args:
       plan: what the probe says of it.
@@ -233,26 +228,12 @@ def picture_tables(plan: Plan, config: Config, bundles: Sequence[Any]) -> tuple[
       bundles: the loaded models, in the order of `config.models`.
     """
     stream = decode_segment(plan.segments[0], config)
-    samples = detect_cuts(stream.samples, threshold=config.detection.cut_threshold)
-    samples = detect_faces(samples, make_detector(config.detection), every=config.detection.detect_every)
-    samples = track_faces(samples, config.tracking, begin_threshold=config.detection.threshold)
-    (batch,) = crop_faces(dataclasses.replace(stream, samples=samples), config, part_rows=sys.maxsize)
+    tracked = dataclasses.replace(stream, samples=follow_faces(stream.samples, config))
+    (batch,) = crop_faces(tracked, config, part_rows=sys.maxsize)
     for model, bundle in zip(config.models, bundles, strict=True):
         (batch,) = FaceModelHandler(model).run_inference([batch], bundle)
     run = Run("", config, Layout(""))
-    fragment = Fragment(
-        segment=0,
-        start=0.0,
-        end=None,
-        table=pq.read_table(pa.BufferReader(fragment_bytes(batch, config, ""))).replace_schema_metadata(None),
-        timestamps=np.array(batch.log["timestamp"], np.float64),
-        is_cut=np.array(batch.log["is_cut"], bool),
-        ended=batch.log["ended"],
-        stats=dataclasses.asdict(batch.log["stats"]),
-        wall_seconds=0.0,
-        peak_rss_mb=0.0,
-    )
-    row, tables = make_tables(plan, [fragment], run, started_at=datetime.now(UTC))
+    row, tables = make_tables(plan, [fragment_of(batch)], run, started_at=datetime.now(UTC))
     return row, tables["faces"].to_pylist() if tables else []
 
 

@@ -183,7 +183,7 @@ def _card_lines(card: "Card") -> dict[str, str]:
         "source": network.source if network else "not from the zoo",
         "parameters": f"{card.parameters:,}",
         "input": _shapes(_card_inputs(card)),
-        "chip": _geometry(card.geometry.chip()),
+        "chip": _geometry(card.geometry),
         "scaling": _scaling(card.scale, card.offset),
     }
     lines |= {_output_name(output): _output(output) for output in card.outputs}

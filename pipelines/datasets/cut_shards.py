@@ -102,7 +102,7 @@ def cut_sample(sample: LabelledPicture, info: PreparedInfo) -> np.ndarray:
     except DataError as error:
         missing = isinstance(error.__cause__, FileNotFoundError | KeyError)
         raise Dropped(MISSING if missing else UNREADABLE) from error
-    geometry = info.geometry.chip()
+    geometry = info.geometry
     if info.whole_picture:
         return training_chip(image, geometry, info.margin)
     grey = in_channels(image, "grey")

@@ -23,7 +23,6 @@ from rich.progress import track
 
 from models.bundle import Bundle, load_bundle
 from models.cards import Card
-from models.detectors.choose import make_detector
 from models.geometry import Geometry
 from models.outputs import INTERVAL_80
 from pipelines.settings import AGE_GENDER_MODEL, EMOTION_MODEL, model_ref
@@ -31,15 +30,14 @@ from schemas.config import Config
 from schemas.errors import UsageError
 from schemas.storage import FileInfo
 from schemas.tables import EMOTION_COLUMNS
-from schemas.video import Clock, Segment
+from schemas.video import Clock, DecodeStats, Segment
 from training.data.ready_chips import ready_chip
 from training.datasets import DataError, LabelledPicture, read_dataset
 from training.judging.evaluate import UNREADABLE, Crop, Tally, in_blocks, predict, ready_crops, speed, true_emotion
 from transforms.crop_faces import crop_faces
-from transforms.decode_frames import DecodeStats, Sample, SegmentStream
-from transforms.detect_faces import detect_faces
+from transforms.follow_faces import follow_faces
 from transforms.picture import Picture
-from transforms.track_faces import track_faces
+from transforms.samples import Sample, SegmentStream
 
 DEFAULTS = {"emotion": EMOTION_MODEL, "age-gender": AGE_GENDER_MODEL}
 """Names of what the pipeline uses by default."""
@@ -152,7 +150,7 @@ def evaluate(
             for crops, outputs in _both_ways(samples, bundle, tally, ready):
                 rows.add(crops, outputs)
         else:
-            for crops in in_blocks(ready_crops(samples, bundle.card.geometry.chip())):
+            for crops in in_blocks(ready_crops(samples, bundle.card.geometry)):
                 outputs = predict(bundle, crops)
                 tally.add(crops, outputs)
                 rows.add(crops, outputs)
@@ -217,17 +215,14 @@ def pipeline_crops(samples: Iterable[LabelledPicture], bundle: Bundle) -> Iterat
     Of several faces the largest is the one that the labels speak of.
     """
     ref = model_ref(str(bundle.path), *bundle.card.attributes)
-    config, geometry = Config(models=(ref,)), bundle.card.geometry.chip()
-    detector = make_detector(config.detection)
+    config, geometry = Config(models=(ref,)), bundle.card.geometry
     for block in in_blocks(samples):
         ready: list[Crop] = []
-        detected = detect_faces(_frames(block, geometry, ready), detector, every=config.detection.detect_every)
-        tracked = track_faces(detected, config.tracking, begin_threshold=config.detection.threshold)
+        tracked = follow_faces(_frames(block, geometry, ready), config)
         chips: dict[int, np.ndarray] = {}
         sides: dict[int, float] = {}
         for faces in crop_faces(SegmentStream(_SEGMENT, tracked, DecodeStats()), config):
-            rows = np.arange(len(faces)) if "emotion" in ref.attributes else faces.best
-            for row, chip in zip(rows, faces.chips.get(ref.task, ()), strict=True):
+            for row, chip in zip(faces.rows[ref.task], faces.chips.get(ref.task, ()), strict=True):
                 i, side = int(faces.columns["timestamp"][row]), float(faces.columns["face_px"][row])
                 if side > sides.get(i, 0):
                     chips[i], sides[i] = chip, side

@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from models.bundle import bundle_path
-from models.cards import geometry_part, read_card
+from models.cards import read_card
 from models.geometry import Geometry
 from models.landmarks import landmark_sha256
 from models.zoo import ZOO
@@ -124,7 +124,7 @@ def prepare(
         whole_picture = dataset.kind in _CLOSE_CROPS or (dataset.kind == "all_age_faces" and faces == "aligned")
     wanted = PreparedInfo(
         kind=dataset.kind,
-        geometry=geometry_part(_geometry(geometry)),
+        geometry=_geometry(geometry),
         margin=margin,
         split=split,
         whole_picture=whole_picture,
@@ -287,7 +287,7 @@ def _geometry(name: str) -> Geometry:
         folder = bundle_path(name)
     except BundleError as error:
         raise UsageError(f"--geometry {name}: {error} Nor is it a network of the zoo: {', '.join(ZOO)}.") from error
-    return in_rgb(read_card(folder).geometry.chip())
+    return in_rgb(read_card(folder).geometry)
 
 
 def in_rgb(geometry: Geometry) -> Geometry:

@@ -13,7 +13,7 @@ import numpy as np
 
 from pipelines.exports.videos import NothingToExportError, Video
 from schemas import storage
-from transforms.crop_faces import NO_STAMP
+from schemas.faces import NO_STAMP
 
 _UNKNOWN = -1
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from pipelines.exports.videos import Video
 from schemas import storage
-from transforms.crop_faces import NO_STAMP
+from schemas.faces import NO_STAMP
 
 COLUMNS = ("frame", "face_id", "timestamp", "confidence", "success", "pose_Rx", "pose_Ry", "pose_Rz")
 

@@ -83,7 +83,8 @@ def test_only_the_faces_that_were_chosen_get_an_age():
 
 def test_of_a_model_that_gives_more_only_what_is_wanted_is_taken():
     batch = unseen()
-    batch = dataclasses.replace(batch, chips={"gender": batch.chips["age_gender"]})
+    rows, chips = batch.rows["age_gender"], batch.chips["age_gender"]
+    batch = dataclasses.replace(batch, rows={"gender": rows}, chips={"gender": chips})
     out = infer(FaceModelHandler(ModelRef("a", ("gender",), ""), load=fake), batch)
 
     assert "age" not in out.columns and out.chips == {}

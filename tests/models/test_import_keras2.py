@@ -120,7 +120,7 @@ def test_age_and_gender_weights_become_a_bundle(tmp_path: Path, narrow: Callable
     card = import_keras2(
         write_keras2(tmp_path / "weights.18-4.06.hdf5", with_weights(model)), "age-gender-wrn", tmp_path / "old"
     )
-    assert card.task == "age_gender" and card.geometry.chip() == ZOO["age-gender-wrn"].geometry
+    assert card.task == "age_gender" and card.geometry == ZOO["age-gender-wrn"].geometry
     assert "weights.18-4.06.hdf5" in card.training_data
     chips = np.random.default_rng(1).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
     expected = {name: value.numpy() for name, value in model(chips.astype(np.float32)).items()}

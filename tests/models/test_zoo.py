@@ -109,7 +109,7 @@ def test_a_network_becomes_a_bundle(name: str, tmp_path: Any) -> None:
     rest = dict.fromkeys(("training_data", "calibration_data", "test_data", "limits", "licence_notes"), "none")
     card = write_bundle(tmp_path / "mine", built(name), **network.card_fields(), **rest)
     assert (card.name, card.architecture, card.parameters) == ("mine", name, network.parameters)
-    assert card.geometry.chip() == network.geometry
+    assert card.geometry == network.geometry
     size = network.geometry.size
     emotion = read_bundle(tmp_path / "mine").predict(np.zeros((2, size, size), np.uint8))["emotion"]
     np.testing.assert_allclose(emotion.sum(axis=1), 1, atol=1e-5)

@@ -26,7 +26,7 @@ def test_two_heads_become_two_bundles(fer2013: Path, tmp_path: Path) -> None:
     for name, of in figures.items():
         card = load_bundle(tmp_path / name).card
         assert (card.name, card.figures, card.architecture) == (name, of, "emotion-resnet")
-        assert card.geometry.chip() == EMOTION and card.recipe["schedule.epochs"] == card.recipe["epochs_done"] == 1
+        assert card.geometry == EMOTION and card.recipe["schedule.epochs"] == card.recipe["epochs_done"] == 1
         assert of["n"] == 28 and of["ferplus_n"] == 4
         assert "FER2013" in card.training_data and str(tmp_path) not in card.model_dump_json()
         assert json.loads((out / f"{name}.json").read_text())["ferplus_"]["n"] == 4
@@ -58,7 +58,7 @@ def test_age_and_gender_of_two_sets(utkface: Path, fairface: Path, tmp_path: Pat
     sets = [utkface, fairface]
     figures = train("age-gender", sets, tmp_path / "out", bundle=tmp_path / "tiny", device="cpu", **shares, **TINY)
     bundle = load_bundle(tmp_path / "tiny")
-    assert bundle.card.geometry.chip() == AGE_GENDER and bundle.card.figures == figures["tiny"]
+    assert bundle.card.geometry == AGE_GENDER and bundle.card.figures == figures["tiny"]
     assert bundle.card.mirror and bundle.card.unknown_below
     assert {"age_mae", "gender_accuracy", "fairface_gender_accuracy_black"} <= set(figures["tiny"])
     assert "UTKFace" in bundle.card.licence_notes and "FairFace: CC BY" in bundle.card.licence_notes

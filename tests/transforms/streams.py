@@ -1,18 +1,17 @@
 """The fused steps as one call, for tests."""
 
+import functools
 from pathlib import Path
 
 import numpy as np
 
-from models.detectors.choose import make_detector
 from schemas import storage
 from schemas.config import Config
 from schemas.video import Segment
-from transforms.decode_frames import Sample, SegmentStream, decode_segment
-from transforms.detect_cuts import detect_cuts
-from transforms.detect_faces import detect_faces
+from transforms.decode_frames import decode_segment
+from transforms.follow_faces import follow_faces
 from transforms.probe_video import probe_video
-from transforms.track_faces import track_faces
+from transforms.samples import Sample, SegmentStream
 
 
 def segments_of(path: Path, config: Config) -> tuple[Segment, ...]:
@@ -23,10 +22,7 @@ def segments_of(path: Path, config: Config) -> tuple[Segment, ...]:
 def tracked(segment: Segment, config: Config) -> SegmentStream:
     """A segment decoded, cut, detected and tracked."""
     stream = decode_segment(segment, config)
-    samples = detect_cuts(stream.samples, threshold=config.detection.cut_threshold)
-    samples = detect_faces(samples, make_detector(config.detection), every=config.detection.detect_every)
-    samples = track_faces(samples, config.tracking, begin_threshold=config.detection.threshold)
-    return SegmentStream(segment, samples, stream.stats)
+    return stream.through("follow", functools.partial(follow_faces, config=config))
 
 
 def tracked_file(path: Path, config: Config) -> list[Sample]:

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from schemas.config import Config, ModelRef
-from schemas.faces import FaceBatch, TrackedFaces
+from schemas.faces import NO_STAMP, FaceBatch, TrackedFaces
 from schemas.tables import AT_BORDER, BLURRED, DARK, PROFILE, SMALL, TRACKER_ONLY
+from schemas.video import DecodeStats
 from tests.clips import Clip, portrait_clip, scene
 from tests.transforms.streams import segments_of, tracked
-from transforms.crop_faces import NO_STAMP, crop_faces, quality_score, sharpness
-from transforms.decode_frames import DecodeStats, Sample, SegmentStream
+from transforms.crop_faces import crop_faces
+from transforms.quality import quality_score, sharpness
+from transforms.samples import Sample, SegmentStream
 
 _MODELS = Config(models=(ModelRef("emotion", ("emotion",), ""), ModelRef("age-gender", ("age", "gender"), "")))
 
@@ -94,15 +96,15 @@ class TestWhichRowsCount:
         luma, box = portrait_luma()
         seen = [faces({0: True}, box), faces({}, box, {0: "cut"}), faces({1: True}, box), faces({1: False}, box)]
         batch = one_batch(stream(portrait, seen, luma))
-        assert batch.log["timestamp"] == [0, 0.25, 0.5, 0.75]
-        assert batch.log["ended"] == {0: "cut"}
-        assert isinstance(batch.log["stats"], DecodeStats)
+        assert batch.log.timestamps == [0, 0.25, 0.5, 0.75]
+        assert batch.log.ended == {0: "cut"}
+        assert batch.log.times.seconds.keys() == {"crop"}
 
     def test_nothing_at_all(self, portrait):
         luma, box = portrait_luma()
         batch = one_batch(stream(portrait, [faces({}, box)] * 3, luma))
-        assert len(batch) == 0 and batch.chips == {} and len(batch.best) == 0
-        assert batch.log["timestamp"] == [0, 0.25, 0.5]
+        assert len(batch) == 0 and batch.chips == {} and not any(len(rows) for rows in batch.rows.values())
+        assert batch.log.timestamps == [0, 0.25, 0.5]
         assert {name: values.dtype for name, values in batch.columns.items()}["quality_flags"] == np.uint16
 
     def test_unknown_stamps(self, portrait):
@@ -144,11 +146,12 @@ class TestParts:
         for name, chips in whole.chips.items():
             np.testing.assert_array_equal(chips, np.concatenate([p.chips[name] for p in parts if len(p)]), name)
         starts = np.cumsum([0, *(len(part) for part in parts[:-1])])
-        rows = np.concatenate([part.best + start for part, start in zip(parts, starts, strict=True)])
-        np.testing.assert_array_equal(whole.best, rows)
-        for name in ("timestamp", "is_cut"):
-            assert whole.log[name] == [value for part in parts for value in part.log[name]]
-        assert parts[-1].log["ended"] == whole.log["ended"]
+        for task, of_whole in whole.rows.items():
+            of_parts = [part.rows[task] + start for part, start in zip(parts, starts, strict=True)]
+            np.testing.assert_array_equal(of_whole, np.concatenate(of_parts))
+        for name in ("timestamps", "is_cut"):
+            assert getattr(whole.log, name) == [value for part in parts for value in getattr(part.log, name)]
+        assert parts[-1].log.ended == whole.log.ended
 
     def test_rows_are_in_order(self, portrait):
         luma, box = portrait_luma()
@@ -162,7 +165,7 @@ class TestBest:
         luma, box = portrait_luma()
         seen = [faces({0: True, 1: True}, box + np.array((0, 0, i % 4, i % 4))) for i in range(10)]
         batch = one_batch(stream(portrait, seen, luma), dataclasses.replace(_MODELS))
-        columns, best = batch.columns, set(batch.best.tolist())
+        columns, best = batch.columns, set(batch.rows["age_gender"].tolist())
         assert len(batch.chips["age_gender"]) == len(best)
         for track in (0, 1):
             for second in (0, 1, 2):
@@ -242,7 +245,7 @@ class TestClips:
         assert len(batch) == 15  # the last of 16 samples is behind the last detection
         emotion, age = batch.chips["emotion"], batch.chips["age_gender"]
         assert emotion.dtype == age.dtype == np.uint8 and emotion.shape[0] == 15 and emotion.ndim == 3
-        assert age.shape[0] == len(batch.best) == 8 and age.shape[-1] == 3
+        assert age.shape[0] == len(batch.rows["age_gender"]) == 8 and age.shape[-1] == 3
         chips = emotion.reshape(15, -1).astype(float)
         assert np.corrcoef(chips)[0].min() > 0.8  # the same face at the same place, wherever it is in the picture
 

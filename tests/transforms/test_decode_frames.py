@@ -14,12 +14,13 @@ import pytest
 from schemas import storage
 from schemas.config import Config
 from schemas.errors import FacelogError
-from schemas.video import Plan, Segment
+from schemas.video import DecodeStats, Plan, Segment
 from tests.clips import portrait_clip
 from tests.odd_clips import animated_gif, damaged, truncated
 from transforms import decode_frames
-from transforms.decode_frames import DecodeStats, FileChangedError, Sample, SampleGrid, decode_segment
+from transforms.decode_frames import FileChangedError, decode_segment
 from transforms.probe_video import probe_video
+from transforms.samples import Sample, SampleGrid
 
 _SMALL: dict[str, Any] = {"size": (160, 120), "moving": True}
 

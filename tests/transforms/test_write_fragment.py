@@ -12,12 +12,11 @@ from apache_beam.testing.util import assert_that, equal_to
 from schemas import storage
 from schemas.config import Config
 from schemas.errors import StorageFullError
-from schemas.faces import FaceBatch
+from schemas.faces import NO_STAMP, FaceBatch, SegmentLog
 from schemas.layout import Layout, Work
 from schemas.tables import EMOTION_COLUMNS, OBSERVATIONS
+from schemas.video import DecodeStats
 from tests.examples import VIDEO_ID, example_batch, example_samples, example_segment, example_track, join_tracks
-from transforms.crop_faces import NO_STAMP
-from transforms.decode_frames import DecodeStats
 from transforms.write_fragment import SegmentDone, WriteFragment, read_fragment, write_fragment
 
 SEGMENT = example_segment(3, 4.0, 8.0)
@@ -31,9 +30,8 @@ def work(tmp_path) -> Work:
 def last_part(columns: dict[str, np.ndarray] | None = None, part: int = 0) -> FaceBatch:
     batch = example_batch(SEGMENT, columns, part=part)
     stats = DecodeStats(frames_decoded=50, errors=1, damaged_seconds={7, 5}, last_timestamp=7.96, packet_end=8.0)
-    return dataclasses.replace(
-        batch, log=batch.log | {"ended": {0: "lost"}, "stats": stats, "started": time.monotonic() - 2}
-    )
+    log = dataclasses.replace(batch.log, ended={0: "lost"}, stats=stats, started=time.monotonic() - 2)
+    return dataclasses.replace(batch, log=log)
 
 
 def is_done(work: Work) -> bool:
@@ -56,11 +54,11 @@ def test_what_was_written_is_read(work: Work):
     assert fragment.table["video_id"].to_pylist() == [VIDEO_ID] * 8
     for name, values in batch.columns.items():
         np.testing.assert_array_equal(fragment.table[name].to_numpy(), values)
-    assert fragment.timestamps.tolist() == batch.log["timestamp"]
+    assert fragment.timestamps.tolist() == batch.log.timestamps
     assert fragment.is_cut.tolist() == [False] * 8
     assert fragment.ended == {0: "lost"}
     assert fragment.stats["damaged_seconds"] == [5, 7]
-    assert DecodeStats(**fragment.stats | {"damaged_seconds": {5, 7}}) == batch.log["stats"]
+    assert DecodeStats(**fragment.stats | {"damaged_seconds": {5, 7}}) == batch.log.stats
     assert fragment.wall_seconds >= 2
     assert fragment.peak_rss_mb > 0
 
@@ -81,7 +79,7 @@ def test_unknown_is_null(work: Work):
 
 def test_a_segment_without_faces_keeps_its_samples(work: Work):
     batch = last_part(join_tracks())
-    log = batch.log | {"timestamp": [4.0, 4.25], "is_cut": [False, True], "ended": {}}
+    log = SegmentLog([4.0, 4.25], [False, True])
 
     write(dataclasses.replace(batch, log=log), work)
     fragment = read_fragment(work.video(VIDEO_ID), 3)

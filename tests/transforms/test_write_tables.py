@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from schemas.config import Config, ModelRef
 from schemas.layout import Layout
 from schemas.run import Run
 from schemas.tables import TABLES
-from schemas.video import Plan
+from schemas.video import DecodeStats, Plan
 from tests.examples import (
     VIDEO_ID,
     WHEN,
@@ -32,7 +31,6 @@ from tests.examples import (
     join_tracks,
 )
 from tests.fragments import cut_into_fragments
-from transforms.decode_frames import DecodeStats
 from transforms.failures import SegmentFailed, write_failure
 from transforms.ledger import read_ledger
 from transforms.write_fragment import write_fragment
@@ -165,7 +163,7 @@ def write_all(plan: Plan, run: Run, columns: dict[str, np.ndarray]) -> None:
             early = example_batch(segment, {name: values[:half] for name, values in own.items()}, is_last=False)
             assert not list(write_fragment(early, run.config, run.work, run.run_id))
         batch = example_batch(segment, {name: values[half:] for name, values in own.items()}, part=int(half > 0))
-        log = batch.log | {"ended": {}, "stats": stats, "started": time.monotonic()}
+        log = dataclasses.replace(batch.log, stats=stats)
         assert list(write_fragment(dataclasses.replace(batch, log=log), run.config, run.work, run.run_id))
 
 

@@ -111,7 +111,7 @@ def _read_set(path: Path, network: Network, recipe: Recipe, cache: Path) -> tupl
 
 def _read_prepared(path: Path, network: Network, recipe: Recipe, cache: Path) -> tuple[Faces, Fingerprints]:
     data = open_prepared(path)
-    there = data.info.geometry.chip()
+    there = data.info.geometry
     colour = there.channels != "grey", network.geometry.channels != "grey"
     if dataclasses.replace(there, channels=network.geometry.channels) != network.geometry or len(set(colour)) > 1:
         raise DataError(

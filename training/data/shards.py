@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pydantic
 
-from models.cards import Aligned, Box
+from models.geometry import Geometry
 from schemas import storage
 from schemas.errors import UsageError
 from training.datasets.base import DataError, LabelledPicture
@@ -70,7 +70,7 @@ class PreparedInfo(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
     kind: str
-    geometry: Annotated[Aligned | Box, pydantic.Field(discriminator="kind")]
+    geometry: Annotated[Geometry, pydantic.Field(discriminator="kind")]
     margin: Annotated[float, pydantic.Field(ge=0, le=1)]
     split: str | None = None
     whole_picture: bool

@@ -25,11 +25,11 @@ from schemas.config import Config
 from schemas.errors import MediaError, StorageError, StorageFullError, UsageError
 from schemas.layout import Layout
 from schemas.run import Run
+from schemas.video import DecodeStats
 from tests.clips import Clip, portrait_clip
 from tests.examples import example_batch, example_row, example_track, join_tracks
 from tests.odd_clips import damaged, still, truncated
 from tests.runs import ROOT, command
-from transforms.decode_frames import DecodeStats
 from transforms.ledger import write_row
 from transforms.open_video import read_packets
 from transforms.probe_video import probe_video

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from models.bundle import write_bundle
-from models.cards import Output, geometry_part
+from models.cards import Output
 from models.geometry import EMOTION, BoxGeometry, Geometry
 from pipelines.runs.analyze_archive import analyze
 from pipelines.settings import make_config
@@ -40,7 +40,7 @@ def bundle(folder: Path, geometry: Geometry, outputs: dict[str | None, Any], *sa
     model = keras.Model(inputs, made.get(None, made))
     for name, (weights, bias) in outputs.items():
         layers[name].set_weights([np.array(weights, np.float32).reshape(channels, -1), np.array(bias, np.float32)])
-    write_bundle(folder, model, geometry=geometry_part(geometry), outputs=said, **_TEXTS, **fields)
+    write_bundle(folder, model, geometry=geometry, outputs=said, **_TEXTS, **fields)
     return folder
 
 

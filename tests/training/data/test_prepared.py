@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.cards import geometry_part
 from models.geometry import AGE_GENDER, EMOTION, Geometry
 from schemas.errors import UsageError
 from schemas.tables import EMOTIONS
@@ -31,9 +30,7 @@ _ROWS = (300, 140, 0, 2000)
 
 def make_info(geometry: Geometry = AGE_GENDER, **fields: object) -> PreparedInfo:
     values = {"kind": "imdb", "margin": 0.125, "whole_picture": False, "min_face": 40, "shard_size": 2000}
-    return PreparedInfo.model_validate(
-        {**values, "geometry": geometry_part(geometry).model_dump(), "landmarks_sha256": "0" * 64, **fields}
-    )
+    return PreparedInfo.model_validate({**values, "geometry": geometry, "landmarks_sha256": "0" * 64, **fields})
 
 
 def make_sample(number: int) -> LabelledPicture:
@@ -165,7 +162,7 @@ def test_a_damaged_shard_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"geometry": geometry_part(EMOTION)}, "geometry.*64 × 64 rgb, now aligned 48 × 48 grey"),
+        ({"geometry": EMOTION}, "geometry.*64 × 64 rgb, now aligned 48 × 48 grey"),
         ({"kind": "utkface"}, "kind"),
         ({"margin": 0.25}, "margin"),
         ({"split": "train"}, "split .all, now train"),

@@ -49,7 +49,7 @@ def person(
 def figures_of(bundle: Bundle, samples: Iterable[LabelledPicture], labels: str = "fer2013") -> dict[str, Any]:
     """The figures on ready crops."""
     tally = Tally(bundle.card, labels=labels)
-    for crops in in_blocks(ready_crops(samples, bundle.card.geometry.chip())):
+    for crops in in_blocks(ready_crops(samples, bundle.card.geometry)):
         tally.add(crops, predict(bundle, crops))
     return {**tally.figures(), **speed(bundle)}
 
