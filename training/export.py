@@ -1,4 +1,4 @@
-"""From a trained network to bundles: weights without regularisation, calibration, measured figures, card."""
+"""Export a trained network as a bundle: weights without regularisation, calibration, measured figures, card."""
 
 from __future__ import annotations
 
@@ -67,20 +67,20 @@ def export(
     notes: Mapping[str, str | int | float] | None = None,
     end_to_end: EndToEnd | None = None,
 ) -> tuple[dict[str, float], dict[str, Any]]:
-    """Write a bundle, load it as users do, judge it by what was held back, and write that into its card.
+    """Write a bundle, load it as users do, evaluate it on the held-back pictures, and write the figures to its card.
 
     Args:
-      folder: of the bundle; its name becomes the model's.
-      model: the trained keras.Model with the outputs of this bundle and no others.
-      network: of the zoo, what it is.
-      outputs: what each of its outputs learned, and how it is calibrated.
+      folder: folder of the bundle; its name becomes the model's name.
+      model: the trained keras.Model with the outputs of this bundle only.
+      network: the network of the zoo that the model is.
+      outputs: what each output learned, and the calibrated output.
       sets: the data sets, split.
-      recipe: what it was trained with.
-      notes: what else the card shall say of the recipe, such as the epochs that were done.
+      recipe: the recipe that it was trained with.
+      notes: further entries for the card's recipe, such as the number of epochs done.
       end_to_end: gives further figures for the card, of the model behind the pipeline's own detector and crop.
 
     Returns:
-      The card's figures; and the whole reports of `training.judging.evaluate`, by what their names begin with in the
+      The card's figures; and the complete reports of `training.judging.evaluate`, by the prefix of their figures in the
       card.
     """
     plain = plain_network(network, recipe)
@@ -114,10 +114,10 @@ def export(
 
 
 def judged(sets: Sequence[Faces]) -> Iterator[tuple[str, np.ndarray, Callable[[], Iterator[LabelledPicture]]]]:
-    """What models are judged by: what its figures' names begin with, its FER+ votes, and its samples.
+    """The evaluation splits of all data sets: prefix of the figures, FER+ votes, and the labelled pictures.
 
-    The names begin with nothing for the first split of the first set, `fairface_` for another set, `privatetest_` for
-    another split of the first.
+    The prefix is empty for the first split of the first data set, `fairface_` for another data set, and `privatetest_`
+    for another split of the first data set.
     """
     names: set[str] = set()
     for i, faces in enumerate(sets):
@@ -130,15 +130,16 @@ def judged(sets: Sequence[Faces]) -> Iterator[tuple[str, np.ndarray, Callable[[]
 
 
 def judge(folder: Path, sets: Sequence[Faces], *, ferplus_first: bool) -> dict[str, dict[str, Any]]:
-    """Reports of `training.judging.evaluate` on all that was held back to judge by.
+    """Evaluate a bundle on all evaluation splits.
 
     Args:
-      folder: of the bundle.
+      folder: folder of the bundle.
       sets: the data sets.
-      ferplus_first: whether the figures by FER+'s majorities come before those by the set's own labels.
+      ferplus_first: whether the figures by FER+'s majorities come before those by the data set's own labels.
 
     Returns:
-      By what their figures' names begin with: as `judged` says, and `ferplus_` behind that for the other truth.
+      Reports of `training.judging.evaluate` by the prefix of their figures: that of `judged`, followed by `ferplus_`
+      for the figures by FER+'s majorities.
     """
     bundle = read_bundle(folder)
     reports: dict[str, dict[str, Any]] = {}
@@ -156,7 +157,7 @@ def judge(folder: Path, sets: Sequence[Faces], *, ferplus_first: bool) -> dict[s
 
 
 def flat_figures(report: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
-    """A report's numbers for a card: recall by class, accuracy and error by race where that is known."""
+    """The numbers of a report for a card, with recall by class, and accuracy and error by race where it is known."""
     chosen = dict(report) | {f"recall_{name}": value for name, value in (report.get("recall") or {}).items()}
     for race, of in report["groups"].get("race", {}).items():
         for name in ("accuracy", "gender_accuracy", "age_mae"):

@@ -1,7 +1,7 @@
-"""Recipes: what a model is trained with, by name. Each can be changed by a file and by options of `facelog train`.
+"""Recipes: the settings that models are trained with. A file and the options of `facelog train` can change them.
 
-`emotion`, `emotion-fer2013` and `age-gender` are the shipped models; every network of the zoo has a recipe under its
-own name, with the settings that it was published with where those are known.
+The shipped models have the recipes `emotion`, `emotion-fer2013` and `age-gender`. Every network of the zoo has a recipe
+under its own name, with its published settings where they are known.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from schemas.errors import UsageError
 
 @dataclasses.dataclass(frozen=True)
 class Schedule:
-    """How long and how fast.
+    """Epochs, batches and learning rate.
 
     Attributes:
       epochs: passes over the pictures.
-      batch: pictures a step.
+      batch: pictures per step.
       rate: highest learning rate.
-      optimizer: "sgd" has Nesterov momentum .9.
-      decay: what becomes of the rate. "cosine": it falls to a hundredth; "plateau": it is halved when the loss on the
-        calibration part has stayed for three epochs; "steps": × .2 at a quarter, half and three quarters of the epochs
-        (S. Zagoruyko and N. Komodakis, 2016); "constant".
-      warmup: epochs in which the rate rises from a tenth to `rate`; for "cosine" only.
-      patience: epochs without a better loss on the calibration part before training stops and takes the best weights;
-        None: it does not stop.
-      ema: momentum of an exponential moving average of the weights, which is what is kept in the end; 0 for none.
-      seed: of weights, order and augmentation.
-      mixed: compute in bfloat16. Halves a step's time where the CPU has AVX-512 BF16; on two busy EPYC cores with
-        AVX2 alone a step took 7.2 s in place of 1.6 s (2.8 million weights, batches of 96).
+      optimizer: "sgd" has Nesterov momentum 0.9.
+      decay: how the rate falls. "cosine": to a hundredth; "plateau": by half whenever the loss on the calibration part
+        has not improved for three epochs; "steps": to a fifth at a quarter, half and three quarters of the epochs
+        (S. Zagoruyko and N. Komodakis, 2016); "constant": not at all.
+      warmup: epochs in which the rate rises from `rate` / 10 to `rate`; for "cosine" only.
+      patience: epochs without a better loss on the calibration part, after which training stops and takes the best
+        weights; None: train all epochs.
+      ema: momentum of an exponential moving average of the weights; the average is kept in the end. 0: no average.
+      seed: for the initial weights, the order of pictures and augmentation.
+      mixed: compute in bfloat16. This halves the time of a step on CPUs with AVX-512 BF16. On two busy EPYC cores that
+        have AVX2 only, a step took 7.2 s instead of 1.6 s (2.8 million weights, batches of 96).
     """
 
     epochs: int
@@ -55,16 +55,16 @@ class Schedule:
 
 @dataclasses.dataclass(frozen=True)
 class Jitter:
-    """How far training pictures are changed; every draw is uniform.
+    """Ranges of the random changes to training pictures; every draw is uniform.
 
     Attributes:
-      degrees: turn, to either side.
-      scale: smallest and largest size of the face, as a multiple.
-      shift: to each side, as a share of the chip.
-      contrast: factor on the difference from the mean, 1 ± this.
-      brightness: added, ± this share of the full range.
+      degrees: largest rotation, to either side.
+      scale: smallest and largest size of the face, as a multiple of its own.
+      shift: largest shift in each direction, as a share of the chip.
+      contrast: the difference from the mean is multiplied by 1 ± this.
+      brightness: largest change of brightness, as a share of the full range.
       erase: side of the square that is greyed out, as a share of the chip; 0 for none.
-      mixup: parameter of `training.learning.mixup`, by which pictures are blends of two; 0 for none.
+      mixup: parameter of `training.learning.mixup`, which blends pairs of pictures; 0 for none.
     """
 
     degrees: float = 10.0
@@ -78,18 +78,18 @@ class Jitter:
 
 @dataclasses.dataclass(frozen=True)
 class Head:
-    """One reading of the emotion labels. Each has its own output on the same trunk, and becomes a bundle of its own.
+    """One reading of the emotion labels. Each head is an output on the same trunk, and becomes a bundle of its own.
 
     Attributes:
-      name: of the output, where there are several.
-      suffix: what its bundle's name has behind that of the first.
-      votes: share of FER+'s votes in a target, where there are any; the rest is the data set's own label. Above a half,
-        it is calibrated and judged by FER+'s majority too.
-      smoothing: share of a target spread evenly over the classes.
-      balance: power of the class shares that logits are corrected by in training, after Menon et al. (ICLR 2021): 0
-        leaves the rare classes (disgust: 1.5 %) to be drowned, 1 gives every class the same weight.
-      recall_cost: accuracy on the training pictures that may be given up for a higher mean recall, by adding a multiple
-        of the classes' negative log shares to the logits; 0: nothing is added.
+      name: name of the output, where there are several heads.
+      suffix: ending of its bundle's name, after the name of the first bundle.
+      votes: weight of FER+'s votes in a target, where there are any; the data set's own label has the rest. Above 0.5,
+        the head is also calibrated on and evaluated by FER+'s majority.
+      smoothing: share of each target that is spread evenly over the classes.
+      balance: power of the class shares by which logits are corrected in training, after Menon et al. (ICLR 2021). With
+        0 the network rarely predicts rare classes (disgust: 1.5 %), with 1 every class has the same weight.
+      recall_cost: accuracy on the training pictures that may be given up for a higher mean recall; for this a multiple
+        of the classes' negative log shares is added to the logits. 0: nothing is added.
     """
 
     name: str = "emotion"
@@ -101,20 +101,21 @@ class Head:
 
     @property
     def by_votes(self) -> bool:
-        """Whether the truth that it is judged by is what ten people say."""
+        """Whether the head is evaluated by the majority of FER+'s ten annotators."""
         return self.votes > 0.5
 
 
 @dataclasses.dataclass(frozen=True)
 class Weights:
-    """How age and gender are weighed against each other.
+    """Weights of the losses of age and gender.
 
     Attributes:
-      age_sigma: how far off a stated age may be, in years. An exact age becomes a normal distribution around it (B.-B.
-        Gao et al., Deep label distribution learning with label ambiguity, TIP 2017); a child's is known better, see
-        `stated_sigma`. Of a range, the likelihood falls likewise outside. 0: not at all, the plain cross-entropy.
-      age_error: weight of the mean's absolute error in years beside that likelihood.
-      gender: weight of gender's cross-entropy.
+      age_sigma: standard deviation of a stated age, in years. An exact age becomes a normal distribution around it
+        (B.-B. Gao et al., Deep label distribution learning with label ambiguity, TIP 2017); the ages of children have a
+        smaller one, see `stated_sigma`. Outside of a stated range, the likelihood falls in the same way. 0: stated ages
+        are exact, and the loss is the plain cross-entropy.
+      age_error: weight of the absolute error of the mean age, in years, beside that likelihood.
+      gender: weight of the cross-entropy of gender.
     """
 
     age_sigma: float = 0.0
@@ -127,16 +128,16 @@ class Recipe:
     """What a model is trained with.
 
     Attributes:
-      network: its name in `models.zoo`.
-      schedule: how long and how fast.
+      network: name of the network in `models.zoo`.
+      schedule: epochs, batches and learning rate.
       jitter: augmentation; None for none.
-      options: arguments of the network's builder, as dropout or a trunk's weights.
-      heads: emotion: how the labels are read, one for each bundle.
-      weights: age and gender: how they are weighed.
-      test: share of a data set that is held back and judged by, if the set has no validation or test split of its own.
+      options: arguments of the network's builder, such as dropout or the weights of a trunk.
+      heads: readings of the emotion labels, one for each bundle; for networks of emotion only.
+      weights: weights of the losses; for networks of age and gender only.
+      test: share of a data set that is held back for evaluation, if the set has no validation or test split of its own.
       calibration: share of the training pictures that is held back for calibration.
-      mirror: whether the bundle averages a chip and its mirror image, for twice the time.
-      unknown_below: gender: for the card.
+      mirror: whether the bundle averages the outputs of a chip and of its mirror image, which takes twice the time.
+      unknown_below: a gender less probable than this is reported as unknown; for the card.
     """
 
     network: str
@@ -151,7 +152,7 @@ class Recipe:
     unknown_below: float = 0.7
 
     def flat(self) -> dict[str, str | int | float | bool | None]:
-        """Its fields for a card, nested ones as `outer.inner`, but for those that the network has no output for."""
+        """The fields that apply to the network, for a card; nested ones as `outer.inner`."""
         fields = dataclasses.asdict(self)
         of_emotions = find_network(self.network).attributes == ("emotion",)
         for name in ("weights", "unknown_below") if of_emotions else ("heads",):
@@ -159,12 +160,12 @@ class Recipe:
         return _flat(fields)
 
     def decisive(self) -> dict[str, str | int | float | bool | None]:
-        """Those that the trained weights depend on."""
+        """The fields that the trained weights depend on."""
         later = ("recall_cost", "mirror", "unknown_below")
         return {name: value for name, value in self.flat().items() if name.split(".")[-1] not in later}
 
 
-# Nine parts of ten from FER+: one more than half of the votes is then also what the network finds most likely.
+# With nine tenths from FER+, an emotion that has more than half of the votes is also the most likely target.
 _VOTES = Head("votes", votes=0.9, smoothing=0.03, balance=0.3, recall_cost=0.01)
 _OWN = Head("own", suffix="-fer2013", smoothing=0.1)
 
@@ -220,21 +221,21 @@ def _of_the_zoo(network: Network) -> Recipe:
             decay=training.schedule,
             patience=training.patience,
         ),
-        # The second input is made once, of the chip as it is: a chip that is turned would no longer fit it.
+        # The second input is computed once, from the unchanged chip. A rotated chip would no longer match it.
         jitter=None if network.second_input else jitter,
     )
 
 
 def change(recipe: Recipe, changes: Mapping[str, Any], source: str) -> Recipe:
-    """A recipe with some fields changed.
+    """A copy of a recipe with some fields changed.
 
     Args:
-      recipe: as it was.
-      changes: fields and their values, nested ones as dicts: {"schedule": {"epochs": 3}}.
-      source: where they come from, for messages.
+      recipe: the original.
+      changes: fields and their new values; nested ones as dicts: {"schedule": {"epochs": 3}}.
+      source: where the changes come from, for error messages.
 
     Raises:
-      UsageError: there is no such field, or the value is none for it.
+      UsageError: there is no such field, or its value is not valid.
     """
     merged = _merge(dataclasses.asdict(recipe), changes, source)
     try:
@@ -249,7 +250,7 @@ def read_changes(file: Path) -> dict[str, Any]:
     """Changes to a recipe from a TOML or YAML file.
 
     Raises:
-      UsageError: it cannot be read, or is neither.
+      UsageError: the file cannot be read, or is not valid.
     """
     try:
         text = file.read_text("utf-8")

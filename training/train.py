@@ -1,4 +1,4 @@
-"""A model from data to bundle: read and split, build, train, calibrate, judge, export. What `facelog train` does."""
+"""What `facelog train` does: read and split the data, build the network, train, calibrate, evaluate, export."""
 
 from __future__ import annotations
 
@@ -42,22 +42,23 @@ def train(
         train("emotion", ["fer2013.csv"], "runs/emotion")
         train("mini-xception", ["fer2013/"], "runs/small", schedule={"epochs": 30, "rate": 2e-3})
 
-    The same again goes on after the last whole epoch, or, when it was through, calibrates and exports again.
+    The same call again continues after the last complete epoch. If training is finished, it calibrates and exports
+    again.
 
     Args:
       name: a shipped recipe (`emotion`, `emotion-fer2013`, `age-gender`) or a network of the zoo.
       data: data sets, or folders that `facelog prepare` wrote.
-      out: folder of the run: checkpoint, logs, reports, pictures.
-      bundle: folder to write the bundle to; its name becomes the model's. A recipe with several heads writes the others
-        beside it. None: `name` in the run's folder.
-      start: weights to begin with: a bundle's name or folder, a `.keras` or a `.weights.h5` file; of several, their
-        mean. With 0 epochs they are calibrated, judged and exported as they are.
-      minutes: training stops after the epoch that passes so many; the same again then goes on.
-      cache: folder for chips that were cut; None: `chips` beside the run's folder.
+      out: folder of the run, for the checkpoint, logs, reports and plots.
+      bundle: folder to write the bundle to; its name becomes the model's name. A recipe with several heads writes one
+        bundle per head, side by side. None: the folder `name` inside `out`.
+      start: initial weights: a bundle's name or folder, a `.keras` or a `.weights.h5` file. Of several files, the mean
+        is taken. With 0 epochs, these weights are calibrated, evaluated and exported unchanged.
+      minutes: stop after the epoch in which this time runs out; the same call then continues.
+      cache: folder for the chips cut from the data sets; None: `chips` beside the run's folder.
       device: "auto", "cpu" or "gpu".
-      end_to_end: gives figures of a bundle behind the pipeline's own detector and crop, for the card:
-        `pipelines.datasets.evaluate.end_to_end`; it lies above this package.
-      **changes: fields of `training.recipe.Recipe`, nested ones as dicts.
+      end_to_end: measures a bundle behind the pipeline's own detector and crop, for the card. Callers pass
+        `pipelines.datasets.evaluate.end_to_end`, which this package may not import.
+      **changes: fields of `training.recipe.Recipe`; nested fields as dicts.
 
     Returns:
       The figures in each bundle's card, by the bundle's name.
@@ -73,12 +74,14 @@ def train(
     if schedule.epochs:
         refuse_other(out, recipe.decisive())
     elif not starts and not (out / FINAL).exists():
-        raise UsageError("With 0 epochs there is nothing to export: give weights (--start), or a run that is through.")
+        raise UsageError(
+            "With 0 epochs there is nothing to export: give weights (--start), or the folder of a finished run."
+        )
 
     through = (out / FINAL).exists() and (schedule.epochs > 0 or not starts)
     weights = [out / FINAL] if through else [weights_file(of) for of in starts]
 
-    # Faces of all data sets, split; and what each of the network's outputs learns of them.
+    # Read and split the data sets; find out what each of the network's outputs learns from them.
     sets = read_sets([Path(path) for path in data], network, recipe, cache)
     training, held = part_of(sets, TRAINING), part_of(sets, CALIBRATION)
     learned = tasks(network.outputs, recipe.heads, recipe.weights, training)
@@ -88,13 +91,13 @@ def train(
         "scaling": (network.scale, network.offset),
     }
 
-    # The network.
+    # Build the network.
     set_up(schedule, device)
     model = build_network(network, recipe)
     if weights:
         load_weights(model, weights, recipe)
 
-    # Train, unless it is done.
+    # Train, unless that is done.
     if schedule.epochs and not through:
         targets, weighed = targets_of(learned, training)
         out.mkdir(parents=True, exist_ok=True)
@@ -120,7 +123,7 @@ def train(
         notes["epochs_done"] = len(pd.read_csv(out / LOG))
         plot_curves(out / LOG, out)
 
-    # Calibrate, judge and export; each head becomes a bundle of its own.
+    # Calibrate, evaluate and export; each head becomes a bundle of its own.
     out.mkdir(parents=True, exist_ok=True)
     if schedule.mixed:
         model = in_float32(model, network, recipe)

@@ -1,1 +1,1 @@
-"""From data sets to batches: chips, labels, shards and the files that hold them."""
+"""From data sets to batches: chips, labels, the split into parts, and the files that hold them."""

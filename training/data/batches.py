@@ -1,4 +1,4 @@
-"""From faces to batches: the stream of chips and targets that training sees."""
+"""The stream of batches, chips and targets, that a network is trained on."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from training.learning.augment import DRAWS, augment, middle
 from training.learning.mixup import mix, shares
 from training.recipe import Jitter
 
-# Faces that go together into the mixing where the order of reading does not matter.
+# Number of faces that are shuffled as one block, where faces can be read in any order.
 _BLOCK = 2048
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Part:
-    """One part of all data sets together.
+    """One part (training or calibration) of all data sets together.
 
     Attributes:
       sets: the data sets.
-      owner: [n] which of them a face is from.
-      row: [n] its row there.
+      owner: [n] index of the data set that each face is from.
+      row: [n] the face's row in that data set.
     """
 
     sets: Sequence[Faces]
@@ -37,7 +37,7 @@ class Part:
 
     @property
     def emotion(self) -> np.ndarray:
-        """As `Faces.emotion`; and so the others."""
+        """As `Faces.emotion`."""
         return self._column("emotion")
 
     @property
@@ -78,7 +78,7 @@ class Part:
         return block
 
     def order(self, seed: int, epoch: int) -> np.ndarray:
-        """All faces in an order by chance, which seed and epoch fix: the rows of 16 shards at a time are mixed."""
+        """All faces in a random order that depends on seed and epoch alone; 16 row groups are shuffled together."""
         chance = np.random.default_rng([seed, epoch])
         blocks: list[np.ndarray] = []
         for i, faces in enumerate(self.sets):
@@ -97,7 +97,7 @@ class Part:
 
 
 def part_of(sets: Sequence[Faces], name: str) -> Part:
-    """One part of all data sets: TRAINING or CALIBRATION."""
+    """The part TRAINING or CALIBRATION of all data sets."""
     rows = [np.flatnonzero(faces.part == name) for faces in sets]
     owner = np.repeat(np.arange(len(sets)), [len(of) for of in rows])
     return Part(sets, owner, np.concatenate(rows))
@@ -118,13 +118,13 @@ def batches(
 
     Args:
       part: the faces.
-      targets: arrays with a row for each face, in any nesting; (targets, weights) where pictures are mixed.
+      targets: arrays with a row for each face, in any nesting; must be (targets, weights) for mix-up.
       size: width and height of the chip.
-      batch: faces a step.
-      scaling: chips are multiplied by the first and get the second added.
-      jitter: augmentation; None cuts the middle.
-      seed: of the order; None keeps the faces in theirs, and the last batch may be smaller.
-      epoch: number of the pass that begins: each has its own order.
+      batch: faces per step.
+      scaling: a factor on the chips, and a number that is added after it.
+      jitter: augmentation; None cuts the middle of each chip.
+      seed: seed of the order. None keeps the faces in order; the last batch may then be smaller.
+      epoch: returns the number of the epoch that begins; each epoch has its own order.
     """
     import tensorflow as tf
 

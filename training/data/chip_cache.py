@@ -1,4 +1,4 @@
-"""Where chips come from: cut once from a data set's pictures and kept on disk, or shards of `facelog prepare`."""
+"""Chips for training: cut once from a data set's pictures and kept on disk, or read from `facelog prepare`'s shards."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from training.datasets.duplicates import difference_hash
 from training.learning.augment import middle
 
 MIXED = 16
-"""Groups of rows that are in memory at a time, and mixed with each other."""
+"""Number of row groups that are in memory at a time and shuffled together."""
 _BLOCK = 2048
 
 
 class Chips(Protocol):
-    """Chips by their numbers: an array, or shards that are read when they are asked for."""
+    """Chips by index: an array, or shards that are read on demand."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -40,12 +40,12 @@ class Chips(Protocol):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Fingerprints:
-    """What tells whether two pictures are copies, or nearly.
+    """Fingerprints of n pictures, which tell copies and near-copies.
 
     Attributes:
-      pixels: [n] uint64, a hash of the pixels; 0 where the picture does not read, or is not known.
-      hashes: [n, 4] uint64, their `difference_hash`.
-      blank: [n] bool, whether there is nothing to see.
+      pixels: [n] uint64, a hash of the pixels; 0 where the picture cannot be read or is not known.
+      hashes: [n, 4] uint64, the `difference_hash` of each picture.
+      blank: [n] bool, whether the picture is of a single colour.
     """
 
     pixels: np.ndarray
@@ -54,14 +54,14 @@ class Fingerprints:
 
 
 class ShardChips:
-    """Chips of prepared data by their numbers; the shards that were read last are kept."""
+    """Chips of prepared data by index; the row groups that were read last are kept in memory."""
 
     def __init__(self, data: PreparedSet, channels: str):
-        """Reads how many rows each group of rows has.
+        """Reads the number of rows of each row group.
 
         Args:
           data: the prepared data.
-          channels: "grey", "rgb" or "bgr": their order.
+          channels: "grey", "rgb" or "bgr": order of the chips' channels.
         """
         self._data, self._channels = data, channels
         self._groups, rows = [], []
@@ -100,7 +100,7 @@ class ShardChips:
 def cut_chips(
     data: DataSet, samples: Sequence[LabelledPicture], geometry: Geometry, cache: Path
 ) -> tuple[np.ndarray, Fingerprints]:
-    """Chips with their margin, cut once and kept in the cache; and the fingerprints of the pictures."""
+    """Chips with their margin and fingerprints of the pictures; both are made once and kept in the cache."""
     key = f"{geometry}|{MARGIN}|{landmark_sha256()}|{data.root}|{'|'.join(sample.name for sample in samples)}"
     folder = cache / f"chips-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
     if not (folder / "looks.npz").exists():
@@ -115,7 +115,7 @@ def cut_chips(
             try:
                 picture = sample.picture(grey=geometry.channels == "grey")
             except DataError:
-                continue  # `facelog data show` counts and names these
+                continue  # `facelog data show` lists these
             pixels[i], hashes[i], blank[i] = (
                 _place(picture),
                 difference_hash(sample.picture(grey=True)),
@@ -134,7 +134,7 @@ def _place(picture: np.ndarray) -> int:
 
 
 def second_input(chips: Chips, network: Network, cache: Path) -> np.ndarray:
-    """`models.features.hog_landmarks` of all chips, made once and kept in the cache."""
+    """`models.features.hog_landmarks` of all chips, computed once and kept in the cache."""
     from models.features import hog_landmarks
 
     size, n = network.geometry.size, chips.shape[0]

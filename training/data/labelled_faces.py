@@ -1,10 +1,10 @@
-"""From data sets to faces: chips, labels, and the part of the split that each falls in.
+"""From data sets to faces: the chip and labels of each face, and the part of the data that it belongs to.
 
-A data set is split by what must not be parted (a subject, a photograph, equal pixels), by a hash of that and never by
-order or chance: the split is the same on every machine. Sets with a validation or test split of their own are judged by
-it.
+A data set is split by hash, never by order or at random, so the split is the same on every machine. The hash is of what
+must stay together: a subject, a photograph, or equal pixels. A data set with a validation or test split of its own is
+evaluated by that split.
 
-Chips are arrays on disk, or the shards of `facelog prepare`: memory does not grow with the number of pictures.
+Chips are arrays on disk or shards of `facelog prepare`, so memory does not grow with the number of pictures.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from training.recipe import Recipe
 
 TRAINING, CALIBRATION, TEST = "training", "calibration", "test"
 
-# Names of splits that are for judging. Where a picture is in two of them, the official one comes last.
+# Names of splits for evaluation. Where a picture is in two of them, the official one comes last.
 _JUDGED = ("validation", "valid", "val", "test", "publictest", "privatetest")
 
 _BLOCK = 2048
@@ -35,19 +35,19 @@ _BLOCK = 2048
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Faces:
-    """The faces of one data set; each row of each array is one.
+    """The n faces of one data set; each array has one row per face.
 
     Attributes:
-      kind: of the data set.
-      chips: with their margin; uint8.
+      kind: kind of the data set.
+      chips: the chips with their margin; uint8.
       emotion: [n] index into EMOTIONS, -1 where there is none.
       votes: [n, 7] shares of all of FER+'s votes, zeros where there are none.
       age: [n, 2] lowest and highest age, NaN where there is none.
       female: [n] 0 or 1, NaN where it is not known.
-      part: [n] TRAINING, CALIBRATION, the name of a split that is judged by, or "" if it is left out.
-      sample: the sample of a row, for judging.
+      part: [n] TRAINING, CALIBRATION, the name of a split for evaluation, or "" for a face that is left out.
+      sample: gives the labelled picture of a row, for evaluation.
       features: [n, k] second input of a network that has one.
-      blocks: where the shards of `chips` begin and end; none: rows may be read in any order.
+      blocks: first rows of the row groups of `chips`, and the end; None: rows may be read in any order.
     """
 
     kind: str
@@ -62,7 +62,7 @@ class Faces:
     blocks: np.ndarray | None = None
 
     def tests(self) -> dict[str, Callable[[], Iterator[LabelledPicture]]]:
-        """What is judged by: samples of each such split, by its name, as often as they are wanted."""
+        """Evaluation splits by name; each function returns a new iterator over the split's labelled pictures."""
 
         def samples(rows: np.ndarray) -> Callable[[], Iterator[LabelledPicture]]:
             return lambda: (self.sample(int(row)) for row in rows)
@@ -72,12 +72,14 @@ class Faces:
 
 
 def read_sets(paths: Sequence[Path], network: Network, recipe: Recipe, cache: Path) -> list[Faces]:
-    """The data sets that a network is trained on, split, with what is in a judged part left out of the others.
+    """Read and split the data sets that a network is trained on.
+
+    Pictures of which a copy or near-copy is held back for evaluation are left out of training and calibration.
 
     Args:
       paths: folders, zips or tables of data sets, or folders that `facelog prepare` wrote.
-      network: what is trained: its geometry, and the labels that it needs.
-      recipe: for the shares.
+      network: the network to train; it decides about the geometry of chips and the labels that are needed.
+      recipe: decides about the sizes of the parts.
       cache: folder for the chips.
 
     Raises:
@@ -143,7 +145,7 @@ def _read_prepared(path: Path, network: Network, recipe: Recipe, cache: Path) ->
 
 
 def _places(kind: str, samples: Sequence[LabelledPicture], prints: Fingerprints) -> np.ndarray:
-    """Where in [0, 1) each sample stands; those that must not be parted stand in one place."""
+    """The place in [0, 1) by which each sample is split; samples that must stay together have the same place."""
     if kind == "fer2013":  # it has the same picture under several names
         return prints.pixels / 2**64
     names = [sample.name for sample in samples]
@@ -155,13 +157,13 @@ def _places(kind: str, samples: Sequence[LabelledPicture], prints: Fingerprints)
 
 
 def _fractions(names: Sequence[str], samples: Sequence[LabelledPicture]) -> np.ndarray:
-    """Places by the samples' groups, or by names where they are in none."""
+    """Places by the samples' groups, or by their names where they have no group."""
     keys = [name if sample.group is None else sample.group for name, sample in zip(names, samples, strict=True)]
     return np.array([fraction(key) for key in keys])
 
 
 def _parts(splits: Iterable[Sequence[str]], places: np.ndarray, recipe: Recipe) -> np.ndarray:
-    """The part that each sample falls in."""
+    """The part that each sample belongs to."""
     judged = [[name for name in of if name.lower() in _JUDGED] for of in splits]
     test = 0.0 if any(judged) else recipe.test
     part = np.full(len(places), TRAINING, "<U32")
@@ -174,7 +176,7 @@ def _parts(splits: Iterable[Sequence[str]], places: np.ndarray, recipe: Recipe) 
 
 
 def _without_judged(sets: list[Faces], prints: list[Fingerprints]) -> list[Faces]:
-    """The sets with pictures left out of training and calibration that are, or nearly are, in a judged part of any."""
+    """The sets without those training and calibration pictures that have a copy or near-copy in an evaluation split."""
     judged = [~np.isin(faces.part, (TRAINING, CALIBRATION, "")) for faces in sets]
     pixels = np.concatenate([of.pixels[rows] for of, rows in zip(prints, judged, strict=True)])
     hashes = np.unique(np.concatenate([of.hashes[rows] for of, rows in zip(prints, judged, strict=True)]), axis=0)
@@ -191,18 +193,18 @@ def _without_judged(sets: list[Faces], prints: list[Fingerprints]) -> list[Faces
 
 
 def _near(hashes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Which of the hashes [n, 4] are near to one of the others [m, 4]; [n] bool."""
+    """Which of the hashes [n, 4] are close to one of the others [m, 4]; [n] bool."""
     near = np.zeros(len(hashes), bool)
     first = np.ascontiguousarray(hashes[:, 0])
     for other in others[others.any(axis=1)]:
-        # Most are too far apart in the first 64 bits already.
+        # The first 64 bits alone rule most pictures out.
         rows = np.flatnonzero(np.bitwise_count(first ^ other[0]) <= NEAR)
         near[rows[np.bitwise_count(hashes[rows] ^ other).sum(axis=1) <= NEAR]] = True
     return near
 
 
 def _labels(sample: LabelledPicture, network: Network) -> list[str]:
-    """The attributes that the network needs and the sample has."""
+    """Those attributes of the network for which the sample has a label."""
     emotions = [name for output in network.outputs if output.attribute == "emotion" for name in output.classes]
     known = {"emotion": sample.emotion in emotions, "age": sample.age is not None, "gender": sample.female is not None}
     return [attribute for attribute in network.attributes if known[attribute]]
@@ -226,7 +228,7 @@ def _columns(samples: Sequence[LabelledPicture]) -> dict[str, np.ndarray]:
 
 
 def _sample_of(row: dict[str, Any]) -> LabelledPicture:
-    """A row of prepared data without its chip."""
+    """The labelled picture of a row of prepared data, without the chip."""
     return LabelledPicture(
         row["name"],
         np.empty((0, 0), np.uint8),

@@ -1,4 +1,4 @@
-"""Chips and labels of data sets in one file, for a machine that has neither the sets nor what cuts chips from them."""
+"""Chips and labels of data sets in one file, for a machine without the data sets and without dlib."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from schemas.tables import EMOTIONS
 from training.recipe import Recipe
 
 LOSSLESS = 101
-"""Quality of WebP from which nothing is lost."""
+"""Quality of WebP from which it is lossless."""
 _COLUMNS = ("emotion", "votes", "age", "female", "features")
 _BLOCK = 1024
 
@@ -27,8 +27,8 @@ class Pictures:
 
     Attributes:
       chips: [n, S, S, channels] uint8, with their margin.
-      emotion: [n]; and so the others.
-      features: [n, k] second input, k = 0 of a network that has none.
+      emotion: [n]; the other columns likewise.
+      features: [n, k] second input; k = 0 for a network without one.
     """
 
     chips: np.ndarray

@@ -1,6 +1,6 @@
-"""Prepared data, streamed: the chips that `facelog prepare` cut once, in Parquet shards (`training.data.shards`).
+"""Reads prepared data as a stream: the chips that `facelog prepare` wrote to Parquet shards (`training.data.shards`).
 
-Whatever the number of pictures, a reader holds 16 row groups of 128 at most: 40 MB of chips at 80 × 80 in colour.
+A reader holds at most 16 row groups of 128 rows, whatever the number of pictures: 40 MB of chips at 80 × 80 in colour.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from training.datasets.base import DataError
 
 
 def fraction(key: str) -> float:
-    """A key's place in [0, 1), the same everywhere: what splits go by."""
+    """A place in [0, 1) for a key, by which data is split; the same on every machine."""
     return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big") / 2**64
 
 
@@ -29,16 +29,16 @@ def is_prepared(path: Path) -> bool:
 
 
 def open_prepared(folder: Path) -> PreparedSet:
-    """Prepared data, to be streamed.
+    """Open prepared data for streaming.
 
     Raises:
-      DataError: there is none, or it is not complete.
+      DataError: the folder holds no prepared data, or it is not complete.
     """
     info = read_info(folder)
     if info is None:
         raise DataError(f"{folder} has no {INFO_FILE}: give the folder that facelog prepare wrote.")
     if not info.complete:
-        raise DataError(f"{folder} is not complete: run the same facelog prepare again, it goes on where it was.")
+        raise DataError(f"{folder} is not complete: run the same facelog prepare again, it continues where it stopped.")
     return PreparedSet(folder, info)
 
 
@@ -47,8 +47,8 @@ class PreparedSet:
     """Prepared data.
 
     Attributes:
-      folder: where it lies.
-      info: what it is.
+      folder: the folder that holds it.
+      info: its description, from `prepared.json`.
     """
 
     folder: Path
@@ -60,11 +60,11 @@ class PreparedSet:
         return self.info.count
 
     def batches(self, size: int, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-        """The rows in the set's own order.
+        """The rows in the order of the data set.
 
         Args:
-          size: rows of each batch; the last may have fewer.
-          columns: of `SCHEMA`; None: all.
+          size: rows per batch; the last batch may have fewer.
+          columns: names of columns of `SCHEMA`; None: all.
         """
         columns = SCHEMA.names if columns is None else columns
         return _rebatch((self._row_group(shard, group, columns) for shard, group in self._row_groups()), size)
@@ -74,7 +74,7 @@ class PreparedSet:
         return np.frombuffer(b"".join(batch["chip"].to_pylist()), np.uint8).reshape(-1, *self.info.shape)
 
     def _row_groups(self) -> list[tuple[int, int]]:
-        """(shard, row group) of all, in order."""
+        """(shard, row group) of all row groups, in order."""
         return [(i, group) for i, rows in enumerate(self.info.shards) for group in range(-(-rows // GROUP_ROWS))]
 
     def _row_group(self, shard: int, group: int, columns: Sequence[str]) -> pa.Table:
@@ -87,7 +87,7 @@ class PreparedSet:
 
 
 def _rebatch(tables: Iterable[pa.Table], size: int) -> Iterator[pa.RecordBatch]:
-    """Batches of `size` rows out of tables of any; the last may have fewer."""
+    """Batches of `size` rows from tables of any length; the last batch may have fewer."""
     rest: list[pa.Table] = []
     for table in tables:
         rest = [pa.concat_tables([*rest, table])]

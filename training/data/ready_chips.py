@@ -1,6 +1,6 @@
-"""Ready-made crops: how a data set's picture that is filled by one face becomes a network's chip.
+"""Chips of ready-made crops: how a data set's picture that one face fills becomes the input of a network.
 
-The same for training and evaluation. Pictures with room around their faces are the detector's
+Training and evaluation share this code. In pictures with room around the faces, faces are detected first
 (`pipelines.datasets.evaluate`, `pipelines.datasets.prepare`).
 """
 
@@ -12,11 +12,11 @@ import numpy as np
 from models.geometry import BoxGeometry, Channels, ChipGeometry, Geometry, cut_chip
 from models.landmarks import predict_landmarks
 
-# Share of the chip that training keeps around it on each side, so that jitter finds pixels there.
+# Training chips have a margin of this share on each side, so that random shifts and rotations find pixels there.
 MARGIN = 0.125
 
-# Pictures whose longer side is no more than this are networks' inputs already, and taken whole. Measured with the
-# bundles of the first release: 2,000 of FER2013 (48 pixels), whole 61.2 % right, by landmarks 59.9 %, by landmarks of
+# Pictures up to this size (longer side) are inputs of networks already, and taken whole. Measured with the bundles
+# of the first release: 2,000 of FER2013 (48 pixels), whole 61.2 % right, by landmarks 59.9 %, by landmarks of
 # the picture enlarged four times 60.6 %. 1,500 of UTKFace made 48 pixels small: an age MAE of 5.55, 5.48 and 5.45, of
 # a standard error of 0.15; at their own 120 pixels 5.56 whole and 5.49 by landmarks.
 WHOLE_UP_TO = 64
@@ -25,13 +25,13 @@ WHOLE_UP_TO = 64
 def ready_chip(picture: np.ndarray, geometry: Geometry) -> np.ndarray:
     """The chip of a ready-made crop around one face.
 
-    A picture of at most 64 pixels is taken whole, for any geometry, as is every picture for `BoxGeometry`: it is the
-    box, with nothing added around it. For `ChipGeometry` a larger picture is the detector's box; landmarks are found in
-    it, and the chip is cut by them.
+    A picture of at most 64 pixels is taken whole, whatever the geometry. With `BoxGeometry` every picture is taken
+    whole: it counts as the box, and nothing is added around it. With `ChipGeometry` a larger picture counts as the
+    detector's box; landmarks are found in it, and the chip is aligned by them.
 
     Args:
       picture: [H, W] or [H, W, 3] RGB, uint8.
-      geometry: of the chip.
+      geometry: geometry of the chip.
 
     Returns:
       [size, size] for "grey", else [size, size, 3] in the geometry's order of channels; uint8.
@@ -40,16 +40,16 @@ def ready_chip(picture: np.ndarray, geometry: Geometry) -> np.ndarray:
 
 
 def training_chip(picture: np.ndarray, geometry: Geometry, margin: float = MARGIN) -> np.ndarray:
-    """`ready_chip` with what lies around it in the picture.
+    """`ready_chip` with a margin from the picture around it.
 
     Args:
       picture: [H, W] or [H, W, 3] RGB, uint8.
-      geometry: of the chip without margin.
-      margin: share of the chip's size that `ChipGeometry` gets on each side; beyond the picture's edge its nearest
-        pixel is repeated. `BoxGeometry` gets none, for all of the picture is in the box already.
+      geometry: geometry of the chip without margin.
+      margin: margin on each side for `ChipGeometry`, as a share of the chip's size; beyond the edge of the picture the
+        nearest pixel is repeated. `BoxGeometry` gets no margin, because the whole picture is in the box already.
 
     Returns:
-      As `ready_chip`; twice the margin larger.
+      As `ready_chip`, larger by twice the margin.
     """
     border = round(geometry.size * margin) if isinstance(geometry, ChipGeometry) else 0
     transform = _transform(picture, geometry)
@@ -58,7 +58,7 @@ def training_chip(picture: np.ndarray, geometry: Geometry, margin: float = MARGI
 
 
 def in_channels(picture: np.ndarray, channels: Channels) -> np.ndarray:
-    """A picture [H, W] or [H, W, 3] RGB as [H, W] for "grey", else [H, W, 3] in the order that is asked for."""
+    """A picture [H, W] or [H, W, 3] RGB as [H, W] for "grey", else [H, W, 3] in the given order of channels."""
     if channels == "grey":
         return picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     rgb = picture if picture.ndim == 3 else cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB)
@@ -66,17 +66,17 @@ def in_channels(picture: np.ndarray, channels: Channels) -> np.ndarray:
 
 
 def whole_picture(width: int, height: int) -> np.ndarray:
-    """The face's box where the data set's pictures are themselves crops around one face, [1, 4] float32.
+    """The whole picture as the face's box, [1, 4] float32, for data sets of crops around one face.
 
-    UTKFace and FairFace were cropped by dlib's detections. Detecting again finds boxes of 0.90 and 0.94 of the picture;
-    landmarks from those and from the whole picture differ by at most 0.005 of its width in the median and scatter
-    alike (600 pictures each), and a quarter of FairFace is not found again at all.
+    UTKFace and FairFace were cropped by dlib's detections. A second detection finds boxes of 0.90 and 0.94 of the
+    picture. Landmarks from those boxes and from the whole picture differ by at most 0.005 of its width in the median,
+    with the same scatter (600 pictures each). In a quarter of FairFace a second detection finds no face.
     """
     return np.array([[0, 0, width, height]], np.float32)
 
 
 def _transform(picture: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """From picture to chip, [2, 3] float32."""
+    """The transform from picture to chip, [2, 3] float32."""
     height, width = picture.shape[:2]
     box = whole_picture(width, height)
     if isinstance(geometry, ChipGeometry) and max(height, width) > WHOLE_UP_TO:

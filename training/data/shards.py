@@ -1,7 +1,7 @@
 """Shards of prepared data: what `facelog prepare` writes.
 
-A folder holds `part-00000.parquet`, `part-00001.parquet` … and `prepared.json`, which says what they are. A row is one
-face: its chip with a margin, as raw bytes, and the labels that its data set has.
+A folder holds `part-00000.parquet`, `part-00001.parquet` … and `prepared.json`, which describes them. Each row is one
+face: its chip with a margin, as raw bytes, and the labels that the data set has for it.
 """
 
 from __future__ import annotations
@@ -42,29 +42,29 @@ SCHEMA = pa.schema(
         ("race", pa.string()),
     ]
 )
-"""Columns of a shard; labels that a set does not have are null."""
+"""Columns of a shard; labels that a data set does not have are null."""
 
 _DETAILS = b"facelog"
 GROUP_ROWS = 128
-"""Rows of a row group: what is read at once."""
+"""Rows in a row group, which is read at once."""
 
 
 class PreparedInfo(pydantic.BaseModel):
     """`prepared.json`.
 
     Attributes:
-      kind: of the data set.
-      geometry: of the chips without their margin.
-      margin: share of the chip that is kept around it on each side.
+      kind: kind of the data set.
+      geometry: geometry of the chips without their margin.
+      margin: margin on each side, as a share of the chip's size.
       split: the only split that was taken; None: all.
-      whole_picture: the face was taken to fill its picture; else it was detected there.
-      min_face: side in pixels of the smallest face that was looked for.
+      whole_picture: whether the face was taken to fill its picture; otherwise it was detected.
+      min_face: side in pixels of the smallest face that was searched for.
       landmarks_sha256: checksum of the landmark predictor.
-      shard_size: pictures in a shard, those that were dropped included.
-      complete: whether every picture was seen; False while `facelog prepare` is at it, or was stopped.
-      pictures: how many the set lists (of the split); 0 before it is complete.
-      dropped: of them, those without a chip, by reason.
-      shards: rows of each shard.
+      shard_size: pictures per shard, including those that were dropped.
+      complete: whether every picture was processed; False while `facelog prepare` runs, and after it was stopped.
+      pictures: number of pictures in the data set (or split); 0 before `complete`.
+      dropped: number of pictures without a chip, by reason.
+      shards: number of rows in each shard.
     """
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
@@ -84,17 +84,17 @@ class PreparedInfo(pydantic.BaseModel):
 
     @property
     def border(self) -> int:
-        """Pixels of the margin on each side; the detector's box has none, for it is no more than its picture."""
+        """Margin on each side in pixels; 0 for the detector's box, with nothing added around it."""
         return 0 if self.geometry.kind == "box" else round(self.geometry.size * self.margin)
 
     @property
     def size(self) -> int:
-        """Width and height of the chips as they are stored."""
+        """Width and height of the stored chips."""
         return self.geometry.size + 2 * self.border
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of a chip: (size, size), or (size, size, 3) RGB."""
+        """Shape of a chip: (size, size), or (size, size, 3) RGB."""
         return (self.size, self.size) if self.geometry.channels == "grey" else (self.size, self.size, 3)
 
     @property
@@ -104,7 +104,7 @@ class PreparedInfo(pydantic.BaseModel):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What decides about the chips: two runs that differ in it cannot share a folder."""
+        """The fields that the chips depend on; runs that differ in one of them cannot share a folder."""
         return self.model_dump(exclude={"complete", "pictures", "dropped", "shards"})
 
 
@@ -113,10 +113,10 @@ class ShardDone:
     """A shard that is on disk.
 
     Attributes:
-      index: its number.
-      digest: of the samples that it was made of.
-      rows: chips in it.
-      dropped: its pictures without a chip, by reason.
+      index: number of the shard.
+      digest: checksum of its samples, from `samples_digest`.
+      rows: number of chips in it.
+      dropped: number of its pictures without a chip, by reason.
     """
 
     index: int
@@ -126,12 +126,12 @@ class ShardDone:
 
     @property
     def pictures(self) -> int:
-        """Pictures that it was made of."""
+        """Number of pictures that the shard was made from."""
         return self.rows + self.dropped.total()
 
 
 def samples_digest(samples: Iterable[LabelledPicture]) -> str:
-    """Checksum of names and labels, 64 hex digits: tells whether a shard was made of these samples."""
+    """Checksum of names and labels, 64 hex digits; tells whether a shard was made from these samples."""
     digest = hashlib.sha256()
     for sample in samples:
         row = _labels(sample)
@@ -140,7 +140,7 @@ def samples_digest(samples: Iterable[LabelledPicture]) -> str:
 
 
 def shard_path(folder: Path, index: int) -> Path:
-    """Where a shard lies."""
+    """Path of a shard."""
     return folder / f"part-{index:05d}.parquet"
 
 
@@ -152,18 +152,18 @@ def write_shard(
     chips: Sequence[np.ndarray | None],
     dropped: Counter[str],
 ) -> ShardDone:
-    """Write a shard whole, under its name only when all of it is there.
+    """Write a shard. The file gets its name only when it is complete.
 
     Args:
-      folder: of the prepared data.
-      info: what the chips are.
+      folder: folder of the prepared data.
+      info: description of the chips.
       index: number of the shard.
-      samples: all that it was made of.
-      chips: of each sample, `info.shape` uint8; None: it was dropped.
-      dropped: why, by reason.
+      samples: all samples of the shard.
+      chips: chip of each sample, `info.shape` uint8; None for a sample that was dropped.
+      dropped: number of dropped samples by reason.
 
     Raises:
-      StorageError: it cannot be written.
+      StorageError: the file cannot be written.
     """
     rows = [
         {**_labels(sample), "chip": chip.tobytes(), "size": info.size, "channels": 1 if chip.ndim == 2 else 3}
@@ -174,7 +174,7 @@ def write_shard(
     details = json.dumps({"digest": done.digest, "dropped": dict(dropped)})
     table = pa.Table.from_pylist(rows, SCHEMA).replace_schema_metadata({_DETAILS: details})
     sink = pa.BufferOutputStream()
-    # Bytes of pictures repeat hardly ever: a dictionary of them would only be memory.
+    # Chips hardly ever repeat, so a dictionary of them would only take memory.
     words = [field.name for field in SCHEMA if field.type == pa.string()]
     pq.write_table(table, sink, row_group_size=GROUP_ROWS, use_dictionary=words, compression="zstd")
     storage.write_bytes(str(shard_path(folder, index)), sink.getvalue())
@@ -182,7 +182,7 @@ def write_shard(
 
 
 def read_shard_done(folder: Path, index: int) -> ShardDone | None:
-    """What a shard says of itself; None if it is not there.
+    """Read the description of a shard from its file; None if there is no such file.
 
     Raises:
       DataError: the file is not a shard.
@@ -204,10 +204,10 @@ def write_info(folder: Path, info: PreparedInfo) -> None:
 
 
 def read_info(folder: Path) -> PreparedInfo | None:
-    """`prepared.json`; None if there is none.
+    """Read `prepared.json`; None if there is no such file.
 
     Raises:
-      DataError: it is not valid.
+      DataError: the file is not valid.
     """
     path = folder / INFO_FILE
     if not path.exists():
@@ -219,10 +219,10 @@ def read_info(folder: Path) -> PreparedInfo | None:
 
 
 def check_settings(folder: Path, there: PreparedInfo, wanted: PreparedInfo) -> None:
-    """Whether a run may go on in a folder.
+    """Check that a run may continue in a folder.
 
     Raises:
-      UsageError: what lies there was prepared in another way; says what differs.
+      UsageError: the data in the folder was prepared with other settings; the message says which.
     """
     ours, theirs = wanted.settings, there.settings
     for name in ours:

@@ -1,1 +1,1 @@
-"""Looking and measuring: data sets before training, calibration, figures and plots after it."""
+"""Overviews of data sets before training; calibration, figures and plots after it."""

@@ -1,4 +1,4 @@
-"""Calibration: a few numbers that make probabilities and age intervals say what happens, fit on held-back pictures."""
+"""Calibration of probabilities and age intervals by a few numbers, which are fitted on held-back pictures."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def calibrated(task: Task, raw: np.ndarray, held: Labels, *, bias: np.ndarray | 
 
     Args:
       task: what the output learned.
-      raw: [n, k] what it says of the calibration part.
-      held: the calibration part. An emotion head that is judged by FER+ is calibrated on FER+'s majorities.
-      bias: [classes] what is added to an emotion head's logits, from `recall_bias`.
+      raw: [n, k] raw outputs for the calibration part.
+      held: the calibration part. An emotion head that is evaluated by FER+ is calibrated on FER+'s majorities.
+      bias: [classes] numbers to add to an emotion head's logits, from `recall_bias`.
     """
     output = task.output
     if output.attribute == "emotion":
@@ -48,7 +48,7 @@ def calibrated(task: Task, raw: np.ndarray, held: Labels, *, bias: np.ndarray | 
 
 
 def as_logits(raw: np.ndarray, output: Output) -> np.ndarray:
-    """Raw outputs [n, k] as logits, as `models.outputs` takes them; a single sigmoid's as that of the class."""
+    """Raw outputs [n, k] as logits, as `models.outputs` takes them; of a single sigmoid, the logit of its class."""
     if output.kind == "logits":
         return raw.astype(np.float64)
     raw = np.maximum(raw.astype(np.float64), 1e-7)
@@ -58,7 +58,7 @@ def as_logits(raw: np.ndarray, output: Output) -> np.ndarray:
 
 
 def temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The number to divide logits by so that their log likelihood is best.
+    """The number to divide logits by for the highest log likelihood.
 
     Source: C. Guo et al., On calibration of modern neural networks, ICML 2017.
 
@@ -78,7 +78,7 @@ def temperature(logits: np.ndarray, labels: np.ndarray) -> float:
 
 
 def _known(task: Task, raw: np.ndarray, part: Labels) -> tuple[np.ndarray, np.ndarray]:
-    """An emotion head's logits for the pictures whose truth is one of its classes, and that class's index."""
+    """Logits of an emotion head, and class indices, for the pictures whose true emotion is one of its classes."""
     labels, columns = part.emotion, [EMOTIONS.index(name) for name in task.output.classes]
     if task.head is not None and task.head.by_votes and (part.votes.max(axis=1) > 0.5).any():
         labels = np.where(part.votes.max(axis=1) > 0.5, part.votes.argmax(axis=1), -1)
@@ -87,10 +87,10 @@ def _known(task: Task, raw: np.ndarray, part: Labels) -> tuple[np.ndarray, np.nd
 
 
 def bias_of(task: Task, raw: np.ndarray, part: Labels) -> np.ndarray | None:
-    """`recall_bias` of an emotion head on a part of the data; None of other outputs, or where nothing is to be added.
+    """`recall_bias` of an emotion head on a part of the data; None for other outputs, or if it is 0.
 
-    The training part serves: in the calibration part the rare classes have too few pictures to choose by (five of
-    disgust in a twentieth of FER2013), and one number cannot fit them by heart.
+    Use the training part. The calibration part has too few pictures of the rare classes (five of disgust in a twentieth
+    of FER2013), and a single number cannot overfit the training part.
     """
     if task.head is None or not task.head.recall_cost:
         return None
@@ -99,19 +99,19 @@ def bias_of(task: Task, raw: np.ndarray, part: Labels) -> np.ndarray | None:
 
 
 def recall_bias(logits: np.ndarray, labels: np.ndarray, cost: float) -> np.ndarray:
-    """What to add to logits for the best mean recall, at little cost of accuracy: the logit adjustment after training.
+    """Numbers to add to logits for the best mean recall at a limited cost of accuracy: post-hoc logit adjustment.
 
-    One number is chosen, a multiple of the classes' negative log shares: the rarer a class, the more it gains.
+    They are a multiple of the classes' negative log shares, so rarer classes gain more. Only the multiple is chosen.
 
     Source: A. Menon et al., Long-tail learning via logit adjustment, ICLR 2021.
 
     Args:
       logits: [n, classes].
       labels: [n] class indices.
-      cost: of accuracy, as a share of the pictures.
+      cost: accuracy that may be lost, as a share of the pictures.
 
     Returns:
-      [classes], of mean 0.
+      [classes], with mean 0.
     """
     counts = np.bincount(labels, minlength=logits.shape[1])
     rarity = -np.log((counts + 1) / (counts + 1).sum())
@@ -128,7 +128,7 @@ def recall_bias(logits: np.ndarray, labels: np.ndarray, cost: float) -> np.ndarr
 
 
 def age_std_scale(error: np.ndarray, std: np.ndarray) -> float:
-    """The factor on predicted standard deviations with which mean ± 1.2816·std holds 80 % of the true ages.
+    """The factor on predicted standard deviations for which mean ± 1.2816 · std contains 80 % of the true ages.
 
     Args:
       error: [n] predicted minus true age.
@@ -138,7 +138,7 @@ def age_std_scale(error: np.ndarray, std: np.ndarray) -> float:
 
 
 def _ages(raw: np.ndarray, output: Output) -> tuple[Any, Any]:
-    """Age and, as the network gives it, its standard deviation, in years: [n] each."""
+    """Age and its uncalibrated standard deviation in years, [n] each."""
     import tensorflow as tf
 
     from models.outputs import age_moments, class_probabilities

@@ -1,7 +1,7 @@
 """Figures of a loaded bundle on labelled pictures.
 
-Faces come as crops: a sample and its chip, or the reason why it has none. Of each, only labels and outputs are kept,
-some hundred bytes; pictures pass by one at a time, however many there are.
+Faces come as crops: a labelled picture and its chip, or the reason why it has no chip. Only labels and outputs are
+kept, some hundred bytes for each face, so any number of pictures can be evaluated.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ UNREADABLE = "the picture does not read"
 _LABELS = ("fer2013", "ferplus")
 _BLOCK = 256
 
-# The names of all figures, those of the classes first.
+# Names of all figures, first those of the classes.
 FIGURES = (
     *("n", "classes", "accuracy", "macro_f1", "mean_recall", "recall", "confusion", "ece"),
     *("n_age", "age_mae", "age_rmse", "age_bias", "age_within_5", "age_coverage_80", "age_interval_80"),
@@ -50,9 +50,9 @@ class Crop:
     """A labelled face on its way to the model.
 
     Attributes:
-      sample: its labels.
-      chip: as the model takes it; None: there is none.
-      missing: why there is none.
+      sample: the labelled picture.
+      chip: input of the model; None if there is none.
+      missing: the reason why there is no chip.
     """
 
     sample: LabelledPicture
@@ -61,7 +61,7 @@ class Crop:
 
 
 def ready_crops(samples: Iterable[LabelledPicture], geometry: Geometry) -> Iterator[Crop]:
-    """The samples' pictures as chips, each a crop around one face already; see `training.data.ready_chips`."""
+    """Chips of pictures that are ready-made crops around one face; see `training.data.ready_chips`."""
     for sample in samples:
         try:
             picture = sample.picture()
@@ -72,14 +72,14 @@ def ready_crops(samples: Iterable[LabelledPicture], geometry: Geometry) -> Itera
 
 
 def in_blocks(items: Iterable[_T], size: int = _BLOCK) -> Iterator[list[_T]]:
-    """The items in lists of `size`, the last one shorter."""
+    """The items in lists of `size`; the last list may be shorter."""
     iterator = iter(items)
     while block := list(itertools.islice(iterator, size)):
         yield block
 
 
 def predict(bundle: Bundle, crops: Sequence[Crop]) -> _Columns:
-    """What `Bundle.predict` says of each crop; NaN where it has no chip."""
+    """Outputs of `Bundle.predict` for each crop; NaN for a crop without a chip."""
     there = np.array([crop.chip is not None for crop in crops], bool)
     geometry = bundle.card.geometry
     shape = (0, geometry.size, geometry.size, *(() if geometry.channels == "grey" else (3,)))
@@ -97,11 +97,11 @@ def speed(bundle: Bundle) -> dict[str, float]:
 
 
 def milliseconds_per_face(bundle: Bundle, batch: int, *, repeats: int = 9) -> float:
-    """CPU time of one face in `Bundle.predict` with so many at a time: median over some calls.
+    """CPU time per face in `Bundle.predict` with `batch` faces per call; the median over some calls.
 
-    It is what a user gets: copying, scaling, a second input, the padding up to whole blocks and calibration included,
-    cutting the chips not. Counted is the CPU time of the process, in which `load_bundle` keeps TensorFlow to one thread
-    on the CPU unless it was set up otherwise before; other processes do not matter.
+    It includes copying, scaling, a second input, padding to whole blocks and calibration, but not cutting the chips. It
+    is the CPU time of this process, so other processes do not matter. `load_bundle` keeps TensorFlow to one CPU thread,
+    unless TensorFlow was set up before.
     """
     geometry = bundle.card.geometry
     shape = (batch, geometry.size, geometry.size, *(() if geometry.channels == "grey" else (3,)))
@@ -116,7 +116,7 @@ def milliseconds_per_face(bundle: Bundle, batch: int, *, repeats: int = 9) -> fl
 
 
 def true_emotion(sample: LabelledPicture, labels: str) -> str | None:
-    """The emotion that counts as the true one: the set's own, or that of a majority of all votes."""
+    """The emotion that counts as true: the data set's own label, or the majority of all votes."""
     if labels == "fer2013":
         return sample.emotion
     if sample.votes is None or sample.votes.max() <= 0.5:
@@ -125,19 +125,19 @@ def true_emotion(sample: LabelledPicture, labels: str) -> str | None:
 
 
 class Tally:
-    """Labels and outputs of the crops so far, in columns of numbers.
+    """Collects labels and outputs of crops as columns of numbers.
 
     Attributes:
-      left_out: samples that do not count, by reason.
+      left_out: number of crops that do not count, by reason.
     """
 
     def __init__(self, card: Card, *, labels: str = "fer2013"):
-        """Starts with nothing.
+        """Starts empty.
 
         Args:
-          card: of the model.
-          labels: which emotion is the true one: "fer2013", the set's own label, or "ferplus", the one that more than
-            half of all ten people's votes went to.
+          card: the model's card.
+          labels: which emotion counts as true: "fer2013", the data set's own label, or "ferplus", the emotion that has
+            more than half of the votes of all ten annotators.
 
         Raises:
           UsageError: there are no labels of that name.
@@ -153,11 +153,11 @@ class Tally:
         self._columns: dict[str, list[np.ndarray]] = collections.defaultdict(list)
 
     def add(self, crops: Sequence[Crop], outputs: _Columns) -> None:
-        """Count crops in.
+        """Add crops.
 
         Args:
           crops: faces, with or without chip.
-          outputs: what the model says of each, as `predict` gives it.
+          outputs: the model's outputs for each, as `predict` gives them.
         """
         rows = []
         for row, crop in enumerate(crops):
@@ -173,24 +173,24 @@ class Tally:
                 self._columns[name].append(values)
 
     def figures(self) -> dict[str, Any]:
-        """All figures so far; None where there is nothing to say it of.
+        """All figures so far; None for a figure that has no data.
 
-        Classes are the emotions that the model knows or, of a model without emotions, the two genders; samples of other
-        classes are left out, and the model chooses among its own. Every sample with a label counts for what it has.
+        Classes are the emotions that the model knows or, for a model without emotions, the two genders. Samples of
+        other classes are left out. A sample counts for every attribute that it has a label of.
 
         Returns:
-          n: samples that count. left_out: the others, by reason.
-          classes: in the order of `confusion`, whose rows are the true and columns the predicted ones.
+          n: number of samples that count. left_out: the others, by reason.
+          classes: names in the order of `confusion`, which has a row per true and a column per predicted class.
           accuracy, macro_f1, mean_recall; recall: of each class. Means are over the classes that occur.
           ece: expected calibration error of the probability of the predicted class, 15 bins.
           age_mae, age_rmse, age_bias (mean of predicted minus true), age_within_5, age_coverage_80 (share of true ages
             in the 80 % interval), age_interval_80 (its mean width in years): over the n_age exact ages.
-          age_group_accuracy, age_group_error: over the n_age_group ages that are known as a range alone: the share
-            within it, and the mean of the years outside of it.
-          gender_accuracy: of n_gender, by the more probable of the two. gender_unknown: the share that is less sure
-            than the card demands; gender_accuracy_known: without those.
-          groups: by `age`, `gender` and `race` where the samples have them: the same figures but for `confusion`, of
-            each group by its name.
+          age_group_accuracy, age_group_error: over the n_age_group ages that are known as a range only: the share of
+            predictions within the range, and the mean number of years outside of it.
+          gender_accuracy: over n_gender samples, by the more probable gender. gender_unknown: share that is less
+            probable than the card demands; gender_accuracy_known: accuracy without those.
+          groups: the same figures except `confusion` for each group, by `age`, `gender` and `race`, where the samples
+            have these labels.
 
         Raises:
           UsageError: no sample counts.
@@ -198,7 +198,7 @@ class Tally:
         if not self._columns:
             reasons = ", ".join(f"{count} × {reason}" for reason, count in self.left_out.most_common())
             wanted = " and ".join(self._attributes)
-            raise UsageError(f"No picture is left to judge a model of {wanted} by: {reasons or 'there is none'}.")
+            raise UsageError(f"No picture is left to evaluate a model of {wanted} by: {reasons or 'there is none'}.")
         columns = {name: np.concatenate(parts) for name, parts in self._columns.items()}
         figures = self._figures(columns)
         return {
@@ -212,7 +212,7 @@ class Tally:
         }
 
     def _without_label(self, sample: LabelledPicture) -> str | None:
-        """Why a sample does not count; None: it does."""
+        """The reason why a sample does not count; None if it counts."""
         if "emotion" not in self._attributes:
             wanted = {"age": sample.age, "gender": sample.female}
             has_label = any(wanted[attribute] is not None for attribute in self._attributes)
@@ -309,11 +309,11 @@ def _of_age(age: np.ndarray, std: np.ndarray, low: np.ndarray, high: np.ndarray)
 
 
 def _names(values: np.ndarray) -> list[str]:
-    """The names that occur: age bands by age, others by the alphabet."""
+    """The names that occur: age bands in order of age, others in alphabetical order."""
     there = set(values) - {""}
     return [name for name in metrics.AGE_BANDS if name in there] or sorted(there)
 
 
 def _number(value: float) -> float | None:
-    """The same as JSON knows it: NaN is None."""
+    """The number for JSON, with None for NaN."""
     return None if np.isnan(value) else float(value)

@@ -1,4 +1,4 @@
-"""Where the landmarks of a data set's faces lie: what the points in `models.geometry` were chosen by.
+"""Measures where the landmarks of a data set's faces lie. The points in `models.geometry` were chosen by this.
 
 python -m training.judging.measure_landmarks FOLDER --count 600
 """
@@ -20,16 +20,17 @@ from training.datasets.base import decode
 def landmark_places(pictures: Path, *, count: int = 600, side: int = 200, seed: int = 0) -> np.ndarray:
     """Landmarks of the faces that dlib finds in pictures that are each a crop around one face.
 
-    Pictures are enlarged, for the detector finds faces from 80 pixels on, and get a border, for they are cut close.
+    Pictures are enlarged, because the detector finds faces of 80 pixels and more, and get a border, because they are
+    cropped closely.
 
     Args:
-      pictures: folder; JPEG files anywhere below it.
-      count: pictures to draw.
-      side: smallest side in pixels that they are enlarged to.
-      seed: of the draw.
+      pictures: folder with JPEG files at any depth.
+      count: number of pictures to draw at random.
+      side: pictures are enlarged until their shorter side has this many pixels.
+      seed: seed of the draw.
 
     Returns:
-      [n, 5, 2] float32, shares of the picture's width and height; n of `count` faces were found.
+      [n, 5, 2] float32, shares of the picture's width and height, for the n pictures in which a face was found.
     """
     files = sorted(pictures.rglob("*.jpg"))
     detector, places = dlib.get_frontal_face_detector(), []

@@ -23,14 +23,14 @@ from schemas.tables import EMOTIONS
 from training.datasets.base import DataError, DataSet, LabelledPicture
 from training.datasets.duplicates import difference_hash, near_duplicates, pixel_digest
 
-# The sheet has a row for each emotion, or for each ten years or group of ages, of so many pictures.
+# The sheet of pictures has a row for each emotion, decade or age group, with this many pictures.
 _IN_ROW = 10
 _THUMBNAIL = 96
 
-# Of lists that can be long, so many entries are kept.
+# Number of entries that are kept of lists that can be long.
 _EXAMPLES = 50
 
-# Two ages of one picture contradict each other from so many years on.
+# Two ages of the same picture contradict each other if they are further apart than this many years.
 _YEARS_APART = 5.0
 
 _UNKNOWN = "unknown"
@@ -38,11 +38,11 @@ _UNKNOWN = "unknown"
 
 @dataclasses.dataclass(frozen=True)
 class Duplicates:
-    """Groups of pictures that are the same.
+    """Groups of pictures that are copies of each other.
 
     Attributes:
-      groups: number of groups of two or more.
-      pictures: number of pictures in them.
+      groups: number of groups of two or more pictures.
+      pictures: number of pictures in these groups.
       conflicting: number of groups whose labels contradict each other: in emotion, in gender, or in age by more than
         five years.
       across_splits: number of groups with pictures in different splits.
@@ -64,21 +64,21 @@ class Overview:
       kind: kind of data set.
       path: where it lies.
       samples: number of labelled pictures.
-      dropped: what the reader left out, by reason.
+      dropped: number of pictures that the reader left out, by reason.
       splits: pictures by split; one picture can be in several.
-      emotions: pictures by emotion and split; the key "all" counts each picture once.
+      emotions: pictures by emotion and split; "all" counts each picture once.
       votes: number of pictures with FER+ votes.
-      ages: pictures by five years of age or, where the set knows no more, by its age groups.
-      gender: pictures by apparent gender; empty where the set does not know it.
-      races: pictures by race, as the set names it.
-      opened: number of pictures that were opened; all that follows is about those.
+      ages: pictures by age in steps of five years, or by age group where the data set has only groups.
+      gender: pictures by apparent gender; empty if the data set does not have it.
+      races: pictures by race, in the data set's own words.
+      opened: number of pictures that were opened; all further fields are about these.
       sizes: the most frequent sizes, width × height in pixels.
-      blank: number of pictures of one colour.
-      unreadable: number of pictures that do not open.
+      blank: number of pictures of a single colour.
+      unreadable: number of pictures that cannot be read.
       unreadable_examples: what was wrong with the first of them.
-      exact: same pixels.
-      near: the same photograph, by its difference hash, with different pixels.
-      sheet: for each row of the sheet its pictures: (JPEG in base64, what they are labelled as).
+      exact: copies with the same pixels.
+      near: copies of the same photograph with different pixels, by difference hash.
+      sheet: the pictures of each row of the sheet: (JPEG in base64, labels in words).
     """
 
     kind: str
@@ -101,23 +101,23 @@ class Overview:
     sheet: dict[str, list[tuple[str, str]]]
 
     def to_json(self) -> dict[str, Any]:
-        """All of it but the pictures."""
+        """All fields except the pictures."""
         return {key: value for key, value in dataclasses.asdict(self).items() if key != "sheet"}
 
 
 def examine(dataset: DataSet, *, limit: int | None = None, seed: int = 0, console: Console | None = None) -> Overview:
-    """Goes through the labels of a data set, then through its pictures.
+    """Read the labels of a data set, then its pictures.
 
-    Keeps some hundred bytes of a picture, never the pictures.
+    Some hundred bytes are kept of each picture, never the picture itself.
 
     Args:
-      dataset: any set.
-      limit: number of pictures to open at most, a random choice; None: all.
-      seed: of the choice, and of the pictures on the sheet.
-      console: where to show a progress bar.
+      dataset: any data set.
+      limit: number of pictures to open at most, chosen at random; None: all.
+      seed: seed of this choice, and of the choice of pictures on the sheet.
+      console: console to show a progress bar on; None: no progress bar.
 
     Raises:
-      DataError: a row is wrong, or there is not one labelled picture.
+      DataError: a row is wrong, or there is no labelled picture.
     """
     dropped: Counter[str] = Counter()
     labels = _Labels(seed)
@@ -167,7 +167,7 @@ def examine(dataset: DataSet, *, limit: int | None = None, seed: int = 0, consol
 
 
 def page(overview: Overview) -> str:
-    """The overview as one HTML page that needs nothing else."""
+    """The overview as an HTML page that needs no other files."""
     folder = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
     environment = jinja2.Environment(loader=folder, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.undefined = jinja2.StrictUndefined
@@ -175,7 +175,7 @@ def page(overview: Overview) -> str:
 
 
 def print_summary(overview: Overview, console: Console) -> None:
-    """The figures of the overview on the terminal."""
+    """Print the figures of an overview."""
     console.print(f"{overview.path}: {overview.kind}, {overview.samples:,} pictures", highlight=False, markup=False)
     splits = list(overview.splits)
     if overview.emotions:
@@ -198,14 +198,14 @@ def print_summary(overview: Overview, console: Console) -> None:
 
 
 def describe(sample: LabelledPicture) -> str:
-    """A sample's labels in a few words."""
+    """The labels of a picture in words."""
     gender = None if sample.female is None else "female" if sample.female else "male"
     age = None if sample.age is None else _age_text(sample.age)
     return ", ".join(word for word in (sample.emotion, age, gender, sample.race) if word)
 
 
 class _Labels:
-    """What the labels of all samples come to, and which samples are to be on the sheet."""
+    """Counts the labels of all samples, and chooses the samples for the sheet."""
 
     def __init__(self, seed: int):
         self.count = 0
@@ -233,7 +233,7 @@ class _Labels:
         self.count += 1
 
     def sheet(self) -> Iterator[int]:
-        """The samples on the sheet, one of each row in turn."""
+        """Indices of the samples on the sheet, one from each row in turn."""
         turns = itertools.zip_longest(*self.rows.values())
         return (index for turn in turns for index in turn if index is not None)
 
@@ -248,7 +248,7 @@ class _Labels:
 
 
 class _Pictures:
-    """What the pixels of the opened pictures come to."""
+    """Collects sizes, errors and fingerprints of the opened pictures."""
 
     def __init__(self) -> None:
         self.sizes: Counter[str] = Counter()
@@ -263,7 +263,7 @@ class _Pictures:
         self._hashes: list[bytes] = []
 
     def add(self, sample: LabelledPicture) -> np.ndarray | None:
-        """The picture, if it opens."""
+        """Add a picture and return it; None if it cannot be read."""
         try:
             image = sample.picture()
         except DataError as error:
@@ -290,7 +290,7 @@ class _Pictures:
         return self._duplicates(near_duplicates(hashes).tolist(), apart=2)
 
     def _duplicates(self, first: Sequence[int], apart: int) -> Duplicates:
-        """Groups of pictures by the first of their group, of those with `apart` or more different pictures."""
+        """Groups of at least `apart` different pictures, given the first picture of each one's group."""
         groups: dict[int, list[int]] = {}
         for i, leader in enumerate(first):
             if leader != i:
@@ -316,7 +316,7 @@ def _contradict(labels: Sequence[tuple[str | None, tuple[float, float] | None, b
 
 
 def _choose(count: int, first: list[int], limit: int | None, seed: int) -> np.ndarray:
-    """Mask [count] of the pictures to open: those of the sheet first, others at random up to the limit."""
+    """Mask [count] of the pictures to open: first those on the sheet, then others at random up to the limit."""
     if limit is None or limit >= count:
         return np.ones(count, bool)
     order = np.concatenate([np.array(first, np.int64), np.random.default_rng(seed).permutation(count)])
@@ -327,7 +327,7 @@ def _choose(count: int, first: list[int], limit: int | None, seed: int) -> np.nd
 
 
 def _row(sample: LabelledPicture) -> str:
-    """The row of the sheet that a sample would be in."""
+    """Name of the row of the sheet that a sample belongs to."""
     if sample.emotion:
         return sample.emotion
     if sample.age is None:
@@ -349,7 +349,7 @@ def _age_text(age: tuple[float, float]) -> str:
 
 
 def _age_bin(age: tuple[float, float]) -> tuple[float, str]:
-    """Where an age stands in the histogram, and the label of its bar."""
+    """Position of an age in the histogram, and the label of its bar."""
     if age[0] != age[1]:
         return age[0], _age_text(age)
     low = math.floor(age[0] / 5) * 5

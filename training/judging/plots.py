@@ -1,4 +1,4 @@
-"""Pictures of a training: curves of its log, confusion matrices, figures by group; PNG files in the run's folder."""
+"""Plots of a training as PNG files: curves of its log, confusion matrices, figures by group."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-# What is drawn of each group, by age, gender and race.
+# Figures that are plotted for each group of age, gender and race.
 _BY_GROUP = ("accuracy", "gender_accuracy", "age_mae")
 
 
 def plot_curves(log: Path, folder: Path) -> list[Path]:
-    """One file for each quantity of a training log, of both parts: `loss.png`, `accuracy.png` and so on.
+    """Plot each quantity of a training log, for both parts, to a file of its own: `loss.png`, `accuracy.png` and so on.
 
     Args:
       log: `log.csv`, as keras.callbacks.CSVLogger writes it.
-      folder: where the files go.
+      folder: folder for the files.
     """
     table = pd.read_csv(log)
     files = []
@@ -36,12 +36,12 @@ def plot_curves(log: Path, folder: Path) -> list[Path]:
 
 
 def plot_report(report: Mapping[str, Any], folder: Path, prefix: str = "") -> list[Path]:
-    """What a report of `training.judging.evaluate` shows: `confusion.png`, `confusion_normalised.png`, `by_race.png`.
+    """Plot a report of `training.judging.evaluate`: `confusion.png`, `confusion_normalised.png`, `by_race.png`.
 
     Args:
       report: the report.
-      folder: where the files go.
-      prefix: of their names.
+      folder: folder for the files.
+      prefix: prefix of the files' names.
     """
     files = []
     if report.get("confusion"):

@@ -1,8 +1,8 @@
 """Random changes to training pictures, as Keras operations on whole batches.
 
 One projective transform does crop, turn, scale, shift and mirror at once: pictures are interpolated only once. Its
-ranges stand for what the pipeline will meet: landmarks a little off, light of any kind. Chance comes from outside, for
-each backend of Keras has its own.
+ranges stand for what the pipeline will meet: landmarks a little off, light of any kind. Random numbers come from the
+caller, because each backend of Keras has its own generator.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from training.recipe import Jitter
 
 DRAWS = 9
-"""Numbers by chance that `augment` takes for each picture."""
+"""Random numbers that `augment` takes for each picture."""
 
 
 def middle(chips: Any, size: int) -> Any:

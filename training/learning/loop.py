@@ -1,7 +1,7 @@
-"""The training loop that all recipes share: schedules, checkpoints, logs. It ends in a trained Keras model.
+"""The training loop of all recipes: optimizer, learning rate, checkpoints, logs.
 
-Killed and started again with the same folder, a training goes on after its last whole epoch, with the order of pictures
-that the next one would have had.
+A training that was killed continues after its last complete epoch when it is started again with the same folder. The
+next epoch has the order of pictures that it would have had without the break.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from models.runtime import Device, configure_tensorflow
 from schemas.errors import UsageError
 from training.recipe import Schedule
 
-# What a run folder holds.
+# Names of files and folders in a run folder.
 CHECKPOINT, LOG, TENSORBOARD, FINAL, RECIPE = "checkpoint", "log.csv", "tensorboard", "final.keras", "recipe.json"
-NOTES = "notes.json"  # what the card is to say of the training beside the recipe
+NOTES = "notes.json"  # further lines for the card, beside the recipe
 
 
 def cores() -> int:
-    """Threads that training computes with."""
+    """Number of threads to train with."""
     return len(os.sched_getaffinity(0))
 
 
 def set_up(schedule: Schedule, device: Device = "auto") -> None:
-    """TensorFlow on all cores, seeds and number format; before a model is built."""
+    """Set up TensorFlow's threads, the seeds and the number format. Call it before a model is built."""
     configure_tensorflow(device, threads=cores())
     import keras
 
@@ -40,20 +40,20 @@ def set_up(schedule: Schedule, device: Device = "auto") -> None:
 
 
 def refuse_other(out: Path, recipe: Mapping[str, Any]) -> None:
-    """Make sure that a run folder holds no training with another recipe.
+    """Refuse a run folder that holds a training with another recipe.
 
     Args:
       out: the folder, which need not exist.
-      recipe: fields that decide about the training.
+      recipe: the fields that the trained weights depend on, from `Recipe.decisive`.
 
     Raises:
-      UsageError: a training with another recipe is in it.
+      UsageError: the folder holds a training with another recipe.
     """
     file = out / RECIPE
     if file.exists():
         there = json.loads(file.read_text("utf-8"))
         for name in recipe.keys() | there.keys():
-            # A field that only one of them knows is of another version of facelog, which had it off.
+            # A field that only one of them has is from another version of facelog, where it was off.
             if (recipe.get(name) or None) != (there.get(name) or None):
                 raise UsageError(
                     f"{out} holds a training with another recipe ({name} {there.get(name)}, now {recipe.get(name)}): "
@@ -62,11 +62,11 @@ def refuse_other(out: Path, recipe: Mapping[str, Any]) -> None:
 
 
 def learning_rate(schedule: Schedule, steps: int) -> Any:
-    """The rate over all steps, as a keras optimizer takes it.
+    """The learning rate as a keras optimizer takes it: a number, or a function of the step.
 
     Args:
-      schedule: how fast.
-      steps: of one epoch.
+      schedule: the highest rate and how it falls.
+      steps: number of steps in an epoch.
     """
     import keras
 
@@ -88,13 +88,13 @@ def learning_rate(schedule: Schedule, steps: int) -> Any:
 
 
 def make_optimizer(schedule: Schedule, steps: int) -> Any:
-    """A keras optimizer, for epochs of so many steps."""
+    """A keras optimizer, for epochs of `steps` steps."""
     import keras
 
     rate, ema = learning_rate(schedule, steps), {"use_ema": schedule.ema > 0, "ema_momentum": schedule.ema or 0.99}
     if schedule.optimizer == "adam":
         return keras.optimizers.Adam(rate, **ema)
-    # In the first steps, at a high rate, one bad batch could throw the weights far.
+    # Without clipping, one bad batch in the first steps at a high rate could spoil the weights.
     return keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, global_clipnorm=5.0, **ema)
 
 
@@ -109,27 +109,27 @@ def run_epochs(
     *,
     minutes: float | None = None,
 ) -> bool:
-    """Train a model in place, from the last whole epoch that its folder knows to the last of the schedule.
+    """Train a model in place, from the last complete epoch in its folder to the last epoch of the schedule.
 
     Args:
       model: keras.Model.
       loss: as keras.Model.compile takes it.
       data: training batches, from `training.data.batches.batches`.
-      check: batches to watch progress on (the calibration part).
+      check: batches of the calibration part, to measure progress on after each epoch.
       metrics: weighted metrics, as keras.Model.compile takes them.
-      schedule: how long and how fast.
-      out: folder, which is there, for `log.csv`, `tensorboard/` and `checkpoint/`.
-      minutes: stop after the epoch that passes so many.
+      schedule: epochs, batches and learning rate.
+      out: an existing folder for `log.csv`, `tensorboard/` and `checkpoint/`.
+      minutes: stop after the epoch in which this time runs out.
 
     Returns:
-      Whether it is through: False when the minutes were over before the epochs.
+      Whether all epochs are done; False when the time ran out first.
     """
     import keras
 
     optimizer = make_optimizer(schedule, len(data))
-    # XLA, which Keras would take by itself, compiles convolutions for one core on a CPU.
+    # Keras would use XLA by default, which compiles convolutions for a single core on a CPU.
     model.compile(optimizer=optimizer, loss=loss, weighted_metrics=metrics, jit_compile=False)
-    optimizer.build(model.trainable_variables)  # else the first step would be compiled twice
+    optimizer.build(model.trainable_variables)  # otherwise the first step would be compiled twice
     clock = _clock(minutes)
     callbacks = [
         clock,
@@ -143,19 +143,19 @@ def run_epochs(
         callbacks.append(
             keras.callbacks.EarlyStopping(patience=schedule.patience, restore_best_weights=True, verbose=1)
         )
-    # `data` shuffles by itself; where nobody looks on, one line an epoch.
+    # `data` is shuffled already. Print one line per epoch where the output is not a terminal.
     verbose = 1 if sys.stdout.isatty() else 2
     model.fit(data, epochs=schedule.epochs, validation_data=check, callbacks=callbacks, verbose=verbose, shuffle=False)
     return not clock.over
 
 
 def predict(model: Any, data: Any, *, mirror: bool = False) -> dict[str | None, np.ndarray]:
-    """Raw outputs by key, [n, k] float32 each; a network with one output has the key None.
+    """Raw outputs of a model by key, [n, k] float32 each; the only output of a network has the key None.
 
     Args:
       model: keras.Model.
-      data: batches of inputs in their own order.
-      mirror: whether to average with what it says of the mirror images.
+      data: batches of inputs, in order.
+      mirror: whether to average with the outputs for the mirror images.
     """
 
     def flip(inputs: Any) -> Any:
@@ -169,7 +169,7 @@ def predict(model: Any, data: Any, *, mirror: bool = False) -> dict[str | None, 
 
 
 def _clock(minutes: float | None) -> Any:
-    """A callback that ends training after the epoch in which the time is over."""
+    """A callback that ends training after the epoch in which the time runs out."""
     import keras
 
     class Clock(keras.callbacks.Callback):

@@ -1,10 +1,10 @@
-"""Mix-up: pictures in training are blends of two, and so is what the network shall say of them.
+"""Mix-up: training pictures are blends of two pictures, and so are their losses.
 
-The blend is of the losses rather than of the labels, which comes to the same for a cross-entropy and holds for ages
-and ranges, too, and where one of the two lacks a label.
+Losses are blended rather than labels. For a cross-entropy both are the same, and losses can also be blended for ages
+and ranges, and where one of the pictures lacks a label.
 
-Source: H. Zhang et al., mixup: Beyond empirical risk minimization, ICLR 2018. The larger share is always that of the
-picture in whose place the blend stands; pairs are neighbours in the batch, whose order is by chance.
+Source: H. Zhang et al., mixup: Beyond empirical risk minimization, ICLR 2018. A blend takes the place of the picture
+that has the larger share of it. Pairs are neighbours in the batch, which is in random order.
 """
 
 from __future__ import annotations

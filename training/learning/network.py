@@ -1,4 +1,4 @@
-"""Networks of the zoo in training: built with a recipe's options, begun from weights, and made plain in the end."""
+"""Build networks of the zoo with a recipe's options, load initial weights, and rebuild them for export."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from training.recipe import Recipe
 
 
 def check_options(network: Network, recipe: Recipe) -> None:
-    """Whether the network's builder takes the recipe's options; builds nothing.
+    """Check that the network's builder takes the recipe's options, without building anything.
 
     Raises:
-      UsageError: it does not.
+      UsageError: it does not take one of them.
     """
     known = list(inspect.signature(network.build).parameters)
     for option in recipe.options:
@@ -27,7 +27,7 @@ def check_options(network: Network, recipe: Recipe) -> None:
 
 
 def build_network(network: Network, recipe: Recipe) -> Any:
-    """The network as it is trained; a recipe with several heads gets an output for each, on the same trunk."""
+    """The network to train. A recipe with several heads gets one output per head, on the same trunk."""
     import keras
     from keras import layers
 
@@ -47,7 +47,7 @@ def build_network(network: Network, recipe: Recipe) -> Any:
 
 
 def in_float32(model: Any, network: Network, recipe: Recipe) -> Any:
-    """A trained network computing in float32, as its bundles will."""
+    """A trained network that computes in float32, as its bundles do."""
     import keras
 
     keras.mixed_precision.set_global_policy("float32")
@@ -64,7 +64,7 @@ def one_head(model: Any, name: str) -> Any:
 
 
 def plain_network(network: Network, recipe: Recipe) -> Any:
-    """The network built anew for use: float32, without regularisation, its weights still to come."""
+    """The network rebuilt for use: float32 and without regularisation. Its weights are set later."""
     import keras
 
     keras.mixed_precision.set_global_policy("float32")
@@ -74,13 +74,13 @@ def plain_network(network: Network, recipe: Recipe) -> Any:
 
 
 def weights_file(start: str | Path) -> Path:
-    """The file of weights to begin with.
+    """The file of the initial weights.
 
     Args:
       start: name or folder of a bundle, a `.keras` or a `.weights.h5` file.
 
     Raises:
-      UsageError: there is none.
+      UsageError: there is no such file or bundle.
     """
     file = Path(start)
     if file.is_file():
@@ -92,16 +92,17 @@ def weights_file(start: str | Path) -> Path:
 
 
 def load_weights(model: Any, files: Sequence[Path], recipe: Recipe) -> None:
-    """Give a network the weights of another of its kind, or the mean of those of several.
+    """Load the weights of a file, or the mean of the weights of several files, into a network.
 
     Source: M. Wortsman et al., Model soups: averaging weights of multiple fine-tuned models, ICML 2022.
 
-    A head gets those of the head that is called like it; all get those of the only head where there is but one.
+    Each head gets the weights of the file's head of the same name. If the file has only one head, all heads get its
+    weights.
 
     Args:
       model: keras.Model.
       files: as `weights_file` gives them.
-      recipe: what the model is built by.
+      recipe: the recipe that the model was built with.
 
     Raises:
       UsageError: a file holds another network.
@@ -141,7 +142,7 @@ def _load(model: Any, file: Path, recipe: Recipe) -> None:
 
 
 def _layers(model: Any) -> tuple[list[Any], dict[str, Any]]:
-    """Layers with weights: of the trunk in their order, and those that are outputs by name."""
+    """Layers with weights: those of the trunk in order, and the heads by name."""
     weighty = [layer for layer in model.layers if layer.weights]
     heads = {layer.name: layer for layer in weighty if layer.name in model.output_names}
     return [layer for layer in weighty if layer.name not in heads], heads

@@ -1,7 +1,7 @@
-"""From labels to what a network shall say: targets and losses of each of its outputs.
+"""Targets and losses for each output of a network, from the labels of the data.
 
-A label may be missing (a set with ages beside one with genders): its row then has weight 0. Losses take the network's
-raw outputs, logits or probabilities as its `Output` says.
+A label may be missing, as when one data set has ages and another has genders. Its row then has weight 0. Losses take
+the network's raw outputs: logits or probabilities, as its `Output` says.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from training.recipe import Head, Weights
 
 
 class Labels(Protocol):
-    """What is known of n faces, in columns as `training.data.labelled_faces.Faces` has them."""
+    """Labels of n faces, in the same columns as `training.data.labelled_faces.Faces`."""
 
     @property
     def emotion(self) -> np.ndarray: ...
@@ -37,13 +37,13 @@ class Task:
     """What one output of a network learns.
 
     Attributes:
-      key: of the output in the network's dict; None: it has only this one.
-      output: what it means.
-      head: how emotions are read.
+      key: key of the output in the network's dict; None for the only output.
+      output: the meaning of the output.
+      head: how emotion labels are read; None for age and gender.
       targets: part of the data → (targets [n, k] float32, weights [n] float32).
       loss: (targets, raw output) → [n].
-      alike: (a teacher's raw output, raw output) → [n], how far the network is from saying what its teacher says.
-      metrics: (targets, raw output) → [n], to watch.
+      alike: (a teacher's raw output, raw output) → [n], the distance between the two.
+      metrics: (targets, raw output) → [n], to watch progress.
     """
 
     key: str | None
@@ -59,10 +59,10 @@ def tasks(outputs: tuple[Output, ...], heads: tuple[Head, ...], weights: Weights
     """What the outputs of a network learn.
 
     Args:
-      outputs: of the network, as the zoo states them.
-      heads: for emotion: more than one stand for as many outputs, called by their names.
-      weights: for age and gender.
-      training: the training part: the shares of its classes balance the loss.
+      outputs: outputs of the network, as the zoo states them.
+      heads: heads for emotion; if there are several, each is an output of its own with the head's name.
+      weights: weights of the losses of age and gender.
+      training: the training part; the shares of its classes balance the loss.
     """
     found = []
     for output in outputs:
@@ -78,33 +78,33 @@ def tasks(outputs: tuple[Output, ...], heads: tuple[Head, ...], weights: Weights
 
 
 def targets_of(learned: Sequence[Task], part: Labels) -> tuple[Any, Any]:
-    """Targets and weights of all outputs, as the network's outputs are nested."""
+    """Targets and weights of all outputs, nested like the network's outputs."""
     found = [task.targets(part) for task in learned]
     return by_key(learned, [target for target, _ in found]), by_key(learned, [weight for _, weight in found])
 
 
 def by_key(learned: Sequence[Task], values: Sequence[Any]) -> Any:
-    """One value a task, nested as the network's outputs: a dict, or the only one itself."""
+    """One value per task, nested like the network's outputs: a dict, or the only value itself."""
     if learned[0].key is None:
         return values[0]
     return {task.key: value for task, value in zip(learned, values, strict=True)}
 
 
 def stated_sigma(age: Any, most: float) -> Any:
-    """How far off a stated age may be, in years: half a year and a tenth of the age, and `most` for the grown-up."""
+    """Standard deviation of a stated age in years: 0.5 + age / 10, at most `most`."""
     from keras import ops
 
     return ops.minimum(0.5 + age / 10, most)
 
 
 def emotion_targets(emotion: np.ndarray, votes: np.ndarray, head: Head, classes: tuple[str, ...]) -> np.ndarray:
-    """What the network is to say of each picture.
+    """The target distribution of each picture.
 
     Args:
       emotion: [n] index into EMOTIONS.
       votes: [n, 7] shares of all votes, zeros where there are none.
-      head: the mixture.
-      classes: the network's, in its order; votes for others do not count.
+      head: how labels and votes are mixed.
+      classes: the classes of the network, in its order; votes for others do not count.
 
     Returns:
       [n, classes] float32, rows sum to 1.
@@ -112,7 +112,7 @@ def emotion_targets(emotion: np.ndarray, votes: np.ndarray, head: Head, classes:
     columns = [EMOTIONS.index(name) for name in classes]
     own = np.eye(len(EMOTIONS), dtype=np.float32)[emotion][:, columns]
     total = votes[:, columns].sum(axis=1, keepdims=True)
-    # Pictures that most people called contempt or could not name keep their own label.
+    # Pictures that most annotators called contempt or could not name keep their own label.
     voted = np.where(total > 0.5, votes[:, columns] / np.maximum(total, 1e-6), own)
     mixed = (1 - head.votes) * own + head.votes * voted
     return ((1 - head.smoothing) * mixed + head.smoothing / len(columns)).astype(np.float32)
@@ -179,7 +179,7 @@ def _age(output: Output, weights: Weights) -> Task:
         return np.where(known[:, None], part.age, 0).astype(np.float32), known.astype(np.float32)
 
     def mean_error(ages: Any, raw: Any) -> Any:
-        """Years from the predicted age to the stated one, or to the nearest end of the range; [n]."""
+        """Years between the predicted age and the stated age, or the nearest end of the stated range; [n]."""
         from keras import ops
 
         mean = raw[:, 0] if output.kind == "years" else age_moments(_softmax(raw, output), output.ranges)[0]
@@ -196,12 +196,12 @@ def _age(output: Output, weights: Weights) -> Task:
         low = ops.clip(ages[:, :1], first[0], last[-1])
         high = ops.clip(ages[:, 1:], first[0], last[-1])
         outside = ops.maximum(ops.maximum(low - last, first - high), 0)
-        # A range may lie between two classes (ages 2.5 to 2.7); the nearest then counts as if it held it.
+        # A range may lie between two classes (ages 2.5 to 2.7); the nearest class then counts as containing it.
         outside -= ops.min(outside, axis=1, keepdims=True)
         sigma = stated_sigma(low, weights.age_sigma)
         penalty = (outside / sigma) ** 2 / 2 if weights.age_sigma else ops.where(outside > 0, 1e9, 0.0)
         log_shares = ops.log_softmax(_logits(raw, output))
-        # Of an exact age the likelihood will not do: years that got no share early on would never get one again.
+        # For an exact age the likelihood fails: years that have no share early in training would never get one.
         likelihood = ops.where(
             ages[:, 0] == ages[:, 1],
             ops.sum(ops.softmax(-penalty) * log_shares, axis=1),
