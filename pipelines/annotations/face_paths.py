@@ -10,14 +10,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipelines.face_words import age_words, emotion_words, gender_words
-from schemas import storage
+from pipelines.results.tables import read_video_table
 from schemas.config import Config, Detection, Sampling, Tracking
-from schemas.errors import StorageError
 from schemas.layout import Layout
+from schemas.table_files import read_footer
 from schemas.tables import EMOTION_COLUMNS, SMOOTH_COLUMNS
 from transforms.observations import read_observations
 from transforms.stitch_tracks import Observations
@@ -138,8 +136,7 @@ def read_settings(out: str, video_id: str) -> Config:
     Raises:
       StorageError: its tables cannot be read.
     """
-    metadata = _read(Layout(out).table("faces", video_id)).schema.metadata or {}
-    text = json.loads(metadata.get(b"config_json", b"{}"))
+    text = json.loads(read_footer(Layout(out).table("faces", video_id)).get("config_json", "{}"))
     kinds = {"sampling": Sampling, "detection": Detection, "tracking": Tracking}
     groups: dict[str, Any] = {name: kind(**text.get(name, {})) for name, kind in kinds.items()}
     return dataclasses.replace(Config(), **groups)
@@ -156,14 +153,12 @@ def read_paths(out: str, video_id: str, config: Config) -> FacePaths:
     Raises:
       StorageError: its tables cannot be read.
     """
-    layout = Layout(out)
-    faces = _read(layout.table("faces", video_id)).to_pylist()
-    tracks = _read(layout.table("tracks", video_id)).to_pylist()
+    faces, tracks = (read_video_table(out, name, video_id).to_pylist() for name in ("faces", "tracks"))
     known = known_attributes(faces)
     by_track: dict[int, list[Row]] = {track["track_id"]: [] for track in tracks}
     for face in faces:
         by_track[face["track_id"]].append(face)
-    observations = read_observations(layout.out, video_id)
+    observations = read_observations(out, video_id)
     paths = []
     for track in tracks:
         rows = by_track[track["track_id"]]
@@ -199,12 +194,3 @@ def _samples(observations: Observations, track: int) -> tuple[np.ndarray, np.nda
     first, last = np.searchsorted(columns["track"], [track, track + 1])
     boxes = np.stack([columns[name][first:last] for name in ("x", "y", "width", "height")], axis=1)
     return columns["timestamp"][first:last], boxes
-
-
-def _read(uri: str) -> pa.Table:
-    try:
-        return pq.read_table(pa.BufferReader(storage.read_bytes(uri)))
-    except FileNotFoundError:
-        raise StorageError(f"{uri} is missing, though its video's row stands; analyze the video again.") from None
-    except (OSError, pa.ArrowException) as error:
-        raise StorageError(f"{uri} is no table of facelog ({error}); analyze its video again.") from error

@@ -7,10 +7,10 @@ import posixpath
 from collections.abc import Callable, Iterable, Iterator
 
 from rich.console import Console
-from rich.progress import Progress
 
 from pipelines.exports import fiftyone, mot, openface, spreadsheet, subtitles
 from pipelines.exports.videos import NothingToExportError, Video, choose_videos
+from pipelines.progress_bar import with_bar
 from schemas import storage
 from schemas.errors import UsageError
 
@@ -67,23 +67,19 @@ def export(
     def leave_out(video: Video, reason: str) -> None:
         left_out.append((video.row["uri"], reason))
 
-    console = console or Console(quiet=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        if to == "csv":
-            written = spreadsheet.export_csv(chosen, target, whole=not asked)
-            files = list(progress.track(written, total=len(spreadsheet.TABLES), description="exporting"))
-        elif to == "fiftyone":
-            shown = progress.track(chosen, description="exporting")
-            files = list(fiftyone.export_fiftyone(shown, _json_file(target), leave_out))
-        else:
-            one = {
-                "mot": mot.export_mot,
-                "openface": openface.export_openface,
-                "subtitles": lambda video, folder: subtitles.export_subtitles(video, folder, form=subtitle_format),
-            }[to]
-            files = []
-            for video in progress.track(chosen, description="exporting"):
-                files += _one_video(video, one, target, leave_out)
+    shown = with_bar(chosen, "exporting", len(chosen), console)
+    if to == "csv":
+        tables = spreadsheet.export_csv(chosen, target, whole=not asked)
+        files = list(with_bar(tables, "exporting", len(spreadsheet.TABLES), console))
+    elif to == "fiftyone":
+        files = list(fiftyone.export_fiftyone(shown, _json_file(target), leave_out))
+    else:
+        one = {
+            "mot": mot.export_mot,
+            "openface": openface.export_openface,
+            "subtitles": lambda video, folder: subtitles.export_subtitles(video, folder, form=subtitle_format),
+        }[to]
+        files = [name for video in shown for name in _one_video(video, one, target, leave_out)]
     if to in _FROM_OBSERVATIONS and len(left_out) == len(chosen):
         raise UsageError(_nothing(to, chosen[0].out, left_out))
     return Exported(files, left_out)

@@ -8,11 +8,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from pipelines.results.tables import read_video_table
 from schemas import storage
 from schemas.errors import StorageError, UsageError
-from schemas.layout import Layout
 from transforms.ledger import HAS_TABLES, Row, read_ledger
 from transforms.observations import read_observations
 from transforms.stitch_tracks import Observations
@@ -54,11 +53,7 @@ class Video:
         Raises:
           StorageError: they are not there, or cannot be read.
         """
-        uri = Layout(self.out).table(name, self.video_id)
-        try:
-            return pq.read_table(pa.BufferReader(storage.read_bytes(uri)))
-        except (FileNotFoundError, pa.ArrowException) as error:
-            raise StorageError(f"{uri} is missing or damaged: analyze the video again, or leave it out.") from error
+        return read_video_table(self.out, name, self.video_id)
 
     def observations(self) -> Observations:
         """Every sample of every face, `track` being the `track_id` of the tables.

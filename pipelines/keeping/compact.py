@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import collections
-import concurrent.futures
 import contextlib
 import dataclasses
-import functools
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,7 +21,9 @@ from pipelines.results.holding import hold
 from schemas import storage
 from schemas.config import Config
 from schemas.errors import StorageError, UsageError
+from schemas.iteration import chunks
 from schemas.layout import ROW_TABLES, Layout
+from schemas.table_files import list_table_files, read_footer, read_table
 from schemas.tables import OBSERVATIONS, TABLES, VIDEOS, footer, make_table
 from transforms.ledger import HAS_TABLES, Row, read_ledger, require_results
 
@@ -35,9 +34,7 @@ ROW_GROUP = 122_880
 """Rows of a row group: DuckDB's own number, so that it reads each with one thread. Of `faces` about 10 MB on disk."""
 
 _NEW = ".new"
-_AT_ONCE = 8
 _SCHEMAS = TABLES | {"observations": OBSERVATIONS}
-_REMEDY = "to have that video analyzed again, take it out with `facelog forget` and run analyze."
 _SORTED_BY = {
     "faces": ("video_id", "track_id", "second"),
     "tracks": ("video_id", "track_id"),
@@ -168,8 +165,7 @@ def _footer(rows: Mapping[str, Row], out: str) -> dict[str, str]:
     singles: dict[str, str] = {}
     for row in rows.values():
         if row["config_hash"] not in of_config:
-            with storage.open_input(Layout(out).ledger(row["uri"])) as file:
-                said = {key.decode(): value.decode() for key, value in pq.read_schema(file).metadata.items()}
+            said = read_footer(Layout(out).ledger(row["uri"]))
             of_config[row["config_hash"]] = {key: json.loads(said[key]) for key in ("config_json", "models")}
             singles = {key: said[key] for key in ("config_json", "models")}
     run_ids = sorted({row["run_id"] for row in rows.values()})
@@ -202,15 +198,15 @@ def _copy(
             raise UsageError(f"{out} holds no observations: `facelog analyze --keep-observations` keeps them.")
     parts = {}
     writer = _Parts(target, "videos", texts, file_size)
-    for batch in _batches([rows[uri] for uri in sorted(rows)], 10_000):
+    for batch in chunks((rows[uri] for uri in sorted(rows)), 10_000):
         writer.write(make_table(VIDEOS, {name: [row[name] for row in batch] for name in VIDEOS.names}))
     parts["videos"] = writer.close()
     rows.clear()  # of many videos they are most of what is in memory
     with bar("copying", sum(map(len, files.values())), console) as advance:
         for table, names in files.items():
             writer = _Parts(target, table, texts, file_size)
-            for read in _in_order(functools.partial(_read, _SCHEMAS[table]), names):
-                writer.write(read)
+            for rows_of_file in storage.at_once(lambda uri, schema=_SCHEMAS[table]: read_table(uri, schema), names):
+                writer.write(rows_of_file.replace_schema_metadata(None))
                 advance()
             parts[table] = writer.close()
     return Compacted(out, target, len(video_ids), parts)
@@ -317,35 +313,6 @@ def _write_record(target: str, record: Mapping[str, Any]) -> None:
 
 
 def _observation_files(out: str, video_ids: set[str]) -> Iterator[str]:
-    for info in storage.list_files(Layout(out).folder("observations")):
-        folder, name = info.uri.rsplit("/", 2)[-2:]
-        if folder in video_ids and name.endswith(".parquet") and not name.startswith("."):
+    for info in list_table_files(Layout(out).folder("observations")):
+        if info.uri.rsplit("/", 2)[-2] in video_ids:
             yield info.uri
-
-
-def _in_order(read: Callable[[str], pa.Table], names: Iterable[str]) -> Iterator[pa.Table]:
-    """What `read` makes of each name, a few ahead, since a request to an object store is mostly waiting."""
-    with concurrent.futures.ThreadPoolExecutor(_AT_ONCE) as pool:
-        ahead: collections.deque[concurrent.futures.Future[pa.Table]] = collections.deque()
-        for name in names:
-            ahead.append(pool.submit(read, name))
-            if len(ahead) == 2 * _AT_ONCE:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
-
-
-def _read(schema: pa.Schema, uri: str) -> pa.Table:
-    try:
-        table = pq.ParquetFile(pa.BufferReader(storage.read_bytes(uri))).read(use_threads=False)
-        if not table.schema.equals(schema):
-            raise pa.ArrowInvalid("other columns")
-    except FileNotFoundError as error:
-        raise StorageError(f"{uri} is missing, though videos names it; {_REMEDY}") from error
-    except pa.ArrowException as error:
-        raise StorageError(f"{uri} is damaged; {_REMEDY}") from error
-    return table.replace_schema_metadata(None)
-
-
-def _batches(rows: Sequence[Row], size: int) -> Iterator[Sequence[Row]]:
-    return (rows[start : start + size] for start in range(0, len(rows), size))

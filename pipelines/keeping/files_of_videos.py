@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
 import dataclasses
 import json
@@ -12,18 +11,16 @@ import urllib.parse
 from collections.abc import Collection, Iterable, Iterator
 
 import markupsafe
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from schemas import storage
 from schemas.layout import ROW_TABLES, Layout, Work, page_ending, row_name
+from schemas.table_files import count_rows
 from transforms.ledger import renew_index
 
 KINDS = ("reports", *ROW_TABLES, "observations", "work", "videos")
 """In the order in which files go. Rows of `videos` are last: they say which video_id a uri has, so the same call finds
 again what an interrupted one has left."""
 
-_AT_ONCE = 8
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -53,12 +50,11 @@ class Traces:
 
     def rows(self) -> dict[str, int]:
         """Rows of the tables that are to go, by table; reads the files' footers."""
-        with concurrent.futures.ThreadPoolExecutor(_AT_ONCE) as pool:
-            return {
-                kind: sum(pool.map(_row_count, files))
-                for kind, files in self.files.items()
-                if files and kind in (*ROW_TABLES, "observations", "videos")
-            }
+        return {
+            kind: sum(storage.at_once(count_rows, files))
+            for kind, files in self.files.items()
+            if files and kind in (*ROW_TABLES, "observations", "videos")
+        }
 
 
 def find_traces(
@@ -113,9 +109,8 @@ def remove_traces(traces: Traces) -> None:
             for folder in traces.folders:
                 storage.delete_tree(folder)
             renew_index(traces.out, traces.uris)
-        with concurrent.futures.ThreadPoolExecutor(_AT_ONCE) as pool:
-            for _ in pool.map(storage.delete_file, files):
-                pass
+        for _ in storage.at_once(storage.delete_file, files):
+            pass
 
 
 def _reports(out: str, uris: Collection[str], video_ids: Collection[str]) -> Iterator[str]:
@@ -157,8 +152,7 @@ def _spellings(uri: str) -> set[str]:
 
 def _existing(files: Iterable[str]) -> list[str]:
     names = list(files)
-    with concurrent.futures.ThreadPoolExecutor(_AT_ONCE) as pool:
-        return [name for name, there in zip(names, pool.map(storage.exists, names), strict=True) if there]
+    return [name for name, there in zip(names, storage.at_once(storage.exists, names), strict=True) if there]
 
 
 def _folders(layout: Layout, video_ids: Iterable[str], ids: Collection[str], jobs: bool) -> list[str]:
@@ -167,7 +161,3 @@ def _folders(layout: Layout, video_ids: Iterable[str], ids: Collection[str], job
     with contextlib.suppress(FileNotFoundError), os.scandir(layout.work) as works:
         folders += [Work(work.path).video(video_id) for work in works if work.is_dir() for video_id in ids]
     return [folder for folder in [*folders, *([layout.jobs] if jobs else [])] if storage.exists(folder)]
-
-
-def _row_count(uri: str) -> int:
-    return pq.read_metadata(pa.BufferReader(storage.read_bytes(uri))).num_rows

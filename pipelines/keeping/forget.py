@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
 import dataclasses
 import json
@@ -23,7 +22,6 @@ from transforms.ledger import read_ledger, require_results
 FORGOTTEN = "(forgotten)"
 """Stands in the run's record where its command named a video."""
 
-_READERS = 8
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -172,9 +170,8 @@ class _Known:
                 self.stored.update(part for part in (*folders, name.partition(".")[0]) if _ID.fullmatch(part))
         for uri, row in read_ledger(out).items():
             self.ids.setdefault(uri, set()).update({row["video_id"]} - {None})
-        with concurrent.futures.ThreadPoolExecutor(_READERS) as pool:
-            for plan in pool.map(_read_plan, plans):
-                self.ids.setdefault(plan.file.uri, set()).update({plan.video_id} - {None})  # type: ignore[arg-type]
+        for plan in storage.at_once(_read_plan, plans):
+            self.ids.setdefault(plan.file.uri, set()).update({plan.video_id} - {None})  # type: ignore[arg-type]
 
     @property
     def orphans(self) -> set[str]:

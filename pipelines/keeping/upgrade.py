@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import dataclasses
 import functools
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from rich.console import Console
 
-from pipelines.progress_bar import bar
+from pipelines.progress_bar import bar, with_bar
 from pipelines.results.holding import hold
 from schemas import storage
 from schemas.config import SCHEMA_VERSION
-from schemas.errors import StorageError, UsageError
+from schemas.errors import UsageError
 from schemas.layout import ROW_TABLES, Layout
+from schemas.table_files import footer_texts, list_table_files, read_footer, read_table
 from schemas.tables import OBSERVATIONS, TABLES, parquet_bytes
 from transforms.ledger import read_ledger, renew_index, require_results
 
-_AT_ONCE = 8
+_REMEDY = "remove it, and run the same command again"
 _ORDER = (*ROW_TABLES, "observations", "videos")
 _SCHEMAS = TABLES | {"observations": OBSERVATIONS}
 
@@ -83,16 +82,17 @@ def upgrade(out: str, *, console: Console | None = None) -> Upgraded:
     with hold(out):
         if _is_current(out):
             return Upgraded(out, SCHEMA_VERSION, Counter())
-        files = {table: sorted(_parquet_files(storage.join(out, table))) for table in _ORDER}
-        versions = _versions([uri for of_table in files.values() for uri in of_table], console)
+        files = {table: sorted(info.uri for info in list_table_files(storage.join(out, table))) for table in _ORDER}
+        every = [uri for of_table in files.values() for uri in of_table]
+        found = with_bar(storage.at_once(_version, every), "looking", len(every), console)
+        versions = dict(zip(every, found, strict=True))
         _refuse_unknown(out, set(versions.values()))
         old = {table: [uri for uri in files[table] if versions[uri] < SCHEMA_VERSION] for table in _ORDER}
         _drop_unfinished(out)
         with bar("upgrading", sum(map(len, old.values())), console) as advance:
             for table in _ORDER:
-                with concurrent.futures.ThreadPoolExecutor(_AT_ONCE) as pool:
-                    for _ in pool.map(functools.partial(_upgrade_file, table), old[table]):
-                        advance()
+                for _ in storage.at_once(functools.partial(_upgrade_file, table), old[table]):
+                    advance()
         renew_index(out)
     return Upgraded(out, SCHEMA_VERSION, Counter(versions[uri] for of_table in old.values() for uri in of_table))
 
@@ -106,23 +106,8 @@ def _is_current(out: str) -> bool:
     return True
 
 
-def _versions(files: Iterable[str], console: Console | None) -> dict[str, int]:
-    """Schema version of each file."""
-    names = list(files)
-    with bar("looking", len(names), console) as advance, concurrent.futures.ThreadPoolExecutor(_AT_ONCE) as pool:
-        versions = {}
-        for name, version in zip(names, pool.map(_version, names), strict=True):
-            versions[name] = version
-            advance()
-    return versions
-
-
 def _version(uri: str) -> int:
-    try:
-        with storage.open_input(uri) as file:
-            return int((pq.read_schema(file).metadata or {}).get(b"schema_version", b"0"))
-    except (pa.ArrowException, ValueError) as error:
-        raise StorageError(f"{uri} is no file of a table; remove it, and run the same command again.") from error
+    return int(read_footer(uri, remedy=_REMEDY).get("schema_version", "0"))
 
 
 def _refuse_unknown(out: str, versions: set[int]) -> None:
@@ -148,8 +133,8 @@ def _drop_unfinished(out: str) -> None:
 
 def _upgrade_file(table: str, uri: str) -> None:
     """One file, step by step in memory, then written in place of what it was."""
-    rows = pq.read_table(pa.BufferReader(storage.read_bytes(uri)))
-    texts = {key.decode(): value.decode() for key, value in (rows.schema.metadata or {}).items()}
+    rows = read_table(uri, remedy=_REMEDY)
+    texts = footer_texts(rows.schema)
     for version in range(int(texts.get("schema_version", "0")), SCHEMA_VERSION):
         step = STEPS[version]
         rows = step.tables.get(table, lambda same: same)(rows)
@@ -162,10 +147,3 @@ def _upgrade_file(table: str, uri: str) -> None:
         hashes = pa.array([config_hash] * len(rows), pa.string())
         rows = rows.set_column(rows.schema.get_field_index("config_hash"), _SCHEMAS[table].field("config_hash"), hashes)
     storage.write_bytes(uri, parquet_bytes(rows.cast(_SCHEMAS[table]), texts))
-
-
-def _parquet_files(folder: str) -> Iterable[str]:
-    for info in storage.list_files(folder):
-        name = info.uri.rsplit("/", 1)[-1]
-        if name.endswith(".parquet") and not name.startswith("."):
-            yield info.uri

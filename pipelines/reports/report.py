@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import Console
-from rich.progress import track
 
+from pipelines.progress_bar import with_bar
 from pipelines.reports.archive import archive_report
 from pipelines.reports.content import Model
 from pipelines.reports.pages import ASSETS, CARDS_SHOWN, assets, index_page, plotly_name, video_page
@@ -19,9 +18,7 @@ from pipelines.results.database import connect
 from schemas import storage
 from schemas.errors import StorageError, UsageError
 from schemas.layout import Layout
-
-_AT_ONCE = 8
-"""Videos that are read and written at once: on an object store most of the time is waiting."""
+from schemas.table_files import MissingTableError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,8 +80,8 @@ def report(
         states = States(folder)
         todo = [page for page in chosen if not states.is_fresh(page, as_json=as_json)]
         states.begin(todo)
-        maker = _Maker(Layout(out), folder, states, as_json, thumbnails, blur)
-        made = list(_each(todo, maker.make, console))
+        maker = _Maker(out, folder, states, as_json, thumbnails, blur)
+        made = list(zip(todo, with_bar(storage.at_once(maker.make, todo), "pages", len(todo), console), strict=True))
         failed = {page.video_id: done.no_tables for page, done in made if done.no_tables}
         good = [page for page in planned if page.video_id not in failed]
         states.end([page for page, done in made if done.is_final], [page.name for page in good])
@@ -94,7 +91,7 @@ def report(
             tables,
             pages={page.video_id: page.name for page in good if f"{page.name}.html" in states.files},
             without_tables=failed,
-            models=_models(good, Layout(out)),
+            models=_models(good, out),
         )
     if as_json:
         storage.write_bytes(storage.join(folder, "index.json"), index.to_json())
@@ -125,7 +122,7 @@ class _Done:
 class _Maker:
     """What all pages of a call have in common."""
 
-    layout: Layout
+    out: str
     folder: str
     states: States
     as_json: bool
@@ -135,8 +132,8 @@ class _Maker:
     def make(self, page: Page) -> _Done:
         """Reads a video's tables and writes its page."""
         try:
-            tables = read_tables(self.layout, page.video_id)
-        except FileNotFoundError:
+            tables = read_tables(self.out, page.video_id)
+        except MissingTableError:
             return _Done(no_tables=f"The tables of {page.uri} are not there; a run may be at it.")
         except StorageError as error:
             return _Done(no_tables=str(error))
@@ -156,16 +153,6 @@ class _Maker:
         self.states.files.add(f"{page.name}.{ending}")
 
 
-def _each(todo: Sequence[Page], make: Callable[[Page], _Done], console: Console | None) -> Iterator[tuple[Page, _Done]]:
-    pool = concurrent.futures.ThreadPoolExecutor(_AT_ONCE)
-    try:
-        shown = console is not None and console.is_terminal
-        done = track(pool.map(make, todo), "pages", len(todo), console=console, disable=not shown, transient=True)
-        yield from zip(todo, done, strict=True)
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
 def _write_assets(folder: str) -> None:
     """What all pages share: the chart library once, style and script when they have changed."""
     for name, source in assets().items():
@@ -178,14 +165,14 @@ def _write_assets(folder: str) -> None:
             raise StorageError(f"{folder} cannot be made; give another folder by --out.") from error
 
 
-def _models(planned: Iterable[Page], layout: Layout) -> list[Model]:
+def _models(planned: Iterable[Page], out: str) -> list[Model]:
     """The models of all configurations, from the footers of one video of each."""
     firsts = {page.rows[0]["config_hash"]: page for page in reversed(list(planned))}
     models: dict[str, Model] = {}
     for page in firsts.values():
         try:
-            found = models_of(read_tables(layout, page.video_id).footer)
-        except (FileNotFoundError, StorageError):
+            found = models_of(read_tables(out, page.video_id).footer)
+        except StorageError:
             continue
         models |= {model.sha256: model for model in found}
     return sorted(models.values(), key=lambda model: (ATTRIBUTES.index(model.attributes[0]), model.name))

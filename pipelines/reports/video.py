@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from models.bundle import bundle_path
 from models.cards import read_card
@@ -20,10 +18,11 @@ from pipelines.reports import timeline
 from pipelines.reports.content import Model, Person, Shot, Stretch, Track, VideoReport
 from pipelines.reports.timeline import make_age, make_gender, most_frequent, number
 from pipelines.reports.words import advice
+from pipelines.results.tables import read_video_table
 from pipelines.words import UNKNOWN
-from schemas import storage
-from schemas.errors import BundleError, StorageError
-from schemas.layout import ROW_TABLES, Layout
+from schemas.errors import BundleError
+from schemas.layout import ROW_TABLES
+from schemas.table_files import footer_texts
 from schemas.tables import EMOTION_COLUMNS, EMOTIONS
 from transforms.ledger import Row
 
@@ -40,23 +39,15 @@ class Tables:
     footer: dict[str, str]
 
 
-def read_tables(layout: Layout, video_id: str) -> Tables:
+def read_tables(out: str, video_id: str) -> Tables:
     """One video's tables.
 
     Raises:
-      FileNotFoundError: they are not there.
-      StorageError: they cannot be read.
+      MissingTableError: one of them is not there.
+      StorageError: one of them cannot be read.
     """
-    tables = {}
-    for name in ROW_TABLES:
-        uri = layout.table(name, video_id)
-        data = storage.read_bytes(uri)
-        try:
-            tables[name] = pq.read_table(io.BytesIO(data), use_threads=False)
-        except (OSError, pa.ArrowException) as error:
-            raise StorageError(f"{uri} is no table of facelog ({error}).") from error
-    texts = tables["faces"].schema.metadata or {}
-    return Tables(**tables, footer={key.decode(): value.decode() for key, value in texts.items()})
+    tables = {name: read_video_table(out, name, video_id) for name in ROW_TABLES}
+    return Tables(**tables, footer=footer_texts(tables["faces"].schema))
 
 
 def video_report(page: str, rows: Sequence[Row], tables: Tables) -> VideoReport:

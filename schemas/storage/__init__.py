@@ -20,6 +20,7 @@ from pyarrow import fs
 
 from schemas.errors import StorageError
 from schemas.storage import local, remote
+from schemas.storage.at_once import at_once
 from schemas.storage.errors import plain_errors
 from schemas.storage.file_info import FileInfo
 from schemas.storage.object_file import ObjectFile
@@ -27,6 +28,7 @@ from schemas.storage.walk import SkipEntry, UnreadableFolder
 
 __all__ = [
     "FileInfo",
+    "at_once",
     "configure",
     "configured",
     "delete_file",

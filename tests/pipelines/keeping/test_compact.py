@@ -177,7 +177,7 @@ def test_until_the_new_copy_is_whole_the_earlier_one_stays(out: Path, target: Pa
     before = files(target)
     table = next((out / "timeline").rglob(f"{C}.parquet"))
     table.unlink()
-    with pytest.raises(StorageError, match=rf"{C}.parquet is missing, though videos names it"):
+    with pytest.raises(StorageError, match=rf"{C}.parquet is missing; .*facelog forget"):
         compact(str(out), str(target))
     assert files(target) == before
     table.write_bytes(b"PAR1 half")

@@ -205,7 +205,7 @@ def test_people_read_what_was_done(out: Path, step: Step, facelog: Facelog) -> N
 def test_damaged_files_are_named(out: Path, step: Step) -> None:
     path = next((out / "tracks").rglob("*.parquet"))
     path.write_bytes(b"PAR1 half")
-    with pytest.raises(StorageError, match=f"{path} is no file of a table; remove it"):
+    with pytest.raises(StorageError, match=f"{path} is damaged; remove it"):
         upgrade(str(out))
 
 

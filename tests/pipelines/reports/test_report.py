@@ -305,7 +305,7 @@ def test_a_video_whose_tables_are_gone_or_damaged_costs_its_page_alone(tmp_path:
     assert set(done.without_tables) == {"/v/gone.mp4", "/v/damaged.mp4"} and done.unchanged == 1
     text = words(page(out / "reports", "index"))
     assert "Figures over the archive are left out: a table cannot be read" in text
-    assert "is no table of facelog" in text and "The tables of /v/gone.mp4 are not there" in text
+    assert "is damaged; to have that video analyzed again" in text and "The tables of /v/gone.mp4 are not there" in text
     assert {name.split("-")[0] for name in names(out / "reports")} == {"good", "index"}
 
 
