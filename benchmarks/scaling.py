@@ -1,4 +1,4 @@
-"""What an archive needs on a cluster, reckoned from measured costs: the tables of docs/scaling.md.
+"""What an archive needs on a cluster, calculated from measured costs: the tables of docs/scaling.md.
 
 usage: python -m benchmarks.scaling [--hours 100000] [--hosts 20] [--slots 16] [...]
        python -m benchmarks.scaling --check     the two runs that were measured: predicted, measured, error
@@ -331,14 +331,14 @@ def _clock(seconds: float) -> str:
 
 
 def check() -> Iterator[str]:
-    """The runs that were measured beside what is reckoned for them."""
-    yield "| task managers | figure | reckoned | measured | error |"
+    """The runs that were measured beside what is calculated for them."""
+    yield "| task managers | figure | calculated | measured | error |"
     yield "| ---: | --- | ---: | ---: | ---: |"
     for machines, measured in RUNS:
         found = needs(RUN_ARCHIVE, machines, dataclasses.replace(MEASURED, minutes=RUN_MINUTES))
         for name, value in measured.items():
-            reckoned = getattr(found, name)
-            yield f"| {machines.hosts} | {name} | {reckoned:,.0f} | {value:,.0f} | {reckoned / value - 1:+.0%} |"
+            calculated = getattr(found, name)
+            yield f"| {machines.hosts} | {name} | {calculated:,.0f} | {value:,.0f} | {calculated / value - 1:+.0%} |"
 
 
 def main() -> None:
