@@ -3,14 +3,16 @@
 import os
 import signal
 import threading
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.clips import Clip, portrait_clip
 from tests.odd_clips import sideways_pair
-from tests.s3 import s3_bucket, s3_proxy, s3_server  # noqa: F401 (fixtures)
+from tests.s3 import s3_bucket, s3_program, s3_proxy, s3_server  # noqa: F401 (fixtures)
 
 # Shells start background jobs with SIGINT ignored, and programs that tests start would inherit that:
 # Ctrl-C could not end them. What is handled here is not inherited.
@@ -24,11 +26,48 @@ os.environ.update(TF_NUM_INTRAOP_THREADS="1", TF_NUM_INTEROP_THREADS="1", TF_ENA
 _SHARED_VIDEOS = Path(__file__).parents[2] / "shared" / "videos"
 
 
-def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """Marks what uses the sample archive, for `pytest -m 'not shared'`."""
+@pytest.hookimpl(trylast=True)  # once tests/flink/conftest.py has set its marks
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Marks what uses the sample archive, and says how pytest-xdist shares the tests out."""
     for item in items:
         if "shared_videos" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.shared)
+    if hasattr(config, "workerinput"):
+        _share_out(items)
+
+
+def _share_out(items: list[pytest.Item]) -> None:
+    """For `--dist loadgroup`: a file's tests stay together, so do those of the Flink cluster; long files come first.
+
+    What takes long at the end of a run would leave the other processes with nothing to do.
+    """
+    slow: Counter[str] = Counter()
+    for item in items:
+        group = "flink" if item.get_closest_marker("flink") else item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group(group))
+        slow[group] += item.get_closest_marker("slow") is not None
+    slow["flink"] = len(items)
+
+    def order(item: pytest.Item) -> int:
+        mark = item.get_closest_marker("xdist_group")
+        return -slow[mark.args[0]] if mark else 0
+
+    items.sort(key=order)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # so that it writes after all others
+def pytest_terminal_summary(terminalreporter: Any) -> Generator[None, None, None]:
+    """One line that says what was skipped, and why."""
+    yield
+    reasons = Counter(_reason(report) for report in terminalreporter.stats.get("skipped", ()))
+    if reasons:
+        told = "; ".join(f"{number} × {reason}" for reason, number in reasons.most_common())
+        terminalreporter.write_line(f"skipped: {told}", yellow=True)
+
+
+def _reason(report: pytest.TestReport) -> str:
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return reason.removeprefix("Skipped: ").partition("\n")[0]
 
 
 @pytest.fixture(scope="session")

@@ -4,9 +4,7 @@ The program is looked for in `$FACELOG_FLINK_HOME` (default `.cache/flink`), its
 `go install github.com/versity/versitygw/cmd/versitygw@latest` makes it.
 """
 
-import atexit
 import contextlib
-import functools
 import os
 import re
 import shutil
@@ -29,7 +27,7 @@ _SLOW_DOWN = b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Please 
 
 
 class NoServerError(Exception):
-    """There is no S3 server to be had here; the text says why."""
+    """No S3 server can be started here; the text says why."""
 
 
 def program() -> Path:
@@ -41,7 +39,7 @@ def program() -> Path:
     home = Path(os.environ.get("FACELOG_FLINK_HOME", _ROOT / ".cache" / "flink"))
     found = shutil.which("versitygw", path=os.pathsep.join([str(home / "bin"), str(home), os.environ.get("PATH", "")]))
     if found is None:
-        raise NoServerError(f"versitygw is not installed (looked in {home}, its bin and on the PATH)")
+        raise NoServerError("the S3 server versitygw is not installed; `make parts` gets it (needs Go)")
     return Path(found)
 
 
@@ -259,34 +257,27 @@ def running_server(*options: str) -> Iterator[S3Server]:
             server.stop()
 
 
-@functools.cache
-def _shared_server() -> S3Server | str:
-    """The server of this test process, or why there is none."""
-    stack = contextlib.ExitStack()
-    atexit.register(stack.close)
+@pytest.fixture(scope="session")
+def s3_program() -> Path:
+    """The server's program; tests that start servers of their own use this fixture, too, and are skipped without it."""
     try:
-        return stack.enter_context(running_server())
+        return program()
     except NoServerError as error:
-        return str(error)
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")
-def s3_server() -> S3Server:
+def s3_server(s3_program: Path) -> Iterator[S3Server]:
     """A running server, shared by all tests of a process."""
-    server = _shared_server()
-    if isinstance(server, str):
-        pytest.skip(server)
-    return server
+    with running_server() as server:
+        yield server
 
 
 @pytest.fixture
-def s3_bucket() -> Iterator[str]:
+def s3_bucket(s3_server: S3Server) -> Iterator[str]:
     """The name of a new bucket, with the variables that lead there."""
-    server = _shared_server()
-    if isinstance(server, str):
-        pytest.skip(server)
-    with s3_at(server.url):
-        yield f"s3://{server.make_bucket()}"
+    with s3_at(s3_server.url):
+        yield f"s3://{s3_server.make_bucket()}"
 
 
 @pytest.fixture
