@@ -1,26 +1,31 @@
-# What people do every day. Needs Python 3.11 and make; every target makes .venv/ first if it has to.
+# What people do every day. Needs Python 3.11, 3.12 or 3.13 and make; every target makes .venv/ first if it has to.
 #
 #   make run VIDEOS=archive OUT=out     analyze files or folders (without VIDEOS: a demo clip);
 #                                       more options in ARGS="--workers 4 --sample-fps 2"
-#   make test                           everything that CI checks: make lint, make types, and the tests
-#   make test-flink                     only those on a Flink cluster, which they make (Java, Maven, Go; root for three hosts)
+#   make test-quick                     while one works: make lint, and the tests that need neither processes of their
+#                                       own nor a browser nor long; about a minute
+#   make test                           everything that CI checks: make lint, make types and all tests, those on a
+#                                       Flink cluster included, which they make (Java, Maven, Go; root for three hosts)
+#   make test-flink                     only those on a Flink cluster
 #   make flink-up, make flink-down      such a cluster with an S3 server, to try things on; it says how to reach it
-#   make format                         let ruff put right what it can
+#   make format                         let ruff correct what it can
 #   make venv, make bench, make clean   only the environment; measurements; remove builds and caches
 
 VENV   ?= .venv
-PYTHON ?= $(shell for p in python3.11 python3 python; do \
-            $$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && echo $$p && break; done)
+# What `python3` is, if it fits; else the newest that does.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+            $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && \
+            echo $$p && break; done)
 VIDEOS ?=
 OUT    ?= out
 ARGS   ?=
-# Processes that the tests run in.
+# Processes that the tests run in, besides the one for the Flink cluster, which mostly waits.
 JOBS   ?= 2
 
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help venv run test test-flink flink-up flink-down lint format types bench clean
+.PHONY: help venv run test test-quick test-flink all-tests parts flink-up flink-down lint format types bench clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -31,7 +36,7 @@ venv: $(STAMP)
 # .venv sees that one; otherwise it gets dlib-bin, the ready wheel.
 $(STAMP): pyproject.toml
 	@if [ -z "$(PYTHON)" ]; then \
-	  echo "facelog needs Python 3.11, and none was found. Install it, or say where it is: make venv PYTHON=/path/to/python3.11"; \
+	  echo "facelog needs Python 3.11, 3.12 or 3.13, and none was found. Install one, or say where it is: make venv PYTHON=/path/to/python3.12"; \
 	  exit 1; fi
 	@echo "Making $(VENV) with $$($(PYTHON) --version): about 3 GB, a few minutes the first time."
 	@site=; if $(PYTHON) -c 'import dlib' 2>/dev/null; then site=--system-site-packages; fi; \
@@ -51,12 +56,24 @@ run: venv
 COUNT_FAILED = import sys, pandas; \
   print(pandas.read_parquet(sys.argv[1] + "/videos", columns=["status"]).status.isin(["corrupt", "failed"]).sum())
 
-test: lint types test-flink
-	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --ignore tests/flink $(ARGS)
+# Types beside the tests, since both wait now and then.
+test: lint parts
+	@$(MAKE) --no-print-directory -j2 types all-tests
 
-# One process, since the cluster is made once for each.
-test-flink: venv
-	@$(BIN)/python -m pytest tests/flink
+SHARED_OUT = -n $$(($(JOBS) + 1)) --dist loadgroup --no-loadscope-reorder
+
+all-tests: venv
+	@$(BIN)/python -m pytest $(SHARED_OUT) $(ARGS)
+
+test-quick: lint
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m 'not slow and not multiprocess and not flink and not browser' $(ARGS)
+
+test-flink: venv parts
+	@$(BIN)/python -m pytest tests/flink $(ARGS)
+
+# Flink, Beam's job server and an S3 server. Without them, the tests that need them are skipped and say so.
+parts: venv
+	@PYTHON=$(BIN)/python deploy/flink_cluster/get.sh || true
 
 CLUSTER = $(BIN)/python -m deploy.flink_cluster
 
@@ -75,7 +92,7 @@ format: venv
 	@$(BIN)/ruff format .
 
 types: venv
-	@$(BIN)/mypy
+	@$(BIN)/mypy --no-error-summary
 
 # Those that need neither arguments nor a cluster.
 BENCHMARKS = speed memory min_face storage scaling
