@@ -46,7 +46,8 @@ from schemas.run import Run
 from schemas.storage import FileInfo
 from schemas.video import Clock, Plan, Segment
 from tests.s3 import BUCKET, Proxy, S3Server
-from transforms.job.contents import Job, Known, lists_of, write_job
+from transforms.copies import EarlierResults
+from transforms.job.files import Job, write_job
 from transforms.job.shuffle import unpack
 from transforms.probe_video import probe_video
 from transforms.write_fragment import SegmentDone
@@ -166,9 +167,9 @@ def _count(counted: tuple[None, int], job: Job) -> int:
 def steps_that_cost_nothing() -> Iterator[None]:
     """A job that is built meanwhile makes up its plans and does nothing with segments."""
     replaced: dict[str, Any] = {
-        "pipelines.analyze.ProbeFiles": _PlanUp,
-        "pipelines.analyze.AnalyzeSegments": _DoNothing,
-        "pipelines.analyze.pending_of": lambda content, work: content.plans[0].segments,
+        "pipelines.analyze.FilesToPlans": _PlanUp,
+        "pipelines.analyze.SegmentsToFragments": _DoNothing,
+        "transforms.job.contents.pending_segments": lambda plan, work: plan.segments,
         "transforms.job.contents._assemble": _made_rows,
         "transforms.job.contents._close": _count,
     }
@@ -183,9 +184,7 @@ def made_up_job(folder: str, number: int) -> Job:
     config = make_config()
     run = Run(f"shape-{number}-{time.time():.0f}", config, Layout(folder))
     files = [FileInfo(f"s3://archive/{i}", 10**8, datetime.now(UTC), str(i)) for i in range(number // _A_VIDEO)]
-    job = Job(run, lists_of(files))
-    write_job(job, files, Known({}, {}))
-    return job
+    return write_job(run, files, EarlierResults())
 
 
 def counted(job: Job) -> int:

@@ -22,7 +22,7 @@ import numpy as np
 from benchmarks.clips import minute_720p
 from models.bundle import load_bundle
 from models.handlers import FaceModelHandler
-from pipelines.analyze import AnalyzeSegments
+from pipelines.analyze import SegmentsToFragments
 from pipelines.settings import make_config
 from runners.direct import run_direct
 from schemas import storage
@@ -59,7 +59,7 @@ def with_beam(plan: Plan, run: Run, times: int) -> float:
     """CPU seconds of the same segments through the real pipeline, so many times."""
     start = time.process_time()
     segments = list(plan.segments) * times
-    run_direct(lambda pipeline: pipeline | beam.Create(segments) | beam.Reshuffle() | AnalyzeSegments(run))
+    run_direct(lambda pipeline: pipeline | beam.Create(segments) | beam.Reshuffle() | SegmentsToFragments(run))
     return time.process_time() - start
 
 

@@ -1,12 +1,15 @@
-"""The whole pipeline, as a Beam pipeline.
+"""The whole pipeline as a Beam pipeline.
 
-files → plans → segments → fragments: parallel by segment, resumable at each; repeating a finished segment does nothing.
-fragments of one video → its rows in the four tables; the row in `videos` is written last.
+    files → plans → segments → fragments    parallel by segment; a finished segment is not computed again
+    fragments of a video → its rows         in the four tables; the row in `videos` is written last
 
-`runs/` runs it: `runs/analyze_archive.py` is what Python users and the command line call.
+`archive_job` does a whole archive. `WorkerSteps` are the same steps, one task at a time, for the local runner.
+`pipelines/runs` runs both.
 """
 
 import dataclasses
+from collections.abc import Iterator
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.ml.inference.base import RunInference
@@ -14,23 +17,74 @@ from apache_beam.ml.inference.base import RunInference
 from models.handlers import FaceModelHandler, alone
 from models.runtime import Device
 from schemas.run import Run
+from schemas.storage import FileInfo
+from schemas.video import Plan, Segment
 from transforms.crop_faces import CropFaces
 from transforms.decode_frames import DecodeFrames
 from transforms.detect_cuts import DetectCuts
 from transforms.detect_faces import DetectFaces
-from transforms.failures import WriteFailure
+from transforms.failures import SegmentFailed, WriteFailure
 from transforms.job.attempts import BeginProbes, BeginSegments, Counted
-from transforms.job.contents import AssembleContents, CloseJob, GroupContents, Job, ReadFiles, pending_of
-from transforms.job.shuffle import Deal
+from transforms.job.contents import AssembleVideos, CloseArchive, GroupCopies, ListSegments
+from transforms.job.files import Job, ListFiles
 from transforms.probe_video import ProbeVideo
 from transforms.track_faces import TrackFaces
-from transforms.write_fragment import WriteFragment
+from transforms.write_fragment import SegmentDone, WriteFragment
 from transforms.write_plan import WritePlan
-from transforms.write_tables import AssembleVideo
+from transforms.write_tables import AssembleVideo, VideoDone
+
+
+def archive_job(pipeline: beam.Pipeline, job: Job, device: Device = "cpu") -> None:
+    """Analyzes a whole archive as one Beam job, from the list of its files to the last row.
+
+    The job needs no client while it runs.
+
+    Args:
+      pipeline: to add the steps to.
+      job: what `transforms.job.files.write_job` wrote.
+      device: where the models run.
+    """
+    plans = pipeline | ListFiles(job) | ProbeFiles(job)
+    contents, uris_without_work = plans | GroupCopies(job)
+    ended = contents | ListSegments(job.run.work) | AnalyzeSegments(job, device)
+    uris = (contents, ended) | AssembleVideos(job)
+    (uris_without_work, uris) | CloseArchive(job)
 
 
 @dataclasses.dataclass(eq=False)
 class ProbeFiles(beam.PTransform):
+    """FileInfo → its Plan, once it is durable. Attempts are counted.
+
+    Attributes:
+      job: whose files.
+    """
+
+    job: Job
+
+    def expand(self, files: beam.PCollection[FileInfo]) -> beam.PCollection[Plan]:
+        run = self.job.run
+        return files | Counted(BeginProbes(run, self.job.max_attempts), FilesToPlans(run))
+
+
+@dataclasses.dataclass(eq=False)
+class AnalyzeSegments(beam.PTransform):
+    """Segment → SegmentDone or SegmentFailed, once it is durable. Attempts are counted.
+
+    Attributes:
+      job: whose segments.
+      device: where the models run.
+    """
+
+    job: Job
+    device: Device = "cpu"
+
+    def expand(self, segments: beam.PCollection[Segment]) -> beam.PCollection[SegmentDone | SegmentFailed]:
+        run = self.job.run
+        return segments | Counted(BeginSegments(run, self.job.max_attempts), SegmentsToFragments(run, self.device))
+
+
+@dataclasses.dataclass(eq=False)
+class FilesToPlans(beam.PTransform):
     """FileInfo → its Plan, once it is durable.
 
     Attributes:
@@ -39,12 +93,12 @@ class ProbeFiles(beam.PTransform):
 
     run: Run
 
-    def expand(self, files):
+    def expand(self, files: beam.PCollection[FileInfo]) -> beam.PCollection[Plan]:
         return files | ProbeVideo(self.run.config) | WritePlan(self.run.work)
 
 
 @dataclasses.dataclass(eq=False)
-class AnalyzeSegments(beam.PTransform):
+class SegmentsToFragments(beam.PTransform):
     """Segment → (SegmentDone, SegmentFailed), each once it is durable. All of it is one fused stage.
 
     Attributes:
@@ -55,7 +109,9 @@ class AnalyzeSegments(beam.PTransform):
     run: Run
     device: Device = "cpu"
 
-    def expand(self, segments):
+    def expand(
+        self, segments: beam.PCollection[Segment]
+    ) -> tuple[beam.PCollection[SegmentDone], beam.PCollection[SegmentFailed]]:
         config = self.run.config
         faces, failed = (
             segments
@@ -72,23 +128,12 @@ class AnalyzeSegments(beam.PTransform):
         return done, failed | WriteFailure(self.run.work, self.run.run_id)
 
 
-def archive_job(pipeline: beam.Pipeline, job: Job, device: Device = "cpu") -> None:
-    """A whole archive as one Beam job, from the list of its files to the last row; it needs nobody while it runs."""
-    run = job.run
-    plans = pipeline | ReadFiles(job) | Counted(BeginProbes(run, job.max_attempts), ProbeFiles(run))
-    contents, known = plans | GroupContents(job)
-    segments = contents | "Pending" >> beam.FlatMap(pending_of, run.work) | Deal()
-    ended = segments | Counted(BeginSegments(run, job.max_attempts), AnalyzeSegments(run, device))
-    assembled = (contents, ended) | AssembleContents(job)
-    (known, assembled) | CloseJob(job)
-
-
 @dataclasses.dataclass(eq=False)
 class WorkerSteps(beam.PTransform):
-    """FileInfo, Segment or Plan → Plan, (SegmentDone or SegmentFailed), VideoDone: the same steps, one task at a time.
+    """FileInfo, Segment or Plan → (Plan, SegmentDone, SegmentFailed, VideoDone): the same steps, one task at a time.
 
-    What a worker of the local runner does. Which step an element takes follows from its type, and nothing is shuffled
-    in between: the supervisor decides what comes next.
+    This is what a worker of the local runner does. The type of an element decides which step it takes. There is no
+    shuffle in between: the supervisor decides what comes next.
 
     Attributes:
       run: configuration, layout and name of the run.
@@ -100,14 +145,21 @@ class WorkerSteps(beam.PTransform):
     device: Device = "cpu"
     keep_observations: bool = False
 
-    def expand(self, tasks):
+    def expand(
+        self, tasks: beam.PCollection[FileInfo | Segment | Plan]
+    ) -> tuple[
+        beam.PCollection[Plan],
+        beam.PCollection[SegmentDone],
+        beam.PCollection[SegmentFailed],
+        beam.PCollection[VideoDone],
+    ]:
         kinds = tasks | "ByType" >> beam.ParDo(_ByType()).with_outputs("FileInfo", "Segment", "Plan")
         plans = kinds["FileInfo"] | ProbeVideo(self.run.config)
-        done, failed = kinds["Segment"] | AnalyzeSegments(self.run, self.device)
+        done, failed = kinds["Segment"] | SegmentsToFragments(self.run, self.device)
         videos = kinds["Plan"] | AssembleVideo(self.run, self.keep_observations)
         return plans, done, failed, videos
 
 
 class _ByType(beam.DoFn):
-    def process(self, element):
+    def process(self, element: Any) -> Iterator[Any]:
         yield beam.pvalue.TaggedOutput(type(element).__name__, element)

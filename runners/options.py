@@ -20,8 +20,14 @@ if TYPE_CHECKING:  # Beam takes 2–3 s to import; `facelog --help` should not w
 
 RUNNERS = ("local", "direct", "flink")
 
-# What Beam says through the root logger about things that do not matter here.
-_NOISE = ("apitools not found", "Resource module is not available", "Waiting for grpc channel")
+# What Beam says through the root logger about things that do not matter here: `expand` may take and give tuples.
+_NOISE = (
+    "apitools not found",
+    "Resource module is not available",
+    "Waiting for grpc channel",
+    "This input type hint will be ignored",
+    "This output type hint will be ignored",
+)
 
 
 def parse_runner(name: str) -> str:

@@ -162,14 +162,14 @@ class JobFolder:
         return storage.join(self.folder, "files", f"{number:06d}.json")
 
     @property
-    def known(self) -> str:
+    def earlier(self) -> str:
         """What earlier runs say about the contents of these files."""
-        return storage.join(self.folder, "known.json")
+        return storage.join(self.folder, "earlier.json")
 
     @property
-    def known_rows(self) -> str:
-        """Rows of `videos` that belong to `known`."""
-        return storage.join(self.folder, "known", "rows.parquet")
+    def earlier_rows(self) -> str:
+        """Rows of `videos` that belong to `earlier`."""
+        return storage.join(self.folder, "earlier", "rows.parquet")
 
     @property
     def hosts(self) -> str:

@@ -1,7 +1,6 @@
-"""Keep what the probe found out, so that assembling needs nothing but files."""
+"""Write the plan of each file, so that assembling its video later needs only files."""
 
 import dataclasses
-from collections.abc import Iterable
 
 import apache_beam as beam
 
@@ -11,17 +10,9 @@ from schemas.video import Plan
 
 
 def write_plan(plan: Plan, work: Work) -> Plan:
-    """Makes a plan durable."""
+    """Writes a plan."""
     storage.write_bytes(work.plan(plan.file.uri), plan.to_json())
     return plan
-
-
-def first_of_copies(plans: Iterable[Plan]) -> list[Plan]:
-    """Of plans with the same content the first by uri; the others are its copies."""
-    first: dict[str | None, Plan] = {}
-    for plan in sorted(plans, key=lambda p: p.file.uri):
-        first.setdefault(plan.video_id, plan)
-    return list(first.values())
 
 
 @dataclasses.dataclass(eq=False)
@@ -34,5 +25,5 @@ class WritePlan(beam.PTransform):
 
     work: Work
 
-    def expand(self, plans):
+    def expand(self, plans: beam.PCollection[Plan]) -> beam.PCollection[Plan]:
         return plans | beam.Map(write_plan, self.work).with_output_types(Plan)

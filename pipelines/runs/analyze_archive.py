@@ -25,7 +25,7 @@ from schemas import storage
 from schemas.config import Config
 from schemas.errors import FacelogError, UsageError
 from schemas.run import Run, end_run
-from transforms.job.contents import Job, lists_of, write_job
+from transforms.job.files import write_job
 from transforms.ledger import read_ledger
 
 _LOG = logging.getLogger(__name__)
@@ -134,8 +134,7 @@ def _init_worker(storage_options: Mapping[str, str], more: Callable[[], object] 
 
 
 def _run_direct(archive: Archive, device: Device, keep_observations: bool) -> None:
-    job = Job(archive.run, lists_of(archive.todo), keep_observations)
-    write_job(job, archive.todo, archive.known)
+    job = write_job(archive.run, archive.todo, archive.earlier, keep_observations=keep_observations)
     run_direct(lambda pipeline: archive_job(pipeline, job, device))
     for row in archive.read_rows():
         LogProgress().video_done(row)

@@ -1,34 +1,21 @@
-"""What a run knows of its archive: what was done before, what copies what, what became of each file."""
+"""The books of a run: which files it has to analyze, what became of each, and the summary at its end."""
 
 import dataclasses
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 from schemas import storage
 from schemas.run import Run
 from schemas.storage import FileInfo
 from schemas.video import Plan
-from transforms.job.contents import Known
-from transforms.ledger import (
-    HAS_TABLES,
-    Row,
-    close_ledger,
-    copied_row,
-    new_row,
-    read_ledger,
-    videos_with_tables,
-    write_row,
-)
+from transforms.copies import earlier_results, is_up_to_date, rows_that_follow, rows_without_work
+from transforms.ledger import HAS_TABLES, Row, close_ledger, new_row, read_ledger, videos_with_tables, write_row
 
 _LOG = logging.getLogger(__name__)
 
-EXIT_DONE, EXIT_FAILED_RUN, EXIT_USAGE, EXIT_SOME_FAILED, EXIT_STOPPED = 0, 1, 2, 3, 130
-
-_OF_THE_MOMENT = ("storage_error", "changed_while_read")
-"""Why a file `failed` that the next run tries again: nothing is wrong with it, nor with what it is a copy of."""
+EXIT_DONE, EXIT_SOME_FAILED = 0, 3
 
 
 @dataclasses.dataclass
@@ -38,15 +25,15 @@ class Summary:
     Attributes:
       out: DIR.
       statuses: files by their status in `videos`, those of earlier runs included.
-      new: files that this run wrote a row for.
-      unchanged: files that were done before and passed over.
-      copies: files that have the content of another and were not computed.
-      passed_over: files of folders that are no input, by reason.
+      new: files that got a row in this run.
+      unchanged: files that were done before and did not change.
+      copies: files that were not computed, since they have the content of another.
+      passed_over: files that were found in folders and are no input, by reason.
       video_seconds: seconds of video that were analyzed.
       face_seconds: rows of `faces` that were written.
       n_tracks: rows of `tracks` that were written.
-      wall_seconds: that the run took.
-      bad: rows of the inputs that are partial, corrupt or failed.
+      wall_seconds: seconds that the run took.
+      bad: rows of inputs that are partial, corrupt or failed.
       other_configs: videos in DIR that were written with another configuration.
     """
 
@@ -65,22 +52,22 @@ class Summary:
 
     @property
     def exit_status(self) -> int:
-        """0 done, 3 some files are corrupt or failed."""
+        """0: done; 3: some files are corrupt or failed."""
         return EXIT_SOME_FAILED if self.statuses["corrupt"] + self.statuses["failed"] else EXIT_DONE
 
 
 class Archive:
-    """The ledger of DIR, kept up to date while a run goes on.
+    """The rows of DIR, kept up to date during a run.
 
     Attributes:
       run: configuration, layout and name of the run.
       summary: of the run so far.
-      todo: files that this run has to look at, sorted by uri.
-      computed: by video_id, a row of an earlier run with this configuration whose tables are in place.
+      todo: files that this run has to analyze, sorted by uri.
+      earlier: what earlier runs left, as far as it decides what is computed.
     """
 
-    def __init__(self, run: Run, files: Iterable[FileInfo], missing: dict[str, str], *, retry_failed: bool = False):
-        """Reads the ledger and passes over what is done.
+    def __init__(self, run: Run, files: Iterable[FileInfo], missing: Mapping[str, str], *, retry_failed: bool = False):
+        """Reads the rows of DIR and leaves out files that are up to date.
 
         Args:
           run: configuration, layout and name of the run.
@@ -97,112 +84,78 @@ class Archive:
         self._inputs = {file.uri for file in files} | set(missing)
         self._first: dict[str, Plan] = {}
         self._copies: dict[str, list[FileInfo]] = {}
-        self._finished: set[str] = set()
-        self._twins: dict[str, list[Row]] = {}
-        for row in self._rows.values():
-            if row["config_hash"] != run.config.hash and row["uri"] not in self._inputs and row["status"] in HAS_TABLES:
-                self._twins.setdefault(row["video_id"], []).append(row)
-        self.todo = [file for file in files if not self._is_done(file, retry_failed)]
+        self._first_rows: dict[str, Row] = {}
+        self.todo = [file for file in files if not self._is_up_to_date(file, retry_failed)]
         stored = videos_with_tables(run) if self.todo else set()
-        self.computed = {
-            row["video_id"]: row
-            for row in self._rows.values()
-            if row["config_hash"] == run.config.hash and row["status"] in HAS_TABLES and row["video_id"] in stored
-        }
+        self.earlier = earlier_results(self._rows.values(), run.config.hash, asked=self._inputs, stored=stored)
         for uri, reason in missing.items():
-            known = self._rows.get(uri)
-            if known and known["status"] != "failed":
+            file, row = FileInfo(uri, None, None), self._rows.get(uri)
+            if row and row["status"] != "failed":
                 _LOG.warning("%s: its earlier results stay until `facelog prune`", reason)
-            elif not self._is_done(FileInfo(uri, None, None), retry_failed):
-                gone = FileInfo(uri, None, None)
-                self.finish(self._row(Plan(gone, None, "failed", "not_found", reason)), write=True)
+            elif not self._is_up_to_date(file, retry_failed):
+                for bad in rows_without_work([Plan(file, None, "failed", "not_found", reason)], None, run):
+                    self._add(bad, write=True)
         self.summary.unchanged = len(self._inputs) - len(self.todo) - self.summary.new
 
-    def _is_done(self, file: FileInfo, retry_failed: bool) -> bool:
-        row = self._rows.get(file.uri)
-        if row is None or row["config_hash"] != self.run.config.hash:
-            return False
-        if (row["size_bytes"], row["modified_at"]) != (file.size_bytes, file.modified_at):
-            return False
-        if row["etag"] and file.etag and row["etag"] != file.etag:
-            return False
-        return row["status"] != "failed" or not (retry_failed or row["error_type"] in _OF_THE_MOMENT)
-
-    def _row(self, plan: Plan, **figures: Any) -> Row:
-        return new_row(plan, self.run, started_at=datetime.now(UTC), **figures)
+    def _is_up_to_date(self, file: FileInfo, retry_failed: bool) -> bool:
+        return is_up_to_date(self._rows.get(file.uri), file, self.run.config.hash, retry_failed=retry_failed)
 
     def take(self, plan: Plan) -> bool:
-        """Note what the probe found out of a file; plans are taken in the order of their uris.
+        """Takes a plan; plans have to come in the order of their uris.
 
         Returns:
-          Whether its segments are to be done. Bad files and copies get their rows here.
+          Whether its segments have to be computed. Bad files and copies get their rows here, or with the first copy.
         """
-        if not plan.segments:
-            self.finish(self._row(plan), write=True)
-            return False
         video_id = plan.video_id or ""
-        if video_id in self.computed:
-            self._copy(self.computed[video_id], plan.file)
+        if rows := rows_without_work([plan], self.earlier.computed.get(video_id), self.run):
+            for row in rows:
+                self._add(row, write=True, copy=bool(plan.segments))
             return False
-        if video_id in self._first:
-            if video_id in self._finished:
-                self._copy(self._rows[self._first[video_id].file.uri], plan.file)
-            else:
-                self._copies.setdefault(video_id, []).append(plan.file)
-            return False
-        self._first[video_id] = plan
-        return True
+        if self._first.setdefault(video_id, plan) is plan:
+            return True
+        if video_id in self._first_rows:
+            self._follow(self._first_rows[video_id], [plan.file], ())
+        else:
+            self._copies.setdefault(video_id, []).append(plan.file)
+        return False
 
     def fail(self, plan: Plan, error_type: str, message: str) -> Row:
-        """A file could not be done: its row says why."""
+        """Writes the row of a file that was taken and could not be computed."""
         failed = dataclasses.replace(plan, status="failed", error_type=error_type, error_message=message)
-        return self.finish(self._row(failed), write=True)
+        row = new_row(failed, self.run, started_at=datetime.now(UTC))
+        write_row(row, self.run)
+        return self.finish(row)
 
-    def finish(self, row: Row, *, write: bool = False) -> Row:
-        """A video's row stands (or is to be written); its copies get theirs."""
+    def finish(self, row: Row) -> Row:
+        """Notes the row of a file that was taken, and writes the rows that follow from it."""
+        self._add(row)
+        video_id = row["video_id"] or ""
+        self._first_rows[video_id] = row
+        self._follow(row, self._copies.pop(video_id, ()), self.earlier.other_config_copies.get(video_id, ()))
+        return row
+
+    def _follow(self, row: Row, copies: Iterable[FileInfo], other_config_copies: Iterable[FileInfo]) -> None:
+        for copy in rows_that_follow(row, copies, other_config_copies, self.run):
+            self._add(copy, write=True, copy=True)
+
+    def _add(self, row: Row, *, write: bool = False, copy: bool = False) -> None:
+        """Notes a row, and counts it if the run was asked for its file."""
         if write:
             write_row(row, self.run)
         self._rows[row["uri"]] = row
+        if row["uri"] not in self._inputs:
+            return
         self.summary.new += 1
-        if row["status"] in HAS_TABLES:
+        if copy:
+            self.summary.copies += 1
+        elif row["status"] in HAS_TABLES:
             self._count(row)
-        video_id = row["video_id"] or ""
-        if video_id in self._first and self._first[video_id].file.uri == row["uri"]:
-            self._finished.add(video_id)
-            for file in self._copies.pop(video_id, ()):
-                self._copy(row, file)
-            self._renew_twins(row)
-        return row
-
-    def _renew_twins(self, row: Row) -> None:
-        """Copies that this run was not asked about, done with another configuration: their tables are these now."""
-        for twin in self._twins.pop(row["video_id"], ()):
-            if row["status"] in HAS_TABLES:
-                file = FileInfo(twin["uri"], twin["size_bytes"], twin["modified_at"], twin["etag"])
-                self._rows[file.uri] = copied_row(row, file, self.run)
-                write_row(self._rows[file.uri], self.run)
-
-    def _copy(self, row: Row, file: FileInfo) -> None:
-        copy = copied_row(row, file, self.run)
-        write_row(copy, self.run)
-        self._rows[file.uri] = copy
-        self.summary.new += 1
-        self.summary.copies += 1
-
-    @property
-    def known(self) -> Known:
-        """What a job that takes files by itself has to know of earlier runs."""
-        computed = {video_id: row["uri"] for video_id, row in self.computed.items()}
-        twins = {video_id: [row["uri"] for row in rows] for video_id, rows in self._twins.items()}
-        todo = {file.uri for file in self.todo}
-        rows = {row["uri"]: row for row in self.computed.values() if row["uri"] in todo}
-        return Known(computed, twins, rows)
 
     def read_rows(self) -> list[Row]:
-        """Takes over what a job wrote that took files by itself; returns the rows that are new."""
+        """Reads the rows that a Beam job wrote, and returns those that are new."""
         self._rows = read_ledger(self.run.layout.out)
         new = []
-        first: set[str] = set(self.computed)
+        computed = set(self.earlier.computed)
         for file in self.todo:
             row = self._rows.get(file.uri)
             if row is None or row["run_id"] != self.run.run_id:
@@ -210,10 +163,10 @@ class Archive:
             new.append(row)
             if row["status"] not in HAS_TABLES:
                 continue
-            if row["video_id"] in first:
+            if row["video_id"] in computed:
                 self.summary.copies += 1
                 continue
-            first.add(row["video_id"])
+            computed.add(row["video_id"])
             self._count(row)
         self.summary.new += len(new)
         return new
@@ -224,13 +177,13 @@ class Archive:
         self.summary.n_tracks += row.get("n_tracks") or 0
 
     def close(self) -> Summary:
-        """Removes what no row names any more, also after runs that were killed; returns the summary."""
+        """Removes leftovers, also those of runs that were killed, and returns the summary."""
         close_ledger(self.run, self._rows, changed=self.summary.new > 0)
         storage.delete_tree(self.run.layout.jobs)
         return self.summarize()
 
     def summarize(self) -> Summary:
-        """How the run ended, of what is known here of its rows."""
+        """How the run ended, according to the rows that were read or noted here."""
         rows = [self._rows[uri] for uri in sorted(self._inputs) if uri in self._rows]
         self.summary.statuses = Counter(row["status"] for row in rows)
         self.summary.bad = [row for row in rows if row["status"] in ("partial", "corrupt", "failed")]

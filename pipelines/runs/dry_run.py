@@ -14,10 +14,10 @@ from schemas.config import Config
 from schemas.layout import Layout
 from schemas.run import Run
 from schemas.video import Plan
+from transforms.copies import group_by_content
 from transforms.ledger import HAS_TABLES, Row, read_ledger
 from transforms.match_inputs import Matched
 from transforms.probe_video import probe_video
-from transforms.write_plan import first_of_copies
 
 CPU_SECONDS_PER_MEGAPIXEL_SECOND = 0.5
 """CPU seconds for a second of video of a megapixel at the defaults, with a face or two; see docs/performance.md."""
@@ -70,7 +70,7 @@ def print_plans(
         length = clock(_seconds(plan)) if plan.segments else plan.status
         line = f"{length:>9} {size(plan.file.size_bytes or 0):>9}  {plan.file.uri}"
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-    work = first_of_copies(plan for plan in plans if plan.segments)
+    work = [content.first for content in group_by_content(plans)]
     seconds = sum(_seconds(plan) for plan in work)
     total = sum(plan.file.size_bytes or 0 for plan in plans)
     wall, basis = _wall_seconds(work, ledger, workers)

@@ -26,7 +26,7 @@ from schemas.run import Run, RunRecord, read_run
 from schemas.storage import FileInfo
 from schemas.tables import code_version
 from transforms.job.check_host import HostCheck, hosts, refusal
-from transforms.job.contents import Job, lists_of, write_job
+from transforms.job.files import write_job
 from transforms.match_inputs import Matched
 
 _LOOK_EVERY = 2.0
@@ -95,8 +95,7 @@ def analyze_on_flink(
             if not archive.todo:
                 return archive.close()
             storage.delete_tree(run.layout.jobs)  # of jobs that were left alone
-            job = Job(run, lists_of(archive.todo), keep_observations, max_attempts)
-            submitted, record, lease = start(archive, job, on, asked, storage_options)
+            submitted, record, lease = start(archive, on, asked, max_attempts, keep_observations, storage_options)
         write_lease(run.layout.out, lease)  # once more: this process may just have renewed its own
     except HeldError as error:
         lease = error.lease
@@ -115,14 +114,19 @@ def analyze_on_flink(
 
 
 def start(
-    archive: Archive, job: Job, on: OnFlink, asked: str, storage_options: Mapping[str, str]
+    archive: Archive,
+    on: OnFlink,
+    asked: str,
+    max_attempts: int,
+    keep_observations: bool,
+    storage_options: Mapping[str, str],
 ) -> tuple[Submitted, RunRecord, Lease]:
     """Starts the job, which from then on holds DIR; as yet this process does.
 
     Raises:
       UsageError, FacelogError: as `runners.flink.submit.preflight` and `runners.flink.submit.submit`.
     """
-    run, max_attempts = job.run, job.max_attempts or 1
+    run = archive.run
     found = preflight(on.options)
     if found.restarts is not None:
         on.onlooker.say(
@@ -131,9 +135,15 @@ def start(
         )
     if found.slots_taken:
         on.onlooker.say(f"other jobs have {found.slots_taken} of its {found.parallelism} slots; the job waits for them")
-    check = HostCheck(job.folder, code_version(), run.config, archive.todo[0], dict(storage_options))
-    job = dataclasses.replace(job, host_check=check)
-    write_job(job, archive.todo, archive.known)
+    folder = run.layout.job(run.run_id)
+    job = write_job(
+        run,
+        archive.todo,
+        archive.earlier,
+        keep_observations=keep_observations,
+        max_attempts=max_attempts,
+        host_check=HostCheck(folder, code_version(), run.config, archive.todo[0], dict(storage_options)),
+    )
     record = begin_record(run, "flink", archive.todo)
     submitted = submit(lambda pipeline: archive_job(pipeline, job), f"facelog-{run.run_id}", on.options, found)
     now = datetime.now(UTC)

@@ -14,7 +14,7 @@ from runners.local.supervisor import Outcome, Task, run_local
 from schemas.storage import FileInfo
 from schemas.video import Plan, Segment
 from transforms.failures import SegmentFailed, write_failure
-from transforms.job.attempts import probe_limit, segment_limit
+from transforms.time_limits import probe_limit, segment_limit
 from transforms.write_fragment import pending_segments
 
 PROBE, SEGMENT, ASSEMBLE = 0, 1, 2

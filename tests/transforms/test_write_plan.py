@@ -1,4 +1,4 @@
-"""Plans last until their videos are assembled, and of copies one is computed."""
+"""Plans last until their videos are assembled."""
 
 import apache_beam as beam
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
@@ -8,7 +8,7 @@ from schemas import storage
 from schemas.layout import Layout, Work
 from schemas.video import Plan
 from tests.examples import example_file, example_plan
-from transforms.write_plan import WritePlan, first_of_copies, write_plan
+from transforms.write_plan import WritePlan, write_plan
 
 PLANS = [
     example_plan(uri="/v/b.mp4", video_id="bb" * 16),
@@ -29,10 +29,6 @@ def test_a_plan_is_read_back_as_it_was_written(tmp_path):
 
     for plan in (*PLANS, broken):
         assert read(work, plan) == plan
-
-
-def test_the_first_of_copies_is_the_first_by_uri():
-    assert [plan.file.uri for plan in first_of_copies(PLANS)] == ["/v/a.mp4", "/v/c.mp4"]
 
 
 def test_as_transform(tmp_path):

@@ -1,11 +1,15 @@
-"""What only a worker's host can see, asked once in each worker process before it begins: is it fit for this job?"""
+"""Check a worker's host before it begins: it must have the client's version and models, and reach input and output.
+
+Each worker process checks its host once for a job. The first host that fails ends the job with a sentence.
+"""
 
 import dataclasses
 import json
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import apache_beam as beam
 
@@ -22,7 +26,7 @@ from schemas.tables import code_version
 
 @dataclasses.dataclass(frozen=True)
 class HostCheck:
-    """What a host is asked.
+    """What a host must have.
 
     Attributes:
       folder: of the job, which gets a file of this host.
@@ -40,10 +44,10 @@ class HostCheck:
 
 
 def check_host(check: HostCheck) -> None:
-    """Asks this host, once in this process, and writes down how it went.
+    """Checks this host once in this process, and writes the answer into the job's folder.
 
     Raises:
-      HostError: it is not fit; one sentence.
+      HostError: it is not fit; the text is one sentence.
     """
     if check.folder not in _asked:
         storage.configure(check.storage_options, patient=True)
@@ -66,7 +70,7 @@ _asked: dict[JobFolder, str | None] = {}
 
 
 def refusal(folder: JobFolder) -> str | None:
-    """The sentence of a host that is not fit for a job; None as long as none was found."""
+    """The sentence of a host that is not fit for the job; None if no such host was found."""
     try:
         return str(json.loads(storage.read_bytes(folder.refused))["message"])
     except FileNotFoundError:
@@ -74,22 +78,22 @@ def refusal(folder: JobFolder) -> str | None:
 
 
 def hosts(folder: JobFolder) -> list[str]:
-    """Hosts that are at work on a job, each once."""
+    """Names of the hosts that work on a job."""
     names = [info.uri.rsplit("/", 1)[-1] for info in storage.list_files(folder.hosts)]
     return sorted({name.rpartition("-")[0] for name in names})
 
 
 @dataclasses.dataclass(eq=False)
 class CheckHosts(beam.PTransform):
-    """Elements as they are, each on a host that was found fit; the first that is not ends the job with its sentence.
+    """Passes elements on, unchanged, if the host is fit; otherwise ends the job with a sentence.
 
     Attributes:
-      check: what is asked.
+      check: what a host must have.
     """
 
     check: HostCheck
 
-    def expand(self, elements):
+    def expand(self, elements: beam.PCollection[Any]) -> beam.PCollection[Any]:
         return elements | beam.ParDo(_CheckHost(self.check))
 
 
@@ -100,7 +104,7 @@ class _CheckHost(beam.DoFn):
     def setup(self) -> None:
         check_host(self._check)
 
-    def process(self, element):
+    def process(self, element: Any) -> Iterator[Any]:
         yield element
 
 

@@ -24,8 +24,9 @@ from tests.archives import A, B, C, example_run, make_archive, write_video
 from tests.clips import Clip
 from tests.examples import example_file, example_plan, example_segment
 from tests.tables import assert_whole, rows
+from transforms.copies import EarlierResults
 from transforms.failures import SegmentFailed, write_failure
-from transforms.job.contents import Job, Known, write_job
+from transforms.job.files import write_job
 from transforms.ledger import read_ledger
 from transforms.write_plan import write_plan
 
@@ -68,7 +69,7 @@ def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_failure(
         SegmentFailed(example_segment(file=file, video_id=A), "unreadable", f"{GONE}: bad"), run.work, "run-1"
     )
-    write_job(Job(run, 1), [file], Known({A: GONE}, {}, {GONE: read_ledger(str(out))[GONE]}))
+    write_job(run, [file], EarlierResults({A: read_ledger(str(out))[GONE]}))
     storage.write_bytes(run.layout.job("run-1").attempts(A, 0), b"{}")
     (out / "faces" / "bucket=aa" / f".{'0' * 32}.tmp").write_bytes(b"half")
     (out / "notes.txt").write_text("mine")

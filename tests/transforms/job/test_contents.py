@@ -28,9 +28,11 @@ from tests.examples import example_file, example_plan, example_row
 from tests.hooks import Hook
 from tests.tables import assert_same_tables, assert_whole, fragments, rows, statuses, videos
 from transforms import write_fragment
-from transforms.job import attempts
-from transforms.job import contents as job
-from transforms.job.contents import AssembleContents, Content, GroupContents, Job, Known, lists_of, write_job
+from transforms.copies import Content, EarlierResults
+from transforms.job import files as job
+from transforms.job import watchdog
+from transforms.job.contents import AssembleVideos, GroupCopies
+from transforms.job.files import Job, write_job
 from transforms.ledger import new_row, read_row, write_row
 from transforms.write_fragment import SegmentDone
 
@@ -57,9 +59,7 @@ def make_job(out: Path, paths: Iterable[Path], config: Config, run_id: str = "ru
     """Writes down what a client writes down."""
     run = Run(run_id, config, Layout(str(out)))
     archive = Archive(run, [storage.stat(str(path)) for path in sorted(paths)], {})
-    made = Job(run, lists_of(archive.todo), **options)
-    write_job(made, archive.todo, archive.known)
-    return made
+    return write_job(run, archive.todo, archive.earlier, **options)
 
 
 def go(made: Job) -> None:
@@ -109,7 +109,7 @@ def test_each_file_gets_its_row_and_each_content_its_tables(clean: Job) -> None:
 def test_its_end_is_noted_and_its_folder_stays_for_whom_begins_anew(clean: Job) -> None:
     record = read_run(str(out_of(clean)))
     assert record is not None and record.finished_at is not None
-    assert {path.name for path in Path(clean.folder.folder).iterdir()} >= {"files", "known.json", "attempts"}
+    assert {path.name for path in Path(clean.folder.folder).iterdir()} >= {"files", "earlier.json", "attempts"}
 
 
 def test_a_job_does_not_end_the_record_of_another(again: Job) -> None:
@@ -199,7 +199,7 @@ def test_killed_again_and_again_it_gives_the_same_tables(
     assert_whole(tmp_path / "out")
     assert not fragments(tmp_path / "out")
     gc.collect()
-    assert not attempts._ends  # or this process would be ended
+    assert not watchdog._ends  # or this process would be ended
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_killed_again_and_again_it_gives_the_same_tables(
         ("transforms.write_fragment.fragment_bytes", 0),
         ("transforms.write_tables.make_tables", 3),
         ("transforms.write_tables.write_row", 3),
-        ("transforms.job.contents.copied_row", 3),
+        ("transforms.job.contents.rows_that_follow", 3),
         ("transforms.job.contents.close_ledger", 3),
     ],
 )
@@ -333,27 +333,28 @@ def test_copies_of_another_configuration_follow_their_tables(folder: Path, confi
 
 def test_copies_of_another_configuration_keep_their_rows_where_the_new_one_fails(tmp_path: Path) -> None:
     run = Run("run-2", Config(), Layout(str(tmp_path)))
-    made, plan = Job(run, 1), example_plan(uri="/v/a.mp4")
-    write_row(example_row("/v/twin.mp4"), run)
-    write_job(made, [], Known({}, {plan.video_id or "": ["/v/twin.mp4"]}))
+    plan = example_plan(uri="/v/a.mp4")
+    write_row(example_row("/v/copy.mp4"), run)
+    earlier = EarlierResults(other_config_copies={plan.video_id or "": [example_file("/v/copy.mp4")]})
+    made = write_job(run, [], earlier)
     write_row(new_row(plan, run, started_at=example_row()["started_at"], status="failed"), run)
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
         contents = pipeline | "Contents" >> beam.Create([Content((plan,))])
         ended = pipeline | "Ended" >> beam.Create([SegmentDone(plan.segments[0], 0)])
-        assert_that((contents, ended) | AssembleContents(made), equal_to(["/v/a.mp4"]))
-    assert read_row("/v/twin.mp4", run) == example_row("/v/twin.mp4")
+        assert_that((contents, ended) | AssembleVideos(made), equal_to(["/v/a.mp4"]))
+    assert read_row("/v/copy.mp4", run) == example_row("/v/copy.mp4")
 
 
 def test_plans_are_grouped_by_content(tmp_path: Path) -> None:
     run = Run("run-2", Config(), Layout(str(tmp_path)))
-    made = Job(run, 1)
-    write_row(example_row("/v/old.mp4", video_id=B), run)
-    write_job(made, [], Known({B: "/v/old.mp4"}, {}))
+    old = example_row("/v/old.mp4", video_id=B)
+    write_row(old, run)
+    made = write_job(run, [], EarlierResults({B: old}))
     later, first = (example_plan(uri=f"/v/{name}.mp4", video_id=A) for name in ("z", "a"))
     known = example_plan(uri="/v/new.mp4", video_id=B)
     bad = Plan(example_file("/v/bad.mp4"), None, "corrupt", "unreadable", "/v/bad.mp4 does not open")
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
-        contents, uris = pipeline | beam.Create([later, known, bad, first]) | GroupContents(made)
+        contents, uris = pipeline | beam.Create([later, known, bad, first]) | GroupCopies(made)
         assert_that(contents, equal_to([Content((first, later))]), label="contents")
         assert_that(uris, equal_to(["/v/bad.mp4", "/v/new.mp4"]), label="uris")
     copied = read_row("/v/new.mp4", run)
@@ -364,8 +365,7 @@ def test_plans_are_grouped_by_content(tmp_path: Path) -> None:
 def test_a_million_files_do_not_travel_in_the_graph(tmp_path: Path) -> None:
     run = Run("run-1", Config(), Layout(str(tmp_path)))
     files = [example_file(f"/v/{number}.mp4") for number in range(2001)]
-    made = Job(run, lists_of(files))
-    write_job(made, files, Known({}, {}))
+    made = write_job(run, files, EarlierResults())
     lists = sorted(Path(made.folder.folder, "files").iterdir())
     assert [len(json.loads(path.read_text())) for path in lists] == [1000, 1000, 1]
     assert [file for number in range(3) for file in job._read_list(number, made.folder)] == files

@@ -9,9 +9,9 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 
 from tests.examples import example_file, example_plan, example_segment
+from transforms.copies import Content
 from transforms.failures import SegmentFailed
-from transforms.job.contents import Content
-from transforms.job.shuffle import Deal, Gather, pack, unpack
+from transforms.job.shuffle import PackedFlatten, PackedReshuffle, pack, unpack
 from transforms.write_fragment import SegmentDone
 
 SEGMENT = example_segment(
@@ -46,6 +46,6 @@ def test_a_segment_is_small_and_one_of_many_in_a_plan_smaller() -> None:
 def test_elements_are_dealt_out_and_gathered_unchanged() -> None:
     segments = [example_segment(i, 60.0 * i, 60.0 * i + 60) for i in range(3)]
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
-        some = pipeline | "Some" >> beam.Create(segments[:2]) | Deal()
+        some = pipeline | "Some" >> beam.Create(segments[:2]) | PackedReshuffle()
         more = pipeline | "More" >> beam.Create([SegmentDone(segments[2], 1)])
-        assert_that((some, more) | Gather(), equal_to([*segments[:2], SegmentDone(segments[2], 1)]))
+        assert_that((some, more) | PackedFlatten(), equal_to([*segments[:2], SegmentDone(segments[2], 1)]))
