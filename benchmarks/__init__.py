@@ -1,1 +1,1 @@
-"""Measurements: a bare loop as the floor, scaling, memory, peers. Each module runs by itself; may import anything."""
+"""Measurements, and the scripts that make tables and pictures of the documentation; each module is a program."""

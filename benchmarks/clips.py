@@ -1,4 +1,4 @@
-"""Clips for the benchmarks, made on the spot."""
+"""Makes the clips of the benchmarks."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -17,7 +17,7 @@ def minute_720p(folder: Path) -> Path:
 
 
 def looped(source: Path, path: Path, times: int) -> Path:
-    """A video repeated without decoding: its packets again and again, with later time stamps."""
+    """Writes a video several times in a row without decoding it: the same packets with later time stamps."""
     with av.open(str(source)) as first, av.open(str(path), "w") as out:
         stream = first.streams.video[0]
         copy = out.add_stream_from_template(stream)

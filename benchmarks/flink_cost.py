@@ -1,11 +1,11 @@
-"""What a job on Flink costs: the measured inputs of docs/scaling.md.
+"""Measures what a job on Flink costs; docs/scaling.md calculates from these figures.
 
 usage: python -m benchmarks.flink_cost segments VIDEO...     CPU seconds of each step, and of a worker's start
        python -m benchmarks.flink_cost shape N...            the job's shape with N segments that cost nothing
        python -m benchmarks.flink_cost runs MINUTES:VIDEO... a real run on two task managers and on one
 
-`shape` and `runs` start a cluster of their own (root, Java and the S3 server are needed; see deploy/flink_cluster).
-CPU seconds are those of /proc, by role: client (with Beam's job server), job manager, task managers, Python workers.
+`shape` and `runs` start a cluster of their own, which needs root, Java and the S3 server (see deploy/flink_cluster).
+CPU seconds come from /proc, by role: client (with Beam's job server), job manager, task managers, Python workers.
 """
 
 import argparse

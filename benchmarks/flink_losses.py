@@ -1,9 +1,9 @@
-"""What losses cost a job on Flink: seconds of the same run undisturbed, and with each thing lost in the midst of it.
+"""Measures what losses cost a job on Flink: the same run undisturbed, and with one thing killed in the middle of it.
 
     python -m benchmarks.flink_losses
 
-Makes a cluster on this machine (see deploy/flink_cluster) and an archive of its own on it. Only ratios mean something
-on a machine that does other work.
+It makes a cluster on this machine (see deploy/flink_cluster) and an archive on it. On a machine that does other work
+only the ratios mean something.
 """
 
 import contextlib

@@ -1,11 +1,11 @@
-"""Two task managers against one, and what of the time Beam and Flink take: the table of docs/scaling.md.
+"""Compares two task managers with one, and measures the share of Beam and Flink: the table of docs/scaling.md.
 
 usage: python -m benchmarks.flink_speedup [--minutes 20]
 
-Makes a cluster of three hosts on this machine (root and Java are needed; see deploy/flink_cluster) and so many minutes
-of video in a folder that its hosts share. Four runs, after one that warms the cluster up: without models and with them,
-on two task managers of one slot and on one. Only a machine with two idle cores says something; it takes about a quarter
-of an hour there.
+It makes a cluster of three hosts on this machine, which needs root and Java (see deploy/flink_cluster), and so many
+minutes of video in a folder that the hosts share. After a run that warms the cluster up, four runs are measured:
+without and with models, on two task managers of one slot and on one. The figures mean something only on a machine with
+two idle cores, where it takes about a quarter of an hour.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What the processes of a test cluster use: CPU seconds, memory and their share of a core, by role, from /proc."""
+"""CPU seconds, memory and share of a core of a test cluster's processes, by role, read from /proc."""
 
 import collections
 import contextlib

@@ -1,9 +1,9 @@
-"""Figures of docs/training.md and docs/zoo.md that no card has: on held-back pictures, of bundles by name or folder.
+"""Evaluates bundles on held-back pictures: the figures of docs/training.md and docs/zoo.md that no card has.
 
 usage: python -m benchmarks.held_back ages UTKFACE BUNDLE...        error by age, ages in the right range
        python -m benchmarks.held_back emotions FER2013 BUNDLE...    own label and FER+'s majority: each, and their mean
 
-Chips are kept in runs/chips, as those of `facelog train` are.
+It caches chips in runs/chips, like `facelog train`.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Peak memory of a worker on two minutes of video and on two hours of the same, and what the tables take on disk.
+"""Measures a worker's peak memory and the size of the tables, for two minutes of video and two hours of the same.
 
 usage: python -m benchmarks.memory [HOURS]
 """

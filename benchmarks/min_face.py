@@ -1,7 +1,7 @@
-"""Recall and cost of the detector at several values of --min-face; the table of docs/detection.md.
+"""Measures recall and cost of the detector at several values of --min-face: the table of docs/detection.md.
 
 usage: python -m benchmarks.min_face FOLDER_WITH_MANIFEST
-The manifest states how many faces a stronger detector counted in eight frames of each clip, evenly spread.
+The manifest has the number of faces that a stronger detector found in eight evenly spread frames of each clip.
 """
 
 import ast

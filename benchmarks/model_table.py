@@ -1,7 +1,7 @@
-"""The shipped models and their figures, from their cards; the tables of docs/models.md.
+"""Makes the tables of docs/models.md, the shipped models and their figures, from the cards.
 
 usage: python -m benchmarks.model_table [--write]
-It prints them; with --write it puts them into docs/models.md.
+It prints the tables; with --write it puts them into docs/models.md.
 """
 
 import re

@@ -1,9 +1,9 @@
-"""The picture of a report page in README.md, of the demo's results.
+"""Draws the picture of a report page in README.md from the demo's results.
 
 usage: python -m benchmarks.report_picture DIR     DIR: what `make run` or `facelog demo` wrote; it is not changed
 
-Needs Chromium and its driver (Debian: apt-get install chromium chromium-driver). The face in the picture is that of
-the demo clip, a portrait in the public domain.
+Needs Chromium and its driver (Debian: apt-get install chromium chromium-driver). The face in the picture is the
+demo clip's, a portrait in the public domain.
 """
 
 import io

@@ -1,4 +1,4 @@
-"""What an archive needs on a cluster, calculated from measured costs: the tables of docs/scaling.md.
+"""Calculates what an archive needs on a cluster from measured costs: the tables of docs/scaling.md.
 
 usage: python -m benchmarks.scaling [--hours 100000] [--hosts 20] [--slots 16] [...]
        python -m benchmarks.scaling --check     the two runs that were measured: predicted, measured, error

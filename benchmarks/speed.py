@@ -1,9 +1,9 @@
-"""Seconds of video per CPU second, and where they go: the table of docs/performance.md.
+"""Measures seconds of video per CPU second and the share of each step: the table of docs/performance.md.
 
 usage: python -m benchmarks.speed [--min-face N] [VIDEO...]     default: a minute of 720p that it makes
 
 The floor is a bare loop over the same calls (decode, detect, track) without chips, models, tables or Beam. Everything
-runs in this one process and is counted in its CPU seconds, so a busy machine matters less than on the clock.
+runs in this process and is counted in its CPU seconds, which a busy machine changes less than seconds on the clock.
 """
 
 import argparse

@@ -1,11 +1,11 @@
-"""Reading videos from an object store: seconds, requests and bytes of a probe and of all segments.
+"""Measures reading videos from an object store: seconds, requests and bytes of a probe and of all segments.
 
 usage: python -m benchmarks.storage [--delay SECONDS] [VIDEO...]      default: a minute of 720p, and ten of them
 
-Each video is put on an S3 server of its own (versitygw, see tests/s3.py) behind a proxy that holds back every request
-for so long as a real store takes to answer (default 0.02), and is read three ways: by ranges with read-ahead, as
-facelog does (small files whole); with a fixed read-ahead of 1 MiB; and fetched whole each time it is opened. Nothing is
-decoded but the probe's first frames, so the seconds are those of reading.
+Each video lies on an S3 server of its own (versitygw, see tests/s3.py) behind a proxy that delays every request as long
+as a real store takes to answer (default 0.02 s). It is read in three ways: by ranges with read-ahead, as
+facelog does (small files whole); with a fixed read-ahead of 1 MiB; and fetched whole each time it is opened. Only
+the probe's first frames are decoded, so the seconds are those of reading.
 """
 
 import argparse

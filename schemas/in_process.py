@@ -1,4 +1,4 @@
-"""Values that live and die in one fused stage: pixels never cross a shuffle, and here Beam is told so."""
+"""A Beam coder that refuses to encode, for values that hold pixels and must stay in one fused stage."""
 
 from typing import Any
 
@@ -6,28 +6,28 @@ from apache_beam import coders
 
 
 class InProcessCoder(coders.Coder):
-    """Stands for values that no other process may see: to encode one is a mistake in the pipeline, and fails."""
+    """The coder of values that must not leave their process: encoding one is a mistake in the pipeline, so it fails."""
 
     def encode(self, value: Any) -> bytes:
-        """Refuses."""
+        """Always fails."""
         raise TypeError(
             f"{type(value).__name__} holds pixels and stays in its stage: no shuffle or branch may come here"
         )
 
     def decode(self, encoded: bytes) -> Any:
-        """Refuses."""
+        """Always fails."""
         raise TypeError("nothing was encoded")
 
     def estimate_size(self, value: Any) -> int:
-        """A figure for Beam's counters, which would otherwise encode samples of what passes."""
+        """Gives Beam's counters a size, because otherwise they would encode a sample of the elements."""
         return 1
 
     def is_deterministic(self) -> bool:
-        """Never a key."""
+        """False: such a value can be no key."""
         return False
 
 
 def stays_in_process(kind: type) -> type:
-    """Class decorator: collections of this type must stay in one fused stage."""
+    """Class decorator: gives a type the coder that keeps its values in one fused stage."""
     coders.registry.register_coder(kind, InProcessCoder)
     return kind

@@ -3,9 +3,10 @@
 Probabilities lie in [0, 1], times are seconds, boxes are pixels of the decoded frame after display rotation with the
 top left corner in `x, y`. Null means unknown. Emotions stand in the order of FER2013's csv.
 
-Of a sample: `confidence` is dlib's margin and `track_confidence` its tracker's peak-to-sidelobe ratio, both unbounded;
-`sharpness` the variance of the Laplacian of the grey chip, `brightness` its mean (0-255), `face_px` the square root of
-the box's area in square pixels, `quality` the weight of the sample in (0, 1] (see `transforms.crop_faces`).
+Columns of a sample: `confidence` is dlib's margin and `track_confidence` its tracker's peak-to-sidelobe ratio, both
+unbounded. `sharpness` is the variance of the Laplacian of the grey chip, and `brightness` its mean (0-255). `face_px`
+is the square root of the box's area in square pixels. `quality` is the sample's weight in (0, 1] (see
+`transforms.crop_faces`).
 """
 
 import io
@@ -27,7 +28,7 @@ SMALL, PROFILE, BLURRED, DARK, AT_BORDER, TRACKER_ONLY = 1, 2, 4, 8, 16, 32
 """Bits of `quality_flags`."""
 
 OWN_COLUMNS = ("wall_seconds", "peak_rss_mb", "started_at", "finished_at", "run_id", "code_version")
-"""The run's own columns of `videos`: all that may differ between two runs on the same files."""
+"""The columns of `videos` that describe the run: the only ones that may differ between two runs on the same files."""
 
 _name = pa.dictionary(pa.int32(), pa.string())
 _utc = pa.timestamp("us", "UTC")
@@ -96,7 +97,7 @@ TRACKS = _schema(
         *_floats(*EMOTION_COLUMNS, *_ages),
         ("gender", _name),
         *_floats("gender_female"),
-        # 128 values. As a fixed_size_list its nulls could be written and not read again (Arrow issue 35692).
+        # 128 values. A fixed_size_list with nulls can be written but not read again (Arrow issue 35692).
         ("embedding", pa.list_(pa.float32())),
     ],
     null=(
@@ -184,7 +185,7 @@ OBSERVATIONS = _schema(
         *(*EMOTION_COLUMNS, "age", "age_std", "gender_female"),
     ),
 )
-"""Every sampled frame of every track of one segment, `track` counting within it: the fragments' format."""
+"""The format of fragments: one row for each sample of each track of a segment; `track` counts within the segment."""
 
 TABLES = {"faces": FACES, "tracks": TRACKS, "timeline": TIMELINE, "videos": VIDEOS}
 
@@ -198,7 +199,7 @@ def code_version() -> str:
 
 
 def footer(config: Config, run_id: str) -> dict[str, str]:
-    """What the footer of every file carries, as key and text."""
+    """The key-value texts in the footer of every file."""
     models = {
         model.task: {"name": model.name, "sha256": model.sha256, "figures": model.figures} for model in config.models
     }

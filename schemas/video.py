@@ -1,6 +1,6 @@
-"""A video without its pixels: facts, clock, segments, and what the decoder met.
+"""What is known of a video besides its pixels: facts, clock, segments, and the errors that the decoder met.
 
-All of it is small and can be pickled: these values go from process to process and from machine to machine.
+These values are small and can be pickled, because they travel between processes and machines.
 """
 
 import dataclasses
@@ -18,8 +18,8 @@ class Clock:
 
     Attributes:
       start_pts: PTS of the first displayed frame; None where the container has no PTS at all.
-      numerator: of the time base, in seconds per tick; where there is no PTS, a tick is a frame.
-      denominator: of the time base.
+      numerator: numerator of the time base, in seconds per tick; without PTS a tick is a frame.
+      denominator: denominator of the time base.
     """
 
     start_pts: int | None
@@ -75,19 +75,19 @@ class VideoInfo:
 
 @dataclasses.dataclass(frozen=True)
 class Segment:
-    """A contiguous piece of one video: it is done as a whole, attempted again as a whole, and resumed after.
+    """A contiguous piece of one video: the unit that is analyzed, repeated after a failure, and skipped once done.
 
     Attributes:
       file: the file as it was listed.
       video_id: see `transforms.video_id`.
       index: number of the segment, from 0.
-      clock: time of the video.
+      clock: turns time stamps of the video into seconds.
       start: second of its first frame.
       end: second at which the next segment starts; None: the end of the file.
       first_pts: PTS of its first keyframe; None: the beginning of the file.
       seek_to: time stamp (stream ticks) to seek to for that keyframe.
       packets_before: packets of the stream before that keyframe, in decoding order.
-      duration: about how many seconds it has, for limits and progress.
+      duration: approximate length in seconds, for time limits and progress.
     """
 
     file: FileInfo
@@ -104,15 +104,15 @@ class Segment:
 
 @dataclasses.dataclass
 class DecodeStats:
-    """What the decoder met in a segment; its tail is not counted.
+    """Frames and errors that the decoder met in a segment, without the overlap with the next one.
 
     Attributes:
-      frames_decoded: frames that the decoder gave.
+      frames_decoded: frames that the decoder returned.
       frames_corrupt: damaged packets, frames that the decoder marks as damaged, and frames out of order.
-      errors: damaged packets alone; any of them makes a file `partial`.
+      errors: number of damaged packets only; one is enough to make a file `partial`.
       damaged_seconds: seconds of the video in which a packet or frame was damaged.
-      last_timestamp: of the last displayed frame that was decoded or skipped; None without one.
-      packet_end: second at which the last packet that could be read ends.
+      last_timestamp: second of the last displayed frame that was decoded or skipped; None if there was none.
+      packet_end: second at which the last readable packet ends.
     """
 
     frames_decoded: int = 0
@@ -127,7 +127,7 @@ class DecodeStats:
         self.last_timestamp = max(self.last_timestamp or 0.0, timestamp)
 
     def damage(self, timestamp: float | None) -> None:
-        """Notes a packet that did not decode or could not be read; without a time, it lies behind the last frame."""
+        """Notes a packet that could not be read or decoded; one without a time counts at the last frame."""
         self.errors += 1
         self.frames_corrupt += 1
         timestamp = self.last_timestamp if timestamp is None else timestamp
@@ -142,14 +142,14 @@ class Plan:
     Attributes:
       file: the file as it was listed.
       video_id: 32 hex digits; None if the bytes could not be read.
-      status: `ok` as far as the probe can see, or `no_video`, `corrupt`, `failed`.
+      status: `ok` if the probe found nothing wrong, else `no_video`, `corrupt` or `failed`.
       error_type: short name of what is wrong.
       error_message: the same as a sentence.
       info: the facts; None if it did not open.
       segments: the pieces to analyze.
-      end: second at which the last packet of any stream ends; known where all packets were read.
+      end: second at which the last packet of any stream ends; None unless all packets were read.
       stated_end: second at which the video ends according to its stream's header.
-      container_end: second at which it ends according to the container's header, where the stream's states nothing.
+      container_end: second at which it ends according to the container's header; for streams that state no end.
     """
 
     file: FileInfo

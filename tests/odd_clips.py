@@ -1,4 +1,4 @@
-"""Files that an archive holds beside good videos: cut short, damaged, sideways, stills, sound only, disguised."""
+"""Odd files that archives hold beside good videos: cut short, damaged, sideways, stills, sound only, disguised."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The clips hold what they say they hold: seen with PyAV and dlib alone, none of facelog's own code."""
+"""The clips contain what their docstrings say; checked with PyAV and dlib alone, without facelog's own code."""
 
 import itertools
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""Examples in docstrings say what is so."""
+"""Examples in docstrings give the results that they show."""
 
 import doctest
 import importlib

@@ -1,4 +1,4 @@
-"""The calculator of docs/scaling.md, and the measurements behind it as far as they need no cluster."""
+"""The calculator of docs/scaling.md, and those of its measurements that need no cluster."""
 
 import dataclasses
 import sys

@@ -1,4 +1,4 @@
-"""Files of Keras 2, written here as it writes them, and a real one where it is there."""
+"""Files in Keras 2's format that the test writes, and a real one where it is available."""
 
 import dataclasses
 import functools

@@ -1,4 +1,4 @@
-"""What the builders build; their parameter counts are in test_zoo.py."""
+"""The networks that the builders build; test_zoo.py checks the numbers of weights."""
 
 from pathlib import Path
 from typing import Any

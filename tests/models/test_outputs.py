@@ -1,4 +1,4 @@
-"""What raw outputs become: order of classes, calibration, years."""
+"""From raw outputs to columns: order of classes, calibration, years."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What the tests of whole runs share: a configuration that spares TensorFlow, and a clip of several segments."""
+"""Fixtures of whole runs: a configuration without models, so without TensorFlow, and a clip of several segments."""
 
 from collections.abc import Callable
 from pathlib import Path

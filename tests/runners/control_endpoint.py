@@ -1,4 +1,4 @@
-"""What a worker sees of a task manager: a control endpoint. A program, for tests that end it; prints its port."""
+"""A control endpoint, the part of a task manager that a worker sees. A program that prints its port; tests kill it."""
 
 import threading
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A job manager's REST API as far as facelog asks it, on a free port of this machine."""
+"""A fake of the job manager's REST API, as far as facelog uses it, on a free port of this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run of two workers that never ends; a program, for tests that end it. Argument: the trail."""
+"""A run of two workers that never ends; a program that tests kill. Argument: the trail."""
 
 import sys
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What the workers of these tests run: top-level functions, since a spawned process imports them by name."""
+"""Functions that the workers of these tests run, at top level because a spawned process imports them by name."""
 
 from __future__ import annotations
 

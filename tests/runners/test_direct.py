@@ -1,4 +1,4 @@
-"""A pipeline in this process."""
+"""The runner that works in this process."""
 
 import apache_beam as beam
 import pytest

@@ -1,4 +1,4 @@
-"""One configuration: hashed the same everywhere, changed by everything that changes rows, checked at the edge."""
+"""The configuration: the same hash everywhere, another hash for everything that changes rows, checked values."""
 
 import dataclasses
 import os

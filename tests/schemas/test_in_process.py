@@ -1,4 +1,4 @@
-"""Pixels stay in their stage, and a pipeline that would shuffle them fails at once."""
+"""Pixels stay in their stage: a pipeline that would shuffle them fails at once."""
 
 import apache_beam as beam
 import pytest

@@ -1,4 +1,4 @@
-"""Where things lie."""
+"""Names and places of the files in DIR."""
 
 import hashlib
 import re

@@ -1,4 +1,4 @@
-"""Time counts for the step that spends it, also where steps draw from each other."""
+"""Time counts for the step that spends it, also where one step pulls from another."""
 
 from collections.abc import Iterable, Iterator
 

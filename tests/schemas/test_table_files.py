@@ -1,4 +1,4 @@
-"""Tables' files: what is read, and what is said of one that is missing or damaged."""
+"""Files of tables: reading them, and the messages for one that is missing or damaged."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The schemas are those of the tables' description, written down here once more, and files say all that they must."""
+"""The schemas against a second copy of the tables' description, and the footers of files."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Time is exact, and plans survive being written down."""
+"""Times are exact, and a plan is the same after writing and reading."""
 
 import pickle
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""What tests of `training.on_device` run with JAX below Keras, in a process of its own: on_jax.py FILE.
+"""The part of the tests of `training.on_device` that needs JAX below Keras, a program: on_jax.py FILE.
 
 Writes to FILE what `augment` makes of the pictures in it, and how often two networks are right: one that learned from
 labels, and one that learned from wrong labels and from the first, which it was to believe; and what was refused.

@@ -1,4 +1,4 @@
-"""Faces made of nothing, for tests that look at their labels."""
+"""Faces without pictures, for tests of labels."""
 
 from typing import Any
 

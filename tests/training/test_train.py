@@ -1,4 +1,4 @@
-"""One epoch over a few made pictures, all the way to bundles that load: seconds, and no figure worth reading."""
+"""One epoch over a few generated pictures, up to bundles that load. It takes seconds; its figures mean nothing."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""What must hold of rows, whatever the samples were."""
+"""Rules that hold for rows of any samples."""
 
 from typing import Any
 

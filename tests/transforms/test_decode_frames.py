@@ -1,4 +1,4 @@
-"""Samples by time stamp: on the grid, the same however a video is cut into segments, and whatever is skipped."""
+"""Samples by time stamp: on the grid, and the same for any segments and with or without skipping."""
 
 import dataclasses
 import itertools

@@ -1,4 +1,4 @@
-"""Cuts are found where they are, and nowhere else."""
+"""The cuts of the clips are found, and no others."""
 
 import numpy as np
 import pytest

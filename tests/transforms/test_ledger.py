@@ -1,4 +1,4 @@
-"""Rows of `videos` stand under the name of their uri, and are read as they were written."""
+"""Rows of `videos` are named by their uri, and are read as they were written."""
 
 from datetime import UTC, datetime
 from pathlib import Path

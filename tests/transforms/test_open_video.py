@@ -1,4 +1,4 @@
-"""A video opens for one thread, its decoder goes when it is closed, and damage does not end the reading of it."""
+"""A video opens for one thread, its decoder is freed when it is closed, and damage does not stop the reading."""
 
 import gc
 

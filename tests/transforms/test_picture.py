@@ -1,4 +1,4 @@
-"""Upright luma and chips of every pixel format and orientation, compared with what libav makes of the whole frame."""
+"""Upright luma and chips of every pixel format and orientation, compared with libav's conversion of the whole frame."""
 
 import dataclasses
 import itertools

@@ -1,4 +1,4 @@
-"""Angles and signs, on a head that is turned and projected here."""
+"""Angles and their signs, on a head model that the test turns and projects."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Facts, clock and status of every kind of file; nothing that a file is makes the probe raise."""
+"""Facts, clock and status of every kind of file; no file makes the probe raise."""
 
 import os
 import random

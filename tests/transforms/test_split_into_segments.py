@@ -1,4 +1,4 @@
-"""Bounds of segments: keyframes that follow from file and configuration alone, whatever the container."""
+"""Bounds of segments: keyframes that depend on file and configuration only, in every container."""
 
 import itertools
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Tracks, shots and reasons of a video are the same wherever it was cut."""
+"""Tracks, shots and end reasons of a video are the same for any segment bounds."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Faces keep their numbers: through gaps, past each other, until they are lost or cut."""
+"""Faces keep their track numbers through gaps and when they pass each other, until they are lost or cut."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""A file's identity is BLAKE2b-128 over its size and content, computed a second time here."""
+"""A file's identity is BLAKE2b-128 over its size and content; the test computes it independently."""
 
 import hashlib
 import random

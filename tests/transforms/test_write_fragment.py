@@ -1,4 +1,4 @@
-"""A segment is there whole, with all that was said of it, or not at all."""
+"""A fragment is written whole, with everything about its segment, or not at all."""
 
 import dataclasses
 import time

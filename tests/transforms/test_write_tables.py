@@ -1,4 +1,4 @@
-"""One video from its fragments to its rows: what they say, and in which order they are written."""
+"""One video from fragments to rows: their contents, and the order in which they are written."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""`facelog annotate`: what is drawn where, and that time, sound and shape of the video stay."""
+"""`facelog annotate`: what is drawn where, and that times, sound and shape of the video do not change."""
 
 import dataclasses
 import errno

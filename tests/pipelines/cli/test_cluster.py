@@ -1,4 +1,4 @@
-"""Options of a cluster at the command line: what follows --, KEY=VALUE, and how a client ends that leaves its job."""
+"""Cluster options of the command line: options after --, KEY=VALUE, and how a client ends without its job."""
 
 import importlib
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The command line: what it answers, with which exit status, and that it says it in one sentence."""
+"""The command line: output, exit statuses, and errors in one sentence."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""`facelog models`, by its own application: what is known of models without a download."""
+"""`facelog models`: what it lists and shows without a download."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""`facelog train`, by its own application: what it makes of its options."""
+"""`facelog train`: how its options change the recipe."""
 
 from pathlib import Path
 from typing import Any

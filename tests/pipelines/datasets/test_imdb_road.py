@@ -1,4 +1,4 @@
-"""The road from IMDB: imdb.mat → prepare → train → bundle → analyze, on a set in the real one's layout.
+"""From IMDB to a run: imdb.mat → prepare → train → bundle → analyze, on a made-up set in IMDB's layout.
 
 The pictures are faces of UTKFace where `../shared/data` is there, else variations of one portrait; each is cut as IMDB
 cuts its own: the face in the middle, its size again around it, edges repeated. Names, dates and scores are made up.

@@ -1,4 +1,4 @@
-"""facelog prepare: which face is cut and how, what a bad picture costs, and that a run goes on where it was."""
+"""`facelog prepare`: which face is cut and how, what a bad picture costs, and that a stopped run continues."""
 
 import dataclasses
 import importlib

@@ -1,4 +1,4 @@
-"""`facelog export`: what other programs read, and that it says the same as the tables."""
+"""`facelog export`: other programs can read the files, and the files agree with the tables."""
 
 import configparser
 import csv

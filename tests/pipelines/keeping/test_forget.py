@@ -1,4 +1,4 @@
-"""`facelog forget`: afterwards nothing in DIR tells of the video, and of the others nothing is lost."""
+"""`facelog forget`: it leaves no trace of the video in DIR and loses nothing of the others."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""`facelog prune`: rows of files that are gone go, and a disk that is away is not taken for that."""
+"""`facelog prune`: it removes rows of deleted files, and keeps those of a disk that is not mounted."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""`facelog upgrade`: real files of a version that never was become those of this one, killed or not."""
+"""`facelog upgrade`: files of a made-up older version become files of this version, also after a kill."""
 
 import hashlib
 import json

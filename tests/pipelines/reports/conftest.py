@@ -1,4 +1,4 @@
-"""Results that the tests of reports look at, and the pages of them."""
+"""Fixtures of the report tests: an archive's results, and its pages."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""The pages in a real browser: nothing goes wrong, nothing is asked of the network, and what is there works."""
+"""Report pages in a real browser: no errors, no request to the network, and working controls."""
 
 import json
 import shutil

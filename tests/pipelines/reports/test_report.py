@@ -1,4 +1,4 @@
-"""`facelog report`: what pages and documents say, that they load nothing, and which are made anew."""
+"""`facelog report`: contents of pages and documents, no loading from a network, and which pages are made again."""
 
 import html
 import json

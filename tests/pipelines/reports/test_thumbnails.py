@@ -1,4 +1,4 @@
-"""Pictures of tracks: of the right file, time and place, and with nothing to be recognised where they are pixelated."""
+"""Thumbnails of tracks: right file, time and place, and nothing recognizable in pixelated ones."""
 
 import base64
 import dataclasses

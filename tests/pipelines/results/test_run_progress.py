@@ -1,4 +1,4 @@
-"""How far a run is, from what is durable: plans, fragments, rows, and when each was written."""
+"""Progress of a run, computed from plans, fragments and rows, and when each was written."""
 
 import os
 from datetime import UTC, datetime, timedelta

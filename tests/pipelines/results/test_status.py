@@ -1,4 +1,4 @@
-"""`facelog status`: what DIR says of its runs, to people and to programs."""
+"""`facelog status`: the state of the runs in DIR, for people and for programs."""
 
 import json
 import os

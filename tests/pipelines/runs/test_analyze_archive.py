@@ -1,4 +1,4 @@
-"""One run over an archive of good and odd files: what stands in the four tables, and that their rules hold."""
+"""One run over an archive of good and odd files: the contents and the rules of the four tables."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""A file that does harm costs its own row, and nothing else."""
+"""A harmful file fails alone; all other files are analyzed."""
 
 import os
 import shutil

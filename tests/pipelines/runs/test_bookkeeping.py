@@ -1,4 +1,4 @@
-"""What a run does again and what it passes over, which of copies it computes, and what it leaves behind."""
+"""Which files a run repeats and which it skips, which of several copies it computes, and what it leaves in DIR."""
 
 import itertools
 import logging

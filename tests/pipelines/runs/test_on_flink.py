@@ -1,4 +1,4 @@
-"""The client of a job on Flink: it starts it, looks on, goes and comes back. The cluster here is made up."""
+"""The client of a job on Flink: it starts, watches, leaves and comes back. The cluster is a fake."""
 
 import dataclasses
 import json

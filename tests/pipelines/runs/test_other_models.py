@@ -1,4 +1,4 @@
-"""Models of other makes in the pipeline: three single networks, bare boxes, BGR, few classes, ranges of years."""
+"""Models of other kinds in the pipeline: three single networks, bare boxes, BGR, few classes, ranges of years."""
 
 import math
 from pathlib import Path

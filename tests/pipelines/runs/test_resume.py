@@ -1,4 +1,4 @@
-"""Run again: what is done is not done twice, what changed is, and nothing is left over."""
+"""A repeated run skips what is done, does what has changed, and leaves nothing over."""
 
 import os
 import shutil

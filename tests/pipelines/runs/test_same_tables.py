@@ -1,4 +1,4 @@
-"""However a run is run, and at whatever moment it is killed: the same tables."""
+"""Every runner gives the same tables, also after a kill at any moment."""
 
 import functools
 import os

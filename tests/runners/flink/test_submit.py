@@ -1,4 +1,4 @@
-"""What is looked at before a job is handed to a cluster, how it is watched, and what its stack traces come to."""
+"""The checks before a job is submitted, how it is watched, and the sentences that its stack traces become."""
 
 import stat
 import threading

@@ -1,4 +1,4 @@
-"""The worker pool with real processes: it is asked as a task manager asks, and everybody is killed once."""
+"""The worker pool with real processes: requests as a task manager sends them, and each process killed once."""
 
 import contextlib
 import os

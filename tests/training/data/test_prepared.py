@@ -1,4 +1,4 @@
-"""Shards of prepared data: what is written comes back, in order or mixed, and nothing else passes for it."""
+"""Shards of prepared data: rows come back as they were written, in order or mixed, and other files are refused."""
 
 import json
 from collections import Counter

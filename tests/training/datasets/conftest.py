@@ -1,4 +1,4 @@
-"""Small pictures and tables, written where and as the real data sets have them."""
+"""Small pictures and tables in the layouts of the real data sets."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Attempts are counted before they begin, and outlive the process; what takes too long ends its process."""
+"""Attempts are counted before they begin and outlive the process; a step that takes too long ends its process."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""A worker's host is asked whether it is fit for a job, once in each process; one that is not ends the job."""
+"""Each worker process checks once whether its host is fit for the job; a host that is not ends the job."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""An archive as one job: what becomes of its files, and that it can be begun anew at any time, as clusters do."""
+"""An archive as one job: what happens to each file, and that the job can start again at any time, as clusters do."""
 
 import dataclasses
 import gc

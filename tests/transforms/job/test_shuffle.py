@@ -1,4 +1,4 @@
-"""What crosses a shuffle comes out as it went in, and is small."""
+"""Packed elements come out of a shuffle as they went in, and are small."""
 
 import pickle
 from typing import Any
