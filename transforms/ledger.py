@@ -100,19 +100,6 @@ def videos_with_tables(run: Run) -> set[str]:
     return ids | {info.uri.rsplit("/", 2)[-2] for info in _parquet_files(layout.folder("observations"))}
 
 
-def require_results(out: str) -> str:
-    """DIR, normalized, once it is certain that it is one: to hold a folder would make it.
-
-    Raises:
-      UsageError: there are no results in it.
-    """
-    out = storage.normalize(out)
-    layout = Layout(out)
-    if not any(map(storage.is_folder, (layout.folder("videos"), layout.work))):
-        raise UsageError(f"{out} holds no results of facelog: give the folder that `facelog analyze` wrote to (--out).")
-    return out
-
-
 def read_ledger(out: str) -> dict[str, Row]:
     """All rows of DIR by uri.
 

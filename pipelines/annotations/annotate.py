@@ -18,9 +18,10 @@ from pipelines.annotations.frame_copy import upright_copy
 from pipelines.annotations.video_reader import VideoReader
 from pipelines.annotations.video_writer import VideoWriter, container_of
 from pipelines.colours import EMOTION_COLOURS, UNKNOWN_COLOUR, Colour
+from pipelines.results.videos import read_videos
 from schemas import storage
 from schemas.errors import MediaError, StorageError, UsageError
-from transforms.ledger import HAS_TABLES, read_ledger
+from transforms.ledger import HAS_TABLES
 from transforms.media import is_still
 from transforms.open_video import open_video
 from transforms.probe_video import probe_video
@@ -154,10 +155,7 @@ def _identify(video: str, out: str) -> str:
         if storage.is_folder(video):
             raise UsageError(f"{video} is a folder: give one video.") from error
         raise
-    rows = list(read_ledger(out).values())
-    if not rows:
-        raise UsageError(f"{out} holds no results of facelog: give the folder that `facelog analyze` wrote to (--out).")
-    ours = [row for row in rows if row["video_id"] == identity]
+    ours = [row for row in read_videos(out) if row["video_id"] == identity]
     if any(row["status"] in HAS_TABLES for row in ours):
         return identity
     if ours:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def forget(
     videos: Annotated[
         list[str],
-        typer.Argument(metavar="VIDEO...", help="As videos.uri has it, or a video_id.", show_default=False),
+        typer.Argument(metavar="VIDEO...", help="Uri, name of the file, or id.", show_default=False),
     ],
     out: Dir,
     all_copies: Annotated[

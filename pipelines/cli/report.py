@@ -24,8 +24,8 @@ def report(
     video: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="URI|ID",
-            help="Make the page of this video alone; its uri, or the first digits of its video_id. May be repeated.",
+            metavar="VIDEO",
+            help="Make the page of this video alone: uri, name of the file, or id; may be repeated.",
             show_default=False,
         ),
     ] = None,

@@ -1,7 +1,6 @@
 """The videos that are exported: which ones, under which names, and what is known of each."""
 
 import dataclasses
-import difflib
 import hashlib
 import posixpath
 from collections import Counter
@@ -10,13 +9,12 @@ from collections.abc import Iterable, Sequence
 import pyarrow as pa
 
 from pipelines.results.tables import read_video_table
+from pipelines.results.videos import find_videos, read_videos
 from schemas import storage
 from schemas.errors import StorageError, UsageError
-from transforms.ledger import HAS_TABLES, Row, read_ledger
+from transforms.ledger import HAS_TABLES, Row
 from transforms.observations import read_observations
 from transforms.stitch_tracks import Observations
-
-_ID_DIGITS = 6
 
 
 class NothingToExportError(Exception):
@@ -75,53 +73,26 @@ def choose_videos(out: str, wanted: Iterable[str] = ()) -> list[Video]:
 
     Args:
       out: DIR, on disk or on an object store.
-      wanted: uris, names of files, or ids or their beginning (6 digits at least); none: all.
+      wanted: names of videos, see `pipelines.results.videos`; none: all.
 
     Raises:
-      UsageError: there are no results in DIR, of another schema version, or nothing in it is called so.
+      UsageError: there are no results in DIR, of another schema version, or a name does not fit.
       StorageError: it cannot be read.
     """
     out = storage.normalize(out)
-    rows = sorted(read_ledger(out).values(), key=lambda row: row["uri"])
-    if not rows:
-        raise UsageError(f"{out} holds no results of facelog: give the folder that `facelog analyze` wrote to (--out).")
+    rows, asked = read_videos(out), list(wanted)
     names = _names(rows)
-    chosen = {row["uri"] for row in rows if row["status"] in HAS_TABLES}
-    asked = list(wanted)
-    if asked:
-        chosen = {uri for text in asked for uri in _matching(rows, text, out)}
+    with_tables = [row for row in rows if row["status"] in HAS_TABLES]
+    chosen = {row["uri"] for row in (find_videos(rows, asked, out) if asked else with_tables)}
     videos = [Video(out, row, name) for row, name in zip(rows, names, strict=True) if row["uri"] in chosen]
     if not videos:
         raise UsageError(f"{out} has no video with tables: all are {', '.join(sorted({r['status'] for r in rows}))}.")
     return videos
 
 
-def _matching(rows: Sequence[Row], text: str, out: str) -> set[str]:
-    as_uri = storage.normalize(text)
-    found = [row for row in rows if row["uri"] in (text, as_uri)]
-    found = found or [row for row in rows if _file_name(row) == text]
-    if not found and len(text) >= _ID_DIGITS:
-        found = [row for row in rows if (row["video_id"] or "").startswith(text.lower())]
-    if not found:
-        near = difflib.get_close_matches(text, [_file_name(row) for row in rows], 3, 0.5)
-        hint = (
-            f"Did you mean {' or '.join(near)}?" if near else '`facelog query DIR "SELECT uri FROM videos"` lists them.'
-        )
-        raise UsageError(f"--video {text}: {out} has no file of this uri, name or id. {hint}")
-    good = {row["uri"] for row in found if row["status"] in HAS_TABLES}
-    if not good:
-        row = found[0]
-        raise UsageError(f"--video {text}: it has no tables; its status is {row['status']}: {row['error_message']}")
-    return good
-
-
-def _file_name(row: Row) -> str:
-    return posixpath.basename(row["uri"])
-
-
 def _names(rows: Sequence[Row]) -> list[str]:
     """A name for each row; those that are alike (also where case does not count) get digits of their uri's hash."""
-    stems = [posixpath.splitext(_file_name(row))[0] or row["video_id"] or "video" for row in rows]
+    stems = [posixpath.splitext(posixpath.basename(row["uri"]))[0] or row["video_id"] or "video" for row in rows]
     times = Counter(stem.casefold() for stem in stems)
     digits = (hashlib.sha256(row["uri"].encode()).hexdigest()[:8] for row in rows)
     return [s if times[s.casefold()] == 1 else f"{s}-{d}" for s, d in zip(stems, digits, strict=True)]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +19,7 @@ from rich.console import Console
 from pipelines.progress_bar import bar
 from pipelines.results.database import RECORD, read_record
 from pipelines.results.holding import hold
+from pipelines.results.videos import read_videos, require_results
 from schemas import storage
 from schemas.config import Config
 from schemas.errors import StorageError, UsageError
@@ -25,7 +27,7 @@ from schemas.iteration import chunks
 from schemas.layout import ROW_TABLES, Layout
 from schemas.table_files import list_table_files, read_footer, read_table
 from schemas.tables import OBSERVATIONS, TABLES, VIDEOS, footer, make_table
-from transforms.ledger import HAS_TABLES, Row, read_ledger, require_results
+from transforms.ledger import HAS_TABLES, Row
 
 FILE_SIZE = 256_000_000
 """Bytes of a file: readers advise 100 MB to 1 GB."""
@@ -116,9 +118,7 @@ def compact(
         raise UsageError(f"Files of {file_size} bytes are too small: give 1MB at least, or 128MB to 512MB for readers.")
     _check_target(out, target)
     with hold(out):
-        rows = read_ledger(out)
-        if not rows:
-            raise UsageError(f"{out} holds no results of facelog yet: there is nothing to copy.")
+        rows = read_videos(out)
         texts = _footer(rows, out)
         with _under_construction(out, target):
             copy = _copy(out, target, rows, texts, observations, file_size, console)
@@ -156,19 +156,19 @@ def _check_target(out: str, target: str) -> None:
         )
 
 
-def _footer(rows: Mapping[str, Row], out: str) -> dict[str, str]:
+def _footer(rows: Sequence[Row], out: str) -> dict[str, str]:
     """What the footers of a copy say: conventions as ever; configurations and runs as many as there were.
 
     `run_id`, `config_json` and `models` stand there only where they are true of all rows.
     """
     of_config: dict[str, dict[str, Any]] = {}
     singles: dict[str, str] = {}
-    for row in rows.values():
+    for row in rows:
         if row["config_hash"] not in of_config:
             said = read_footer(Layout(out).ledger(row["uri"]))
             of_config[row["config_hash"]] = {key: json.loads(said[key]) for key in ("config_json", "models")}
             singles = {key: said[key] for key in ("config_json", "models")}
-    run_ids = sorted({row["run_id"] for row in rows.values()})
+    run_ids = sorted({row["run_id"] for row in rows})
     texts = {key: text for key, text in footer(Config(), "").items() if key not in ("run_id", "config_json", "models")}
     texts |= {"compacted_from": out, "compacted_at": datetime.now(UTC).isoformat(timespec="seconds")}
     texts |= {"run_ids": json.dumps(run_ids), "configs": json.dumps(of_config, sort_keys=True)}
@@ -182,7 +182,7 @@ def _footer(rows: Mapping[str, Row], out: str) -> dict[str, str]:
 def _copy(
     out: str,
     target: str,
-    rows: dict[str, Row],
+    rows: list[Row],
     texts: Mapping[str, str],
     observations: bool,
     file_size: int,
@@ -190,7 +190,7 @@ def _copy(
 ) -> Compacted:
     """All parts, under OUT/.new."""
     layout = Layout(out)
-    video_ids = sorted({row["video_id"] for row in rows.values() if row["status"] in HAS_TABLES})
+    video_ids = sorted({row["video_id"] for row in rows if row["status"] in HAS_TABLES})
     files = {table: [layout.table(table, video_id) for video_id in video_ids] for table in ROW_TABLES}
     if observations:
         files["observations"] = sorted(_observation_files(out, set(video_ids)))
@@ -198,14 +198,14 @@ def _copy(
             raise UsageError(f"{out} holds no observations: `facelog analyze --keep-observations` keeps them.")
     parts = {}
     writer = _Parts(target, "videos", texts, file_size)
-    for batch in chunks((rows[uri] for uri in sorted(rows)), 10_000):
+    for batch in chunks(rows, 10_000):
         writer.write(make_table(VIDEOS, {name: [row[name] for row in batch] for name in VIDEOS.names}))
     parts["videos"] = writer.close()
     rows.clear()  # of many videos they are most of what is in memory
     with bar("copying", sum(map(len, files.values())), console) as advance:
         for table, names in files.items():
             writer = _Parts(target, table, texts, file_size)
-            for rows_of_file in storage.at_once(lambda uri, schema=_SCHEMAS[table]: read_table(uri, schema), names):
+            for rows_of_file in storage.at_once(functools.partial(read_table, schema=_SCHEMAS[table]), names):
                 writer.write(rows_of_file.replace_schema_metadata(None))
                 advance()
             parts[table] = writer.close()

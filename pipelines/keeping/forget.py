@@ -13,11 +13,12 @@ from typing import Any
 
 from pipelines.keeping.files_of_videos import Traces, find_traces, remove_traces
 from pipelines.results.holding import hold
+from pipelines.results.videos import find_ids, find_uris, require_results
 from schemas import storage
 from schemas.errors import StorageError, UsageError
 from schemas.layout import FOLDERS, PLANS, ROW_TABLES, WORK, Layout
 from schemas.video import Plan
-from transforms.ledger import read_ledger, require_results
+from transforms.ledger import read_ledger
 
 FORGOTTEN = "(forgotten)"
 """Stands in the run's record where its command named a video."""
@@ -108,7 +109,7 @@ def forget(
     the same call finishes what an interrupted one began.
 
     Args:
-      videos: uris (a relative path is one too) or video_ids, which mean all uris of a content.
+      videos: names of videos, see `pipelines.results.videos`; a `video_id` means all uris of a content.
       out: DIR, on disk or on an object store.
       all_copies: whether other uris of the same content are forgotten too; False: they and the tables stay.
       dry_run: only find.
@@ -184,11 +185,11 @@ class _Known:
         contents: set[str] = set()
         unknown = []
         for name in names:
-            meant = {name, storage.normalize(name)} & self.ids.keys() or self.of(name)
+            meant = find_uris(name, self.ids)
+            nameless = set() if meant else find_ids(name, self.stored | self.begun)
             uris |= meant
-            if name in self.stored | self.begun:
-                contents.add(name)
-            elif not meant:
+            contents |= nameless
+            if not meant and not nameless:
                 unknown.append(name)
         return uris, contents | {content for uri in uris for content in self.ids[uri]}, unknown
 
@@ -213,7 +214,8 @@ def _find(names: Sequence[str], out: str, all_copies: bool | None) -> Forgotten:
     uris, contents, unknown = known.match(names)
     if not uris and not contents:
         raise UsageError(
-            f"{out} holds nothing of {', '.join(names)}: name videos as the column uri of videos does, or by video_id."
+            f"{out} holds nothing of {', '.join(names)}: name a video by its uri as in videos, by the name of its "
+            "file, or by its video_id."
         )
     copies = known.copies(uris, contents)
     if copies and all_copies is None:

@@ -11,9 +11,10 @@ from typing import Any
 
 from pipelines.keeping.files_of_videos import Traces, find_traces, remove_traces
 from pipelines.results.holding import hold
+from pipelines.results.videos import require_results
 from schemas import storage
 from schemas.errors import StorageError, UsageError
-from transforms.ledger import Row, read_ledger, require_results
+from transforms.ledger import Row, read_ledger
 
 
 @dataclasses.dataclass(frozen=True)

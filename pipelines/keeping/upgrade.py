@@ -15,13 +15,14 @@ from rich.console import Console
 
 from pipelines.progress_bar import bar, with_bar
 from pipelines.results.holding import hold
+from pipelines.results.videos import require_results
 from schemas import storage
 from schemas.config import SCHEMA_VERSION
 from schemas.errors import UsageError
 from schemas.layout import ROW_TABLES, Layout
 from schemas.table_files import footer_texts, list_table_files, read_footer, read_table
 from schemas.tables import OBSERVATIONS, TABLES, parquet_bytes
-from transforms.ledger import read_ledger, renew_index, require_results
+from transforms.ledger import read_ledger, renew_index
 
 _REMEDY = "remove it, and run the same command again"
 _ORDER = (*ROW_TABLES, "observations", "videos")

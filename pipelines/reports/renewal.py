@@ -5,16 +5,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from pipelines.reports import pages
 from schemas import storage
-from schemas.errors import UsageError
 from schemas.layout import PAGE_STATES, ROW_TABLES, page_name
 from transforms.ledger import HAS_TABLES, Row
 
 _STALE = ""
-_LEAST_DIGITS = 6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,35 +58,6 @@ def plan_pages(rows: Iterable[Row], out: str, **options: bool) -> list[Page]:
         Page(page_name(group[0]["uri"], video_id), group, _checksum(common, tables.get(video_id, []), group))
         for video_id, group in groups.items()
     ]
-
-
-def choose(planned: Sequence[Page], rows: Iterable[Row], videos: Sequence[str]) -> list[Page]:
-    """The pages of the videos that are named by uri or by the first digits of their id; all where none is named.
-
-    Raises:
-      UsageError: a name is that of no video, of several, or of one without a page.
-    """
-    if not videos:
-        return list(planned)
-    by_uri = {row["uri"]: row for row in rows}
-    chosen = {_chosen(planned, by_uri, video).name for video in videos}
-    return [page for page in planned if page.name in chosen]
-
-
-def _chosen(planned: Sequence[Page], by_uri: Mapping[str, Row], video: str) -> Page:
-    row = by_uri.get(video) or by_uri.get(storage.normalize(video))
-    if row and row["status"] not in HAS_TABLES:
-        raise UsageError(f"--video {video} has no page, for it was not read: {row['error_message'] or row['status']}")
-    wanted = row["video_id"] if row else video.lower()
-    found = [page for page in planned if len(wanted) >= _LEAST_DIGITS and page.video_id.startswith(wanted)]
-    if not found:
-        raise UsageError(
-            f"--video {video} is in no row of the videos table: give a uri as it stands there, or the first "
-            f"{_LEAST_DIGITS} digits or more of a video_id."
-        )
-    if len(found) > 1:
-        raise UsageError(f"--video {video} fits {len(found)} videos: give more digits.")
-    return found[0]
 
 
 class States:

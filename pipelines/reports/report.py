@@ -11,10 +11,11 @@ from pipelines.progress_bar import with_bar
 from pipelines.reports.archive import archive_report
 from pipelines.reports.content import Model
 from pipelines.reports.pages import ASSETS, CARDS_SHOWN, assets, index_page, plotly_name, video_page
-from pipelines.reports.renewal import Page, States, choose, plan_pages
+from pipelines.reports.renewal import Page, States, plan_pages
 from pipelines.reports.thumbnails import add_thumbnails
 from pipelines.reports.video import ATTRIBUTES, models_of, read_tables, video_report
 from pipelines.results.database import connect
+from pipelines.results.videos import find_videos
 from schemas import storage
 from schemas.errors import StorageError, UsageError
 from schemas.layout import Layout
@@ -57,7 +58,7 @@ def report(
     Args:
       out: DIR, on disk or on an object store.
       to: where the pages go; default: DIR/reports.
-      videos: uris or ids (the first digits suffice) of the videos whose pages are to be made; default: all. The index
+      videos: names of the videos whose pages are to be made, see `pipelines.results.videos`; default: all. The index
         always has all.
       as_json: write what the pages say as JSON documents beside them, too.
       thumbnails: show each track's best sample, from the video's file where that is still there.
@@ -75,7 +76,8 @@ def report(
     with connect(out) as tables:
         rows = tables.table("videos").to_arrow_table().to_pylist()
         planned = plan_pages(rows, out, thumbnails=thumbnails, blur=blur)
-        chosen = choose(planned, rows, videos)
+        wanted = {row["video_id"] for row in (find_videos(rows, videos, out) if videos else rows)}
+        chosen = [page for page in planned if page.video_id in wanted]
         _write_assets(folder)
         states = States(folder)
         todo = [page for page in chosen if not states.is_fresh(page, as_json=as_json)]

@@ -11,12 +11,12 @@ import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
 
+from pipelines.results.videos import read_videos
 from schemas import storage
 from schemas.config import SCHEMA_VERSION
 from schemas.errors import UsageError
 from schemas.layout import ROW_TABLES
 from schemas.tables import TABLES, VIDEOS, make_table
-from transforms.ledger import read_ledger
 
 BUCKET = ds.partitioning(pa.schema([("bucket", pa.string())]), flavor="hive")
 """The folders `bucket=3f`: text, for as numbers those that happen to be digits would be guessed otherwise."""
@@ -43,9 +43,7 @@ def connect(out: str) -> duckdb.DuckDBPyConnection:
     out = storage.normalize(out)
     if record := read_record(out):
         return _connect_copy(out, record)
-    rows = list(read_ledger(out).values())
-    if not rows:
-        raise UsageError(f"{out} holds no results of facelog: give the folder that `facelog analyze` wrote to (--out).")
+    rows = read_videos(out)
     connection = duckdb.connect()
     connection.execute("SET timezone = 'UTC'")
     connection.register("videos", make_table(VIDEOS, {name: [row[name] for row in rows] for name in VIDEOS.names}))

@@ -19,6 +19,7 @@ from runners.lock import hold
 from schemas import storage
 from schemas.config import Config
 from schemas.errors import FacelogError, UsageError
+from schemas.layout import Layout
 from schemas.run import read_run
 from tests.archives import A, B, C, example_run, make_archive, write_video
 from tests.clips import Clip
@@ -27,7 +28,7 @@ from tests.tables import assert_whole, rows
 from transforms.copies import EarlierResults
 from transforms.failures import SegmentFailed, write_failure
 from transforms.job.files import write_job
-from transforms.ledger import read_ledger
+from transforms.ledger import read_ledger, renew_index
 from transforms.write_plan import write_plan
 
 Facelog = Callable[..., Result]
@@ -229,7 +230,7 @@ def test_no_folder_is_made_and_nobody_is_guessed(out: Path, facelog: Facelog, tm
     )
     assert not (tmp_path / "other").exists()
     said = facelog("forget", "/videos/a.mp4", out, "--yes")
-    assert said.exit_code == 2 and said.stderr.startswith(f"facelog: {out} holds nothing of /videos/a.mp4: name videos")
+    assert said.exit_code == 2 and said.stderr.startswith(f"facelog: {out} holds nothing of /videos/a.mp4: name a")
 
 
 def test_without_a_terminal_it_has_to_be_said(out: Path, facelog: Facelog) -> None:
@@ -306,3 +307,13 @@ def test_the_next_run_does_it_again_and_all_is_whole(tmp_path: Path, portrait: C
         forget(str(clip), str(out))
         assert telling(out, ["a.mp4", video_id]) == []
         assert clip.exists()
+
+
+def test_names_of_files_and_first_digits_will_do(out: Path) -> None:
+    assert forget(Path(GONE).name, str(out), dry_run=True).uris == [GONE]
+    assert forget(B[:6], str(out), dry_run=True).uris == [STAYS]
+    os.unlink(Layout(str(out)).ledger(STAYS))
+    renew_index(str(out))
+    found = forget(B[:8], str(out))
+    assert (found.uris, found.video_ids) == ([], [B]), "a content that no row names any more"
+    assert telling(out, [B]) == []

@@ -282,9 +282,9 @@ def _id_of(results: Path, uri: str) -> str:
 @pytest.mark.parametrize(
     ("video", "said"),
     [
-        ("/videos/no.mp4", "is in no row of the videos table"),
-        ("12", "is in no row of the videos table"),
-        ("/videos/bad.mp4", "has no page, for it was not read: /videos/bad.mp4 does not open."),
+        ("/videos/no.mp4", "has no file of this uri, name or id"),
+        ("12", "has no file of this uri, name or id"),
+        ("/videos/bad.mp4", "it has no tables; its status is corrupt: /videos/bad.mp4 does not open."),
     ],
 )
 def test_a_video_that_has_no_page_cannot_be_chosen(results: Path, tmp_path: Path, video: str, said: str) -> None:
