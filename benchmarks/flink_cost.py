@@ -72,7 +72,7 @@ for model in make_config().models:
 
 
 def segments(paths: list[Path], minutes: float) -> None:
-    """So many minutes of each clip, step by step, without Beam."""
+    """Measures `minutes` of each clip, step by step, without Beam."""
     cv2.setNumThreads(1)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, "-c", _START], check=True)
@@ -114,7 +114,7 @@ def _costs(path: Path, folder: Path, config: Config, *, minutes: float) -> str:
 
 
 def minutes_of(source: Path, path: Path, minutes: float) -> Path:
-    """The clip again and again, for about so long."""
+    """Repeats a clip until it is about `minutes` long."""
     with av.open(str(source)) as container:
         stream = container.streams.video[0]
         packets = [packet for packet in container.demux(stream) if packet.size]
@@ -124,7 +124,7 @@ def minutes_of(source: Path, path: Path, minutes: float) -> Path:
 
 
 class _PlanUp(beam.PTransform):
-    """FileInfo → its Plan with segments that nobody reads."""
+    """FileInfo → its Plan, with segments that nobody reads."""
 
     def __init__(self, run: Run):
         super().__init__()
@@ -165,7 +165,7 @@ def _count(counted: tuple[None, int], job: Job) -> int:
 
 @contextlib.contextmanager
 def steps_that_cost_nothing() -> Iterator[None]:
-    """A job that is built meanwhile makes up its plans and does nothing with segments."""
+    """While it is open, a job that is built makes up its plans and does nothing with segments."""
     replaced: dict[str, Any] = {
         "pipelines.analyze.FilesToPlans": _PlanUp,
         "pipelines.analyze.SegmentsToFragments": _DoNothing,
@@ -180,7 +180,7 @@ def steps_that_cost_nothing() -> Iterator[None]:
 
 
 def made_up_job(folder: str, number: int) -> Job:
-    """A job of so many segments, in whole videos of an hour, to be run with `steps_that_cost_nothing`."""
+    """A job of about so many segments, in whole videos of an hour, to be run with `steps_that_cost_nothing`."""
     config = make_config()
     run = Run(f"shape-{number}-{time.time():.0f}", config, Layout(folder))
     files = [FileInfo(f"s3://archive/{i}", 10**8, datetime.now(UTC), str(i)) for i in range(number // _A_VIDEO)]
@@ -188,12 +188,12 @@ def made_up_job(folder: str, number: int) -> Job:
 
 
 def counted(job: Job) -> int:
-    """Videos that such a job has brought to its end."""
+    """Number of videos that such a job has finished."""
     return int(storage.read_bytes(storage.join(job.folder.folder, "count")))
 
 
 def shape(cluster: Cluster, number: int) -> None:
-    """One job of the archive's shape with so many segments."""
+    """Runs one job of an archive's shape with so many segments."""
     with tempfile.TemporaryDirectory() as folder:
         job = made_up_job(folder, number)
         options = FlinkOptions(cluster.master, job_server_jar=str(cluster.job_server_jar))
@@ -209,7 +209,7 @@ def shape(cluster: Cluster, number: int) -> None:
 
 
 def runs(cluster: Cluster, server: S3Server, proxy: Proxy, videos: list[str]) -> None:
-    """The same videos by a real run on two task managers and on one."""
+    """Analyzes the same videos on two task managers and on one."""
     requests: list[tuple[float, str, str]] = []
     proxy.disturb = lambda number, method, target: requests.append((time.time(), method, target))
     source = server.folder / BUCKET / "in"
@@ -257,7 +257,7 @@ def _print_requests(requests: list[tuple[float, str, str]], read: int, started: 
 
 
 def kind(target: str) -> Iterator[str]:
-    """What a request is about, without names of videos and runs."""
+    """The kind of a request: its target without names of videos and runs."""
     path, _, query = target.partition("?")
     prefix = urllib.parse.parse_qs(query).get("prefix", [""])[0]
     for part in [*path.split("/")[2:], *(["prefix", *prefix.split("/")] if prefix else [])]:

@@ -19,7 +19,7 @@ from tests.flink.test_analyze import Site, assert_as_local, fragments, wait_for
 
 
 def main() -> None:
-    """Runs each, and prints a line for it."""
+    """Runs each case and prints a line for it."""
     pool = f"{Path(sys.executable).with_name('facelog')} worker"
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -55,7 +55,7 @@ def _losses(cluster: Cluster) -> dict[str, Callable[[], object]]:
 
 
 def _seconds(site: Site, name: str, loss: Callable[[], object] | None) -> float:
-    """Of a run with the tables of an undisturbed one; the loss comes when two segments are done."""
+    """Seconds of a run whose loss comes after two segments; its tables must equal those of an undisturbed run."""
     out, folder = site.out(name)
     begun = time.monotonic()
     client = site.start(site.flink(site.archive, out))

@@ -42,14 +42,14 @@ MODELS = {"without models": ("--emotion-model", "none", "--age-gender-model", "n
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-    """A run.
+    """The figures of one run.
 
     Attributes:
-      managers: how many task managers of one slot.
-      seconds: from the call to its end.
-      first, last: seconds after the call when the first segment was begun, and the last one done.
-      uses: of the cluster's processes, by role.
-      client: CPU seconds of the client; Beam's job server beside it is in no figure.
+      managers: number of task managers of one slot each.
+      seconds: from the call to the end of the run.
+      first, last: seconds from the call to the begin of the first segment and to the end of the last one.
+      uses: what the cluster's processes used, by role.
+      client: CPU seconds of the client, without Beam's job server.
       steps: CPU seconds of the same segments in one process, without Beam.
     """
 
@@ -62,24 +62,24 @@ class Measured:
     steps: float
 
     def cpu(self, role: str) -> float:
-        """CPU seconds of all processes whose role begins so."""
+        """CPU seconds of all processes whose role begins with a text."""
         return sum(use.cpu for name, use in self.uses.items() if name.startswith(role))
 
     @property
     def cpu_seconds(self) -> float:
-        """Of all processes."""
+        """CPU seconds of all processes."""
         return self.cpu("") + self.client
 
     @property
     def core_share(self) -> float:
-        """Of the time that threads of the workers wanted a core, they had one."""
+        """Share of the time that the workers' threads had a core, of the time that they wanted one."""
         pools = [use for name, use in self.uses.items() if name.startswith("pool")]
         running = sum(use.running for use in pools)
         return running / max(1e-9, running + sum(use.waiting for use in pools))
 
 
 class Segments(threading.Thread):
-    """Notes when the first segment is begun and the last one done, by what is durable."""
+    """Notes from the files in DIR when the first segment is begun and when the last one is done."""
 
     def __init__(self, out: Path):
         """Starts at once."""
@@ -98,17 +98,17 @@ class Segments(threading.Thread):
                 self.done.setdefault(path.name + path.parent.name, time.time())
 
     def end(self) -> tuple[float, float]:
-        """When the first was begun, and the last done."""
+        """Stops; returns when the first segment was begun and when the last one was done."""
         self._over.set()
         self.join()
         return self.begun[0], max(self.done.values())
 
 
 def make_videos(folder: Path, minutes: float) -> float:
-    """So many minutes of one moving face, 640×360 at 25 frames a second, in four videos; returns the minutes made."""
+    """Makes four videos of one moving face, 640×360 at 25 frames a second; returns their minutes in total."""
     folder.mkdir()
     clip = portrait_clip(folder / "clip.mp4", seconds=10, fps=25, size=(640, 360), moving=True, gop=50, b_frames=2).path
-    times = [max(1, round(minutes * 6 / _VIDEOS)) + i for i in range(_VIDEOS)]  # as long as another it would be a copy
+    times = [max(1, round(minutes * 6 / _VIDEOS)) + i for i in range(_VIDEOS)]  # equal lengths would make copies
     for i, number in enumerate(times):
         looped(clip, folder / f"{i}.mp4", number)
     clip.unlink()
@@ -116,7 +116,7 @@ def make_videos(folder: Path, minutes: float) -> float:
 
 
 def steps_seconds(video: Path, folder: Path, settings: tuple[str, ...]) -> float:
-    """CPU seconds of a minute of it, without Beam."""
+    """CPU seconds of the steps for a minute of a video, without Beam."""
     config = make_config(**({"emotion_model": None, "age_gender_model": None} if settings else {}))
     plan = probe_video(storage.stat(str(video)), config)
     for number in (1, 2):  # the first time, models and caches are loaded
@@ -126,7 +126,7 @@ def steps_seconds(video: Path, folder: Path, settings: tuple[str, ...]) -> float
 
 
 def measure(cluster: Cluster, archive: Path, out: Path, settings: tuple[str, ...], steps: float) -> Measured:
-    """One run on all task managers that there are."""
+    """Measures one run on all task managers of the cluster."""
     managers = int(cluster.rest("/overview")["taskmanagers"])
     how = ["--runner", "flink", "--flink-master", cluster.master]
     how += ["--flink-job-server-jar", str(cluster.job_server_jar), "--quiet", *settings]
@@ -143,7 +143,7 @@ def measure(cluster: Cluster, archive: Path, out: Path, settings: tuple[str, ...
 
 
 def table(minutes: float, pairs: dict[str, tuple[Measured, Measured]]) -> Iterator[str]:
-    """Of each kind of run: on two task managers, and on one."""
+    """The table: each kind of run on two task managers and on one."""
     runs = [run for pair in pairs.values() for run in pair]
     yield "| | " + " | ".join(f"{name}, {run.managers}" for name, pair in pairs.items() for run in pair) + " |"
     yield "| --- |" + " ---: |" * len(runs)

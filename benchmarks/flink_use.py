@@ -18,12 +18,12 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclasses.dataclass
 class Use:
-    """Of the processes of one role.
+    """What the processes of one role used.
 
     Attributes:
-      cpu: CPU seconds, with those of children that have ended.
-      peak_mb: largest resident memory of one of its processes.
-      running, waiting: seconds that its threads had a core, and that they waited for one.
+      cpu: CPU seconds, including those of children that have ended.
+      peak_mb: largest resident memory of one process.
+      running, waiting: seconds that the threads had a core, and that they waited for one.
     """
 
     cpu: float = 0.0
@@ -33,7 +33,7 @@ class Use:
 
 
 class Watch(threading.Thread):
-    """Looks every second what the processes of a cluster have used."""
+    """Measures every second what the processes of a cluster have used."""
 
     def __init__(self, cluster: Cluster):
         """Starts at once."""
@@ -53,7 +53,7 @@ class Watch(threading.Thread):
             self._look()
 
     def end(self) -> dict[str, Use]:
-        """By role, since the start."""
+        """Stops; returns the use since the start by role."""
         self._over.set()
         self.join()
         self._look()
@@ -96,7 +96,7 @@ class Watch(threading.Thread):
 
 @contextlib.contextmanager
 def watched(cluster: Cluster, what: str) -> Iterator[None]:
-    """Prints what the cluster used meanwhile."""
+    """Prints what the cluster used while it was open."""
     watch, start = Watch(cluster), time.monotonic()
     yield
     wall = time.monotonic() - start

@@ -24,7 +24,7 @@ _FIRST_YEARS = ([1, 3, 10, 21, 28, 46, 66], [1, 16, 26, 36, 46])
 
 
 def held_back(recipe: str, data: Path, cache: Path) -> tuple[Part, np.ndarray]:
-    """The pictures of a data set that a recipe judges by, and their chips [n, size, size(, 3)] uint8."""
+    """The pictures of a data set that no model was trained on, and their chips [n, size, size(, 3)] uint8."""
     network = find_network(find_recipe(recipe).network)
     (faces,) = read_sets([data], network, find_recipe(recipe), cache)
     rows = np.flatnonzero(~np.isin(faces.part, (TRAINING, CALIBRATION, "")))
@@ -34,7 +34,7 @@ def held_back(recipe: str, data: Path, cache: Path) -> tuple[Part, np.ndarray]:
 
 
 def ages(part: Part, chips: np.ndarray, bundle: str) -> None:
-    """Prints what a bundle says of ages."""
+    """Prints the errors of a bundle's ages."""
     said, true = load_bundle(bundle).predict(chips), part.age[:, 0]
     error = said["age"] - true
     print(f"{bundle}: {len(true)} pictures, mean error {np.abs(error).mean():.2f} years")
@@ -48,7 +48,7 @@ def ages(part: Part, chips: np.ndarray, bundle: str) -> None:
 
 
 def emotions(part: Part, chips: np.ndarray, bundles: list[str]) -> None:
-    """Prints what bundles say of emotions, each alone and all together."""
+    """Prints the accuracy of bundles on emotions, each alone and all together."""
     said = {bundle: load_bundle(bundle).predict(chips)["emotion"] for bundle in bundles}
     said["mean"] = np.mean(list(said.values()), axis=0)
     by_most, most = part.votes.max(axis=1) > 0.5, part.votes.argmax(axis=1)

@@ -16,7 +16,7 @@ from training.datasets import KINDS
 DOCUMENT = Path(__file__).parents[1] / "docs" / "models.md"
 BEGIN, END = "<!-- python -m benchmarks.model_table --write -->\n", "<!-- end -->\n"
 
-# What a figure's name can begin with: the set, the split or the labels that it was measured by, other than the first.
+# Prefixes of a figure's name: the set, the split or the labels that it was measured on, if not the first.
 _SPLITS = ("training", "train", "publictest", "privatetest", "validation", "valid", "val", "test")
 _WORDS = sorted((*KINDS, *_SPLITS, "ferplus", "end_to_end", "ready"), key=len, reverse=True)
 _MEASURED_ON = re.compile(rf"((?:(?:{'|'.join(_WORDS)})\d*_)*)(.+)")
@@ -34,7 +34,7 @@ def main(*arguments: str) -> None:
 
 
 def tables(folders: list[Path]) -> str:
-    """A table of bundles, and one of the figures of those that give the same."""
+    """A table of all bundles, and a table of figures for each set of attributes."""
     cards = [read_card(folder) for folder in folders]
     lines = ["| bundle | gives | sees | weights | size | figures are of |", "| --- | --- | --- | ---: | ---: | --- |"]
     for card, folder in zip(cards, folders, strict=True):
@@ -66,7 +66,7 @@ def _figures(cards: list[Card]) -> Iterator[str]:
 
 
 def _by_what_measured_on(card: Card) -> Figures:
-    """A card's figures by what their names begin with."""
+    """A card's figures, grouped by the prefix that says what they were measured on."""
     found: Figures = {}
     for key, value in card.figures.items():
         match = _MEASURED_ON.fullmatch(key)

@@ -20,13 +20,13 @@ _READ_AHEAD_GIGABYTES = 0.0042
 
 @dataclasses.dataclass(frozen=True)
 class Archive:
-    """What is to be analyzed.
+    """An archive to be analyzed.
 
     Attributes:
-      hours: of video.
-      videos: how many.
-      segments: in all of them.
-      gigabytes: of all of them.
+      hours: hours of video.
+      videos: number of videos.
+      segments: number of segments in all videos.
+      gigabytes: size of all videos.
       ranged: share of the videos (and their segments) that are larger than 8 MiB, so that ranges of them are read.
     """
 
@@ -50,10 +50,10 @@ class Machines:
     """The cluster.
 
     Attributes:
-      hosts: with a task manager and a worker pool.
-      slots: of each, with a Python worker for each slot.
-      core_share: of one core that a slot has; the costs are of the machine that they were measured on.
-      request_seconds: that the object store takes to answer.
+      hosts: number of hosts with a task manager and a worker pool.
+      slots: slots of each host, with a Python worker for each slot.
+      core_share: share of one core that a slot has, on a machine like that of the measurements.
+      request_seconds: seconds that the object store takes to answer.
     """
 
     hosts: int
@@ -63,31 +63,31 @@ class Machines:
 
     @property
     def all_slots(self) -> int:
-        """Of the cluster."""
+        """Slots of the whole cluster."""
         return self.hosts * self.slots
 
 
 @dataclasses.dataclass(frozen=True)
 class Costs:
-    """What was measured; CPU seconds are those of one core of that machine.
+    """The measured costs; CPU seconds are those of one core of that machine.
 
     Attributes:
       minutes: CPU seconds of a minute of video without Beam, of clips of several kinds.
       probe, assembling: CPU seconds of a video, and of an hour of video.
-      worker_start: CPU seconds until a Python worker is there, for each of `phases`.
-      models: CPU seconds until its models are loaded, in one phase.
+      worker_start: CPU seconds to start a Python worker, in each of `phases`.
+      models: CPU seconds to load its models, in one phase.
       phases: parts of the job that Flink runs one after the other, each with new Python workers.
-      passing: CPU seconds of Beam in the Python workers for a segment that costs nothing.
-      task_manager, job_manager, client: CPU seconds for a job; of the first for each slot.
-      row: CPU seconds to read one row of `videos`, at the end and by one process.
-      requests: for a job, a video, a segment; and more for a video and a segment of which ranges are read.
-      looks: requests a second of a client that looks on.
-      probe_bytes, tail_bytes: read of a large video for its probe, and more than its own for each segment.
-      rows: of an hour of video, in all tables.
-      video_bytes, row_bytes: of the tables, for a video and for a row.
+      passing: CPU seconds of Beam in the Python workers for a segment without work.
+      task_manager, job_manager, client: CPU seconds for a job; those of the first for each slot.
+      row: CPU seconds of the last step, which is one process, to read one row of `videos`.
+      requests: for a job, a video, a segment; additional ones for a large video, and for a segment of one.
+      looks: requests a second of a client that watches the job.
+      probe_bytes, tail_bytes: bytes of a large video that its probe reads, and that each segment reads past its end.
+      rows: rows in all tables for an hour of video.
+      video_bytes, row_bytes: bytes of the tables for a video and for a row.
       worker_mb, java_mb, manager_mb: peak memory of a Python worker, a task manager and the job manager.
-      listed_mb: of a process that lists, for a million objects.
-      detection, restart: seconds until a lost host is noticed, and until its tasks are dealt out again.
+      listed_mb: memory of a process that lists a million objects.
+      detection, restart: seconds until a lost host is noticed, and until its tasks are deployed again.
     """
 
     minutes: tuple[float, ...]
@@ -116,7 +116,7 @@ class Costs:
     restart: float
 
     def scaled(self, cpu_per_hour: float) -> "Costs":
-        """Of videos whose mean hour costs so many CPU seconds, as unlike each other as these."""
+        """The same costs for videos whose mean hour takes so many CPU seconds, with the same relative spread."""
         factor = cpu_per_hour / 60 / float(np.mean(self.minutes))
         return dataclasses.replace(self, minutes=tuple(minute * factor for minute in self.minutes))
 
@@ -189,18 +189,18 @@ class Needs:
 
     Attributes:
       start, probes, segments, assembling, closing: seconds on the clock, one after the other.
-      straggling: time of the slot that is last with its segments over the mean of all slots.
+      straggling: time of the slowest slot for its segments over the mean of all slots.
       worker_cpu: CPU seconds of the Python workers.
-      cpu_seconds: of all processes.
-      overhead: share of it that is not spent on videos: starts, Beam, Flink.
-      requests: to the object store.
-      bytes_read: from it.
-      rows: of the tables.
-      table_bytes: likewise.
+      cpu_seconds: CPU seconds of all processes.
+      overhead: share of `cpu_seconds` that starts, Beam and Flink take.
+      requests: requests to the object store.
+      bytes_read: bytes read from it.
+      rows: rows of the tables.
+      table_bytes: bytes of the tables.
       host_mb: memory of a host.
-      manager_mb: of the job manager.
-      client_mb: of the client, while it shows how far the job is.
-      lost_host: seconds that a host costs that is lost when half of the segments are done.
+      manager_mb: memory of the job manager.
+      client_mb: memory of a client that shows the progress.
+      lost_host: additional seconds if a host is lost when half of the segments are done.
     """
 
     start: float
@@ -223,12 +223,12 @@ class Needs:
 
     @property
     def seconds(self) -> float:
-        """From the call to its end."""
+        """Seconds from the call to the end of the run."""
         return self.start + self.probes + self.segments + self.assembling + self.closing
 
 
 def needs(archive: Archive, machines: Machines, costs: Costs = MEASURED) -> Needs:
-    """What a run takes that nothing disturbs, and what a lost host adds."""
+    """What an undisturbed run takes, and what a lost host adds."""
     videos, segments, slots = archive.videos, archive.segments, machines.all_slots
     share, latency = machines.core_share, machines.request_seconds
     a_job, a_video, a_segment, ranged_video, ranged_segment = costs.requests
@@ -264,7 +264,7 @@ def needs(archive: Archive, machines: Machines, costs: Costs = MEASURED) -> Need
         + costs.restart
         + (costs.worker_start + costs.models) / share
         + one_segment / 2
-        + segments / 2 / slots * (2 * latency + costs.passing / share),  # what was done is asked for again
+        + segments / 2 / slots * (2 * latency + costs.passing / share),  # segments that were done are looked up again
     )
     return dataclasses.replace(
         found,
@@ -274,11 +274,11 @@ def needs(archive: Archive, machines: Machines, costs: Costs = MEASURED) -> Need
 
 
 def straggling(segments: int, slots: int, minutes: tuple[float, ...]) -> float:
-    """Work of the busiest slot over the mean of all, where segments are dealt out in turn, each of a cost drawn anew.
+    """Work of the busiest slot over the mean; segments are assigned in turn, and each has a random cost.
 
     Args:
-      segments: how many.
-      slots: among which.
+      segments: number of segments.
+      slots: number of slots.
       minutes: costs to draw from.
 
     Returns:
@@ -299,13 +299,13 @@ def straggling(segments: int, slots: int, minutes: tuple[float, ...]) -> float:
 
 
 def most_dealt(videos: int, slots: int) -> float:
-    """Videos of the slot that gets most, where each goes to some slot by its hash; the mean of 50 draws."""
+    """Videos on the fullest slot if videos are assigned by hash; the mean of 50 draws."""
     draw = np.random.default_rng(0)
     return float(np.mean(draw.multinomial(videos, [1 / slots] * slots, _DRAWS).max(axis=1)))
 
 
 def lines(archive: Archive, machines: Machines, found: Needs) -> Iterator[str]:
-    """The table."""
+    """The lines of the table."""
     yield f"| {archive.hours:,.0f} hours on {machines.hosts} × {machines.slots} slots | |"
     yield "| --- | ---: |"
     a_slot = archive.segments / machines.all_slots

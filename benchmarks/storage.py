@@ -31,12 +31,12 @@ from transforms.probe_video import probe_video
 
 
 def buffered(uri: str) -> BinaryIO:
-    """A fixed read-ahead of 1 MiB."""
+    """Opens a file with a fixed read-ahead of 1 MiB."""
     return io.BufferedReader(cast(Any, remote.ask(uri, lambda store, path: store.open_input_file(path))), 1 << 20)
 
 
 def fetched(uri: str) -> BinaryIO:
-    """The whole file first."""
+    """Opens a file by fetching all of it first."""
     return io.BytesIO(remote.ask(uri, lambda store, path: store.open_input_file(path)).read())
 
 
@@ -44,7 +44,7 @@ WAYS: dict[str, Callable[[str], Any]] = {"ranges": remote.open_input, "1 MiB": b
 
 
 def read_segment(segment: Segment, config: Config) -> None:
-    """Reads the packets of a segment and its tail, as decoding does."""
+    """Reads the packets of a segment and its tail, like decoding."""
     check_unchanged(segment)
     with open_video(segment.file.uri, config) as (container, stream):
         if segment.seek_to is not None:
