@@ -1,4 +1,4 @@
-"""Readers of the public data sets, each by the form that people have on disk: folder, zip, csv or Matlab file."""
+"""Readers of the public data sets, in the forms that people have on disk: folder, zip, csv or Matlab file."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["KINDS", "DataError", "DataSet", "LabelledPicture", "detect_kind", "r
 
 @dataclasses.dataclass(frozen=True)
 class Reader:
-    """How a kind of data set is recognized, and how it is read."""
+    """How to recognize a kind of data set, and how to read it."""
 
     matches: Callable[[Files], bool]
     read: Callable[..., DataSet]
@@ -51,16 +51,16 @@ KINDS = {
 def read_dataset(
     path: str | Path, kind: str | None = None, *, faces: str = "original", min_score: float = imdb.MIN_SCORE
 ) -> DataSet:
-    """A data set, ready to go through.
+    """Open a data set for reading.
 
     Args:
       path: its folder, its zip, or its table (`fer2013.csv`, `imdb.mat`, a `labels.csv`).
-      kind: one of KINDS, any case, `-` for `_` too; None: what it looks like.
-      faces: All-Age-Faces' "original" images or "aligned" faces.
-      min_score: IMDB's and WIKI's lowest `face_score`.
+      kind: one of KINDS, in any case and with `-` or `_`; None: recognize it by its files.
+      faces: for All-Age-Faces, "original" images or "aligned" faces.
+      min_score: for IMDB and WIKI, the lowest `face_score`.
 
     Raises:
-      DataError: there is no such file, it is no such data set, or it looks like none.
+      DataError: there is no such file, it is not of this kind, or its kind is not recognized.
     """
     files = _open(Path(path))
     name = _detect(files, Path(path)) if kind is None else kind.strip().lower().replace("-", "_")
@@ -75,10 +75,10 @@ def read_dataset(
 
 
 def detect_kind(path: str | Path) -> str:
-    """The kind that a data set looks like.
+    """Recognize the kind of a data set by its files.
 
     Raises:
-      DataError: there is no such file, or it looks like none.
+      DataError: there is no such file, or the kind is not recognized.
     """
     return _detect(_open(Path(path)), Path(path))
 

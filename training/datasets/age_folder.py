@@ -1,6 +1,6 @@
-"""A folder of ages: pictures in folders that are called as the age, `001/…png`, `002/…png`.
+"""A folder of ages: pictures in folders that are named by age, `001/…png`, `002/…png`.
 
-This is the form of "facial age" (9,778 faces; https://www.kaggle.com/datasets/frabbisw/facial-age).
+"Facial age" has this form (9,778 faces; https://www.kaggle.com/datasets/frabbisw/facial-age).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def read(files: Files) -> DataSet:
       DataError: there are no such folders.
     """
     if all(_age(name) is None for name in files.pictures):
-        raise DataError(f"{files.root} has no pictures in folders that are called as ages (001, 002 …).")
+        raise DataError(f"{files.root} has no pictures in folders that are named by age (001, 002 …).")
 
     def samples(dropped: Counter[str]) -> Iterator[LabelledPicture]:
         for name in files.pictures:

@@ -1,4 +1,4 @@
-"""All-Age-Faces: 13,322 faces, mostly Asian, of 2 to 80 years; serial and age in the file name `00000A02.jpg`.
+"""All-Age-Faces: 13,322 faces, mostly Asian, of 2 to 80 years; file names `00000A02.jpg` have serial and age.
 
 Source: Cheng et al., "Exploiting effective facial patches for robust gender recognition", Tsinghua Science and
 Technology 2019; https://github.com/JingchunCheng/All-Age-Faces-Dataset.
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from training.datasets.base import DataError, DataSet, LabelledPicture
 from training.datasets.files import Files
 
-# The pictures as they were, or turned and cut.
+# The original pictures, or the faces aligned and cropped.
 FOLDERS = {"original": "original images", "aligned": "aligned faces"}
 
 _LAST_FEMALE = 7380
@@ -30,7 +30,7 @@ def read(files: Files, faces: str = "original") -> DataSet:
     """The pictures of one of the two folders, or of the only one that is there; serials up to 7380 are female.
 
     Args:
-      files: where it lies.
+      files: files of the data set.
       faces: "original" or "aligned".
 
     Raises:
@@ -40,7 +40,7 @@ def read(files: Files, faces: str = "original") -> DataSet:
         raise DataError(f"faces is '{faces}', expected {' or '.join(FOLDERS)}.")
     named = [name for name in files.pictures if _match(name)]
     if not named:
-        raise DataError(f"{files.root} has no pictures that are named as 00000A02.jpg.")
+        raise DataError(f"{files.root} has no pictures with names such as 00000A02.jpg.")
     names = [name for name in named if FOLDERS[faces] in name.lower().split("/")] or named
 
     def samples(dropped: Counter[str]) -> Iterator[LabelledPicture]:

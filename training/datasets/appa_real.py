@@ -1,4 +1,4 @@
-"""APPA-REAL: 7,591 pictures, the age that about 38 people guessed for each, and the real one.
+"""APPA-REAL: 7,591 pictures with the real age, and the age that some 38 people guessed for each.
 
 Source: Agustsson et al., "Apparent and real age estimation in still images with deep residual regressors on APPA-REAL
 database", FG 2017; https://chalearnlap.cvc.uab.cat/dataset/26/description/.
@@ -16,14 +16,14 @@ _SPLITS = ("train", "valid", "test")
 
 
 def matches(files: Files) -> bool:
-    """Whether one of its tables of averages lies there, or was chosen."""
+    """Whether one of its tables of averages is there, or was chosen."""
     return bool(_tables(files))
 
 
 def read(files: Files) -> DataSet:
-    """The pictures of all tables; the age is the apparent one (`apparent_age_avg`), as people see it.
+    """The pictures of all tables, with the apparent age (`apparent_age_avg`) as label.
 
-    The crop of the face (`000000.jpg_face.jpg`) stands for the picture where there is one.
+    If there is a crop of the face (`000000.jpg_face.jpg`), it is read instead of the picture.
 
     Raises:
       DataError: there is no table, or a row is wrong.

@@ -1,4 +1,4 @@
-"""What every data set becomes: samples, each a picture with the labels that the set has for it."""
+"""A data set as a sequence of labelled pictures, whatever its form on disk."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from training.datasets.labels import is_label
 
 
 class ZipPath(zipfile.Path):
-    """A place inside a zip. It can be pickled: the other process opens the zip by its name, once."""
+    """A place inside a zip that can be pickled: the other process opens the zip by its name, once."""
 
     def __reduce__(self) -> tuple[object, tuple[str, str]]:
         return _in_zip, (str(self.root.filename), self.at)
@@ -33,32 +33,33 @@ def _open_zip(file: str) -> zipfile.ZipFile:
     return ZipPath(file).root
 
 
-# A folder, or a place inside a zip that is read where it lies.
-AnyPath = Path | ZipPath
+# A place in a folder or inside a zip, which is read in place.
+AnyPath = Path | zipfile.Path
 
-# What reading a file raises when it is missing, damaged, or packed in a way that Python cannot unpack.
+# Errors of reading a file that is missing, damaged, or compressed in a way that Python does not know.
 READ_ERRORS = (OSError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 class DataError(UsageError):
-    """A data set is not what its form promises; says the file, and the row where there is one."""
+    """A data set is not as expected; the message names the file, and the row if there is one."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False, slots=True)
 class LabelledPicture:
-    """One labelled picture; labels that the set does not have are None.
+    """A picture and its labels; labels that the data set does not have are None.
 
     Attributes:
-      name: path below the root with `/`, or `file.csv:row`; unique in the set, and the same on every machine.
+      name: path below the root with `/`, or `file.csv:row`; unique in the data set, and the same on every machine.
       source: the picture's file, or its pixels, [H, W] or [H, W, 3] uint8 RGB.
-      splits: names of the splits that it is in: the first folder level or the csv's Usage first; for FER2013's folders
-        also the official one that the file name tells (`Training`, `PublicTest`, `PrivateTest`).
-      group: what must stay on one side of a split (subject, photograph); None: the sample alone.
+      splits: names of the splits that it is in, first the folder at the first level or the csv's Usage. Pictures in
+        FER2013's folders also have the official split that the file name tells (`Training`, `PublicTest`,
+        `PrivateTest`).
+      group: pictures of the same group (subject, photograph) stay in one part of a split; None: it is a group alone.
       emotion: one of `schemas.tables.EMOTIONS`.
-      votes: shares [7] of all votes that went to each of EMOTIONS, float32; below 1 in sum where people saw others.
-      age: lowest and highest age in years, the same twice where it is exact.
+      votes: shares [7] of all votes that each of EMOTIONS has, float32; their sum is below 1 if people saw others.
+      age: lowest and highest age in years; both are the same for an exact age.
       female: apparent gender.
-      race: as the set names it.
+      race: race in the data set's own words.
     """
 
     name: str
@@ -75,7 +76,7 @@ class LabelledPicture:
         """The pixels, uint8: [H, W] in grey, else [H, W, 3] RGB.
 
         Raises:
-          DataError: the file is missing or does not decode.
+          DataError: the file is missing or cannot be decoded.
         """
         if isinstance(self.source, np.ndarray):
             return _as_channels(self.source, grey=grey)
@@ -88,13 +89,13 @@ class LabelledPicture:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class DataSet:
-    """A data set that is being read: its kind, and a way to go through its samples as often as wanted.
+    """A data set, whose pictures can be read any number of times.
 
     Attributes:
       kind: name of the reader: `fer2013`, `imdb`, `utkface` …
-      root: where it lies.
-      read: goes through the samples, lazily, in an order that is always the same; counts what it leaves out.
-      size: number of samples before anything is left out, if that is known without reading them all.
+      root: folder, or place inside a zip.
+      read: iterates over the labelled pictures, lazily and always in the same order; counts those that it leaves out.
+      size: number of pictures before any is left out, if it is known without reading them all.
     """
 
     kind: str
@@ -105,14 +106,14 @@ class DataSet:
     def samples(
         self, dropped: collections.Counter[str] | None = None, split: str | None = None
     ) -> Iterator[LabelledPicture]:
-        """The samples, of one split or all.
+        """The labelled pictures of one split, or of all.
 
         Args:
-          dropped: counts what was left out, by reason.
-          split: name of a split, any case; None and "all" take everything.
+          dropped: counter of pictures that are left out, by reason.
+          split: name of a split, in any case; None and "all" take all pictures.
 
         Raises:
-          DataError: a file or row is wrong, or no sample is in the split (raised at the end).
+          DataError: a file or row is wrong, or the split has no pictures (raised at the end).
         """
         counter = collections.Counter() if dropped is None else dropped
         if split is None or split.lower() == "all":
@@ -132,12 +133,12 @@ class DataSet:
 
 
 def open_root(path: Path) -> AnyPath:
-    """A data set's folder, or the inside of its zip, past folders that hold nothing but one other folder.
+    """The root of a data set in a folder or zip. Folders that hold only one other folder are skipped.
 
-    A folder whose name says something (a split, an emotion, an age) is not passed.
+    A folder whose name is a label (a split, an emotion, an age) is not skipped.
 
     Raises:
-      DataError: there is no such folder or zip, or it does not open.
+      DataError: there is no such folder or zip, or it cannot be opened.
     """
     if not path.is_dir() and not (path.is_file() and zipfile.is_zipfile(path)):
         raise DataError(f"{path} is neither a folder nor a zip: give the data set's folder or zip.")
@@ -154,12 +155,12 @@ def decode(data: bytes, name: str, *, grey: bool = False) -> np.ndarray:
     """A picture file's pixels, uint8: [H, W] in grey, else [H, W, 3] RGB.
 
     Raises:
-      DataError: they do not decode; `name` says of which file.
+      DataError: the file cannot be decoded; the message names it by `name`.
     """
     flags = cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR_RGB
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
-    except cv2.error:  # for instance more pixels than OpenCV takes
+    except cv2.error:  # for instance, more pixels than OpenCV allows
         image = None
     if image is None:
         raise DataError(f"{name}: the picture does not decode; unpack the data set again, or remove the file.")
@@ -167,7 +168,7 @@ def decode(data: bytes, name: str, *, grey: bool = False) -> np.ndarray:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a name is the operating system's and none of the data set's."""
+    """Whether a file belongs to the operating system, not to the data set, by its name."""
     return name.startswith(".") or name in ("__MACOSX", "Thumbs.db", "desktop.ini")
 
 

@@ -1,4 +1,4 @@
-"""Pictures that are the same photograph: by their pixels, or nearly, by a hash of what they look like."""
+"""Finds copies of the same photograph: by equal pixels, or by similar hashes of the picture."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from scipy.sparse.csgraph import connected_components
 
 from training.datasets.base import DataError, DataSet, LabelledPicture
 
-# Bits of 256 in which the hashes of two pictures of one photograph differ at most. Of UTKFace pairs 17–24 bits apart 19
-# of 20 were one photograph by eye, of those 25–32 bits apart half, of those 33–40 bits apart hardly any.
+# Hashes of copies differ in at most this many of 256 bits. Of UTKFace's pairs that differ in 17–24 bits, 19 of 20 were
+# the same photograph by eye; of those that differ in 25–32 bits half, and in 33–40 bits hardly any.
 NEAR = 24
 
 
 def pixel_digest(image: np.ndarray) -> bytes:
-    """16 bytes that two pictures share only if all their pixels are the same."""
+    """16 bytes that are the same for two pictures only if all their pixels are the same."""
     return hashlib.blake2b(image.tobytes(), digest_size=16, key=repr(image.shape).encode()).digest()
 
 
 def difference_hash(image: np.ndarray) -> np.ndarray:
-    """256 bits that survive another size and another compression of a picture, as [4] uint64.
+    """256 bits, as [4] uint64, that hardly change when a picture is resized or compressed again.
 
     Args:
       image: uint8, [H, W] or [H, W, 3] RGB.
 
-    Source: dHash (N. Krawetz, 2013): whether each pixel of a small copy is brighter than its left neighbour.
+    Source: dHash (N. Krawetz, 2013). Each bit says whether a pixel of a small copy is brighter than its left neighbour.
     """
     grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     small = cv2.resize(grey, (17, 16), interpolation=cv2.INTER_AREA)
@@ -38,13 +38,13 @@ def difference_hash(image: np.ndarray) -> np.ndarray:
 
 
 def near_duplicates(hashes: np.ndarray, limit: int = NEAR) -> np.ndarray:
-    """Index of the first picture of each picture's group.
+    """Group near-duplicates: for each picture, the index of the first picture of its group.
 
-    Compares all pairs: 24,000 pictures take a second or two, ten times as many take a hundred times as long.
+    All pairs are compared: 24,000 pictures take a second or two, ten times as many take a hundred times as long.
 
     Args:
       hashes: [n, 4] uint64.
-      limit: pictures whose hashes differ in at most so many bits belong together, and chains of them do.
+      limit: pictures whose hashes differ in at most this many bits are in the same group, and so are chains of them.
 
     Returns:
       [n] int64.
@@ -53,7 +53,7 @@ def near_duplicates(hashes: np.ndarray, limit: int = NEAR) -> np.ndarray:
     columns = np.ascontiguousarray(different.T)
     left, right = [], []
     for i in range(len(different) - 1):
-        # Most pairs are too far apart in the first 64 bits already.
+        # The first 64 bits alone rule most pairs out.
         distance = np.bitwise_count(columns[0, i + 1 :] ^ columns[0, i])
         near = np.flatnonzero(distance <= limit) + i + 1
         near = near[np.bitwise_count(different[near] ^ different[i]).sum(axis=1) <= limit]
@@ -63,12 +63,12 @@ def near_duplicates(hashes: np.ndarray, limit: int = NEAR) -> np.ndarray:
 
 
 def with_groups(dataset: DataSet, limit: int = NEAR) -> DataSet:
-    """The same set, its near-duplicates in one group, on top of the groups that it had.
+    """The same data set with near-duplicates in the same group, in addition to the groups that it had.
 
-    Reads every picture once, now; one that does not read stays as it was.
+    This reads every picture once. A picture that cannot be read keeps its group.
 
     Raises:
-      DataError: a row of the set is wrong.
+      DataError: a row of the data set is wrong.
     """
     names, hashes, had = [], [], []
     for sample in dataset.samples():
@@ -92,7 +92,7 @@ def with_groups(dataset: DataSet, limit: int = NEAR) -> DataSet:
 
 
 def _groups(count: int, left: list[np.ndarray], right: list[np.ndarray]) -> np.ndarray:
-    """Number of the connected part that each of `count` nodes is in."""
+    """Number of the connected component that each of `count` nodes is in."""
     rows, columns = np.concatenate([[], *left]).astype(np.int64), np.concatenate([[], *right]).astype(np.int64)
     graph = coo_array((np.ones(len(rows), bool), (rows, columns)), shape=(count, count))
     return connected_components(graph, directed=False)[1]

@@ -17,7 +17,7 @@ _COLUMNS = ("file", "gender", "race")
 
 
 def matches(files: Files) -> bool:
-    """Whether one of its tables lies there, or was chosen."""
+    """Whether one of its tables is there, or was chosen."""
     return bool(_tables(files))
 
 
@@ -29,7 +29,7 @@ def read(files: Files) -> DataSet:
     """
     tables = _tables(files)
     if not tables:
-        raise DataError(f"{files.root} has no fairface_label_train.csv, and no labels.csv as FairFace's.")
+        raise DataError(f"{files.root} has no fairface_label_train.csv, and no labels.csv with FairFace's columns.")
 
     def samples(dropped: Counter[str]) -> Iterator[LabelledPicture]:
         for table in tables:

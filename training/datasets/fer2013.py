@@ -1,8 +1,8 @@
 """FER2013: 35,887 grey pictures of 48×48, each with one of seven emotions; as `fer2013.csv` or as folders of classes.
 
-The csv counts classes as EMOTIONS does; the folders sort them by name, which is another order. Labels are therefore
-always names here, never places in a list. FER+ (Barsoum et al., 2016, https://arxiv.org/abs/1608.01041) had ten people
-vote on the same pictures; its votes are read where they lie beside them.
+The csv numbers classes in the order of EMOTIONS. Folders, sorted by name, have another order. Therefore labels are
+always names here, never positions in a list. For FER+ (Barsoum et al., 2016, https://arxiv.org/abs/1608.01041) ten
+people voted on the same pictures; its votes are read if they are beside the pictures.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from training.datasets.files import Files, Row
 
 SIDE = 48
 
-# What the csv's numbers mean.
+# Classes in the order of the csv's numbers.
 CSV_EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 
 _OFFICIAL = ("Training", "PublicTest", "PrivateTest")
@@ -57,7 +57,7 @@ def read(files: Files) -> DataSet:
 
 
 def read_class_folders(files: Files, kind: str) -> DataSet:
-    """Pictures in folders that are called as emotions, any case, optionally below folders of splits.
+    """Pictures in folders named by emotion, in any case, optionally below folders of splits.
 
     Raises:
       DataError: a row of the votes is wrong.
@@ -85,7 +85,7 @@ def read_class_folders(files: Files, kind: str) -> DataSet:
 
 
 def class_folder(name: str) -> int | None:
-    """Which part of a picture's path is the folder of an emotion, the lowest of them; None: it lies in none."""
+    """Index of the lowest folder in a picture's path that is named by an emotion; None if there is none."""
     folders = name.split("/")[:-1]
     return next((i for i in reversed(range(len(folders))) if labels.is_emotion(folders[i])), None)
 
@@ -127,7 +127,7 @@ def _pixels(text: str) -> np.ndarray:
 
 
 def _votes_beside(row: Row, votes: Row | None) -> np.ndarray | None:
-    """Votes of the same picture: FER+'s table names few of its pictures, but its rows stand in the csv's order."""
+    """Votes of the same picture. FER+'s table has few file names, but its rows are in the order of the csv."""
     if votes is None:
         raise row.wrong(f"{_VOTES_BY_ROW} ends before it; both must have one row a picture, in the same order")
     if row["usage"] and votes["usage"] != row["usage"]:
@@ -136,7 +136,7 @@ def _votes_beside(row: Row, votes: Row | None) -> np.ndarray | None:
 
 
 def _votes_by_name(files: Files) -> dict[str, np.ndarray | None]:
-    """Votes by file name; none for the names that occur twice, since which picture is meant cannot be known."""
+    """Votes by file name; None for names that occur twice, because they do not identify a picture."""
     times = Counter(name.rsplit("/", 1)[-1] for name in files.pictures)
     votes: dict[str, np.ndarray | None] = {}
     for row in files.rows(_VOTES_BY_NAME):

@@ -1,4 +1,4 @@
-"""The files of a data set, folder or zip, listed once; its tables as rows that say where they stand when wrong."""
+"""The files of a data set in a folder or zip, and the rows of its tables, whose errors name file and row."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Row:
 
     Attributes:
       file: name of the table.
-      number: its line in the file; the header is line 1.
-      values: text by column name, lower case; columns that the table does not have read as empty.
+      number: line in the file; the header is line 1.
+      values: text by column name in lower case; a column that the table does not have is empty.
     """
 
     file: str
@@ -35,11 +35,11 @@ class Row:
         return self.values.get(column, "")
 
     def wrong(self, reason: object) -> DataError:
-        """The error that says what is wrong with this row."""
+        """An error that says what is wrong with this row."""
         return DataError(f"{self.file} row {self.number}: {reason}.")
 
     def parse(self, column: str, read: Callable[[str], _T]) -> _T:
-        """A value as `read` understands it.
+        """A value, parsed by `read`.
 
         Raises:
           DataError: `read` raised ValueError.
@@ -50,10 +50,10 @@ class Row:
             raise self.wrong(error) from None
 
     def number_in(self, column: str) -> float:
-        """A finite number.
+        """A value as a finite number.
 
         Raises:
-          DataError: it is none.
+          DataError: it is not a finite number.
         """
         try:
             number = float(self[column])
@@ -65,25 +65,25 @@ class Row:
 
 
 class Files:
-    """What lies below a data set's root.
+    """The files below a data set's root.
 
     Attributes:
-      root: folder or place inside a zip.
-      chosen: name of the one table to go by, if the user named it; its neighbours are then not looked at.
+      root: folder, or place inside a zip.
+      chosen: name of the table that the user chose, if any; other tables are then ignored.
     """
 
     def __init__(self, root: AnyPath, chosen: str | None = None):
-        """Lists nothing before it is asked."""
+        """Lists no files yet."""
         self.root = root
         self.chosen = chosen
 
     def path(self, name: str) -> AnyPath:
-        """Where a file lies."""
+        """Path of a file."""
         return self.root / name
 
     @functools.cached_property
     def names(self) -> list[str]:
-        """All files below the root with `/`, sorted; hidden ones are left out."""
+        """Paths of all files below the root with `/`, sorted, without hidden files."""
         if isinstance(self.root, ZipPath):
             at = self.root.at
             listed = (name[len(at) :] for name in self.root.root.namelist() if name.startswith(at))
@@ -97,18 +97,18 @@ class Files:
 
     @functools.cached_property
     def pictures(self) -> list[str]:
-        """The files that are pictures by their name."""
+        """Paths of all pictures, recognized by their names."""
         return [name for name in self.names if name.lower().endswith(_PICTURES)]
 
     @functools.cached_property
     def top(self) -> list[str]:
-        """Names at the first level, files and folders, sorted."""
+        """Names of files and folders at the first level, sorted."""
         if isinstance(self.root, ZipPath):
             return sorted({name.split("/", 1)[0] for name in self.names})
         return sorted(name for name in os.listdir(self.root) if not is_hidden(name))
 
     def tables(self, suffix: str) -> list[str]:
-        """The tables to look at, by how their names end: those at the first level, or the chosen one."""
+        """Names of tables with this ending: those at the first level, or the chosen one."""
         names = self.top if self.chosen is None else [self.chosen]
         return [name for name in names if name.lower().endswith(suffix)]
 
@@ -117,18 +117,18 @@ class Files:
         return {name: frozenset(self._open_csv(name)[0]) for name in self.tables(".csv")}
 
     def tables_with(self, *columns: str) -> list[str]:
-        """Names of the csv files to look at that have these columns."""
+        """Names of the csv tables that have these columns."""
         return [name for name, header in self._headers.items() if header.issuperset(columns)]
 
     def columns(self, name: str) -> frozenset[str]:
-        """Columns of one of `tables`, lower case."""
+        """Columns of one of `tables`, in lower case."""
         return self._headers[name]
 
     def rows(self, name: str) -> Iterator[Row]:
         """Rows of a csv file, streamed.
 
         Raises:
-          DataError: the file does not read, or a row has another number of values than the header.
+          DataError: the file cannot be read, or a row has another number of values than the header.
         """
         header, lines = self._open_csv(name)
         for number, values in lines:
@@ -143,7 +143,7 @@ class Files:
 
 
 def _csv_lines(path: AnyPath, name: str) -> Iterator[tuple[int, list[str]]]:
-    """(line, values) of every line that is not empty."""
+    """(line number, values) of every line that is not empty."""
     number = 0
     try:
         with path.open("r", encoding="utf-8-sig", newline="") as file:
@@ -155,7 +155,7 @@ def _csv_lines(path: AnyPath, name: str) -> Iterator[tuple[int, list[str]]]:
     except READ_ERRORS as error:
         raise DataError(f"{name} cannot be read: {error}.") from error
     except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"{name} row {number + 1}: this is no text in csv form ({error}).") from error
+        raise DataError(f"{name} row {number + 1}: this is not text in csv form ({error}).") from error
 
 
 def _hidden(name: str) -> bool:

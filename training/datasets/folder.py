@@ -1,4 +1,4 @@
-"""Any folder of pictures with a `labels.csv`, or with one folder for each emotion."""
+"""Any folder of pictures with a `labels.csv`, or with one folder per emotion."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _LABELS = frozenset(("emotion", "age", "age_low", "age_high", "age_group", "gend
 
 
 def matches(files: Files) -> bool:
-    """Whether it has a table of labels (or that was chosen) or folders of emotions."""
+    """Whether there is a table of labels (or one was chosen), or folders of emotions."""
     if _table(files) is not None:
         return True
     return not files.chosen and any(class_folder(name) is not None for name in files.pictures)
 
 
 def read(files: Files) -> DataSet:
-    """The pictures that the table names, else those in folders of emotions.
+    """The pictures that the table names or, without a table, those in folders of emotions.
 
-    Columns of the table, all but the first optional: `file` or `name` (a path below the table, or a name that occurs
+    Columns of the table, all optional except the first: `file` or `name` (a path below the table, or a name that occurs
     once), `split`, `group`, `emotion`, `age` in years or as a range, `age_group`, `age_low` and `age_high`, `gender`
-    (male or female) or `female` (1 or 0), `race`. Other columns are not looked at. A picture whose emotion is none of
-    the seven and that has no other label is left out and counted.
+    (male or female) or `female` (1 or 0), `race`. Other columns are ignored. A picture whose emotion is none of the
+    seven and that has no other label is left out and counted.
 
     Raises:
       DataError: there is neither, or a row is wrong.
@@ -60,7 +60,7 @@ def read(files: Files) -> DataSet:
 
 
 class _Names:
-    """Finds a picture by its path or, where only one is called so, by its name."""
+    """Finds a picture by its path, or by its name if only one picture has this name."""
 
     def __init__(self, files: Files):
         self._paths = set(files.pictures)
@@ -74,7 +74,7 @@ class _Names:
             raise row.wrong("it names no picture")
         if name in self._paths:
             return name
-        found = self._by_name.get(name, [name])  # one that is not there is reported by whoever reads it
+        found = self._by_name.get(name, [name])  # if there is no such file, reading it reports that
         if len(found) > 1:
             raise row.wrong(f"{name} is there {len(found)} times, give its path ({found[0]} or {found[1]})")
         return found[0]

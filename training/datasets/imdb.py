@@ -1,8 +1,8 @@
-"""IMDB-WIKI: 460,723 and 62,328 pictures of known people with date of birth and of the photograph.
+"""IMDB-WIKI: 460,723 and 62,328 pictures of known people, with dates of birth and of the photograph.
 
 Source: Rothe, Timofte and Van Gool, "Deep expectation of real and apparent age from a single image", IJCV 2018;
-https://data.vision.ee.ethz.ch/cvl/rrothe/imdb-wiki/. Labels were gathered by machine; the filters here are the ones
-that its users agree on.
+https://data.vision.ee.ethz.ch/cvl/rrothe/imdb-wiki/. Labels were gathered by machine; the filters here are those that
+users of the data set agree on.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ OUTSIDE = f"age outside {AGES[0]}–{AGES[1]}"
 
 # Matlab counts days from the year 0, numpy from 1970.
 _MATLAB_1970 = 719_529
-# Dates of birth from the year 1800 to 2100: what is outside is an unknown date, such as day 1 or 366.
+# Dates of birth from 1800 to 2100; others are unknown dates, such as day 1 or 366.
 _BORN = (657_438, 767_011)
 
 
@@ -45,7 +45,7 @@ class _Table:
 
 
 def matches(kind: str, files: Files) -> bool:
-    """Whether `imdb.mat` (or `wiki.mat`) lies there, or was chosen."""
+    """Whether `imdb.mat` (or `wiki.mat`) is there, or was chosen."""
     if files.chosen:
         return any(kind in matlab.variables(files, name) for name in files.tables(".mat"))
     return _find(kind, files) is not None
@@ -54,9 +54,9 @@ def matches(kind: str, files: Files) -> bool:
 def read(kind: str, files: Files, min_score: float = MIN_SCORE) -> DataSet:
     """The pictures that `imdb.mat` (or `wiki.mat`) lists, without those whose labels cannot be trusted.
 
-    Left out, and counted by the first reason that holds: gender unknown; the face detector's score below `min_score`
-    (no face scores minus infinity); a second face; a date of birth that makes no sense; an age outside 0–100.
-    Whether a picture is there is seen when it is read.
+    A picture is left out, and counted by the first reason that applies: unknown gender; a score of the face detector
+    below `min_score` (without a face, it is minus infinity); a second face; a date of birth that makes no sense; an age
+    outside 0–100. A missing picture file is noticed only when it is read.
 
     Args:
       kind: "imdb" or "wiki", which is also the name of the file and of the variable in it.
@@ -103,7 +103,7 @@ def read(kind: str, files: Files, min_score: float = MIN_SCORE) -> DataSet:
 
 
 def ages_at_photo(born: np.ndarray, taken: np.ndarray) -> np.ndarray:
-    """Completed years at the photograph, of which only the year is known: taken as 1 July.
+    """Completed years at the time of the photograph. Only its year is known; the day is taken as 1 July.
 
     Args:
       born: [n] date of birth, Matlab's day number (day 1 is 1 January of the year 0).

@@ -1,4 +1,4 @@
-"""IMDB or WIKI as older tools packed it: one Matlab file `imdb_db.mat` with the pictures inside, already filtered."""
+"""IMDB or WIKI as packed by older tools: one Matlab file `imdb_db.mat` that contains the pictures, already filtered."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _FIELDS = frozenset(("image", "gender", "age"))
 
 
 def matches(files: Files) -> bool:
-    """Whether a `…_db.mat` lies there, or was chosen."""
+    """Whether a `…_db.mat` is there, or was chosen."""
     return _find(files) is not None
 
 
 def read(files: Files) -> DataSet:
     """The pictures of the file: `image` [n, s, s, 3] uint8 in BGR, `gender` (0 female, 1 male), `age` in years.
 
-    They are all in memory while one goes through them. Those without gender or with an age outside 0–100 are left out.
+    All of them are in memory while they are read. Those without gender or with an age outside 0–100 are left out.
 
     Raises:
-      DataError: the file is not that.
+      DataError: the file is not of this form.
     """
     name = _find(files)
     if name is None:

@@ -1,4 +1,4 @@
-"""The words in which data sets say their labels: in folder names, file names and columns of tables."""
+"""Parses labels in the words of the data sets: in folder names, file names and columns of tables."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from schemas.tables import EMOTIONS
 
-# Every spelling, lower case, of each emotion.
+# Spellings of each emotion, in lower case.
 _SPELLINGS = {
     "angry": ("angry", "anger"),
     "disgust": ("disgust", "disgusted"),
@@ -21,24 +21,24 @@ _SPELLINGS = {
 }
 _EMOTION_OF = {word: emotion for emotion, words in _SPELLINGS.items() for word in words}
 
-# Emotions that other sets have and ours do not: no error, but left out.
+# Labels of other data sets that are none of the seven emotions; pictures with these are left out without an error.
 _OTHER_EMOTIONS = {"contempt", "contemptuous", "none", "uncertain", "unknown"}
 
 _SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing", "publictest", "privatetest"}
 
-# FER+'s vote columns; those of EMOTIONS in their order, then the rest.
+# FER+'s vote columns: those of EMOTIONS in their order, then the others.
 _VOTES_OF_EMOTIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 VOTE_COLUMNS = (*_VOTES_OF_EMOTIONS, "contempt", "unknown", "nf")
 
-# The oldest age that a range without an upper end means.
+# Upper end of age ranges that state none.
 _OLDEST = 100.0
 
 
 def emotion_of(text: str) -> str | None:
-    """One of EMOTIONS, in any usual spelling and case; None for nothing, and for an emotion that is not of the seven.
+    """One of EMOTIONS from any usual spelling; None for an empty text, and for an emotion that is none of the seven.
 
     Raises:
-      ValueError: it is no emotion.
+      ValueError: the text is not an emotion.
     """
     word = text.strip().lower()
     if not word or word in _OTHER_EMOTIONS:
@@ -49,20 +49,20 @@ def emotion_of(text: str) -> str | None:
 
 
 def is_emotion(text: str) -> bool:
-    """Whether a folder of this name holds the pictures of one emotion, of the seven or another."""
+    """Whether a folder with this name holds the pictures of one emotion, of the seven or another one."""
     return text.strip().lower() in _EMOTION_OF or text.strip().lower() in ("contempt", "contemptuous")
 
 
 def is_label(text: str) -> bool:
-    """Whether a folder of this name says something of what lies in it: a split, an emotion, an age."""
+    """Whether the name of a folder is a label of the pictures in it: a split, an emotion, an age."""
     return text.lower() in _SPLITS or is_emotion(text) or (text.isdecimal() and len(text) <= 3)
 
 
 def age_of(text: str) -> tuple[float, float] | None:
-    """Lowest and highest age in years: of "25", "20-29", "more than 70" or "70+"; None for nothing.
+    """Lowest and highest age in years, from "25", "20-29", "more than 70" or "70+"; None for an empty text.
 
     Raises:
-      ValueError: it is no age between 0 and 130.
+      ValueError: the text is not an age between 0 and 130.
     """
     if not text.strip():
         return None
@@ -82,10 +82,10 @@ def age_of(text: str) -> tuple[float, float] | None:
 
 
 def female_of(text: str) -> bool | None:
-    """Gender from words; None for nothing. Numbers are refused, since data sets count both ways.
+    """Whether a word means female; None for an empty text. Numbers are refused: data sets differ in their meaning.
 
     Raises:
-      ValueError: it is neither.
+      ValueError: the word means neither gender.
     """
     word = text.strip().lower()
     if word in ("", "unknown"):
@@ -98,10 +98,10 @@ def female_of(text: str) -> bool | None:
 
 
 def truth_of(text: str) -> bool | None:
-    """A yes or no; None for nothing.
+    """Yes or no as a bool; None for an empty text.
 
     Raises:
-      ValueError: it is neither.
+      ValueError: the text means neither.
     """
     word = text.strip().lower()
     if not word:
@@ -114,7 +114,7 @@ def truth_of(text: str) -> bool | None:
 
 
 def vote_shares(votes: Mapping[str, float]) -> np.ndarray | None:
-    """Shares [7] float32 of all votes that went to each of EMOTIONS; None without votes.
+    """Shares [7] float32 of all votes that each of EMOTIONS has; None without votes.
 
     Args:
       votes: number of votes by VOTE_COLUMNS; contempt, unknown and NF (no face) count in the sum, so that the shares
@@ -125,5 +125,5 @@ def vote_shares(votes: Mapping[str, float]) -> np.ndarray | None:
 
 
 def folder_splits(folders: Sequence[str]) -> tuple[str, ...]:
-    """Names of splits from the folders above a picture: the first level, and below it those named as splits are."""
+    """Names of splits from the folders above a picture: the first folder, and any others with the name of a split."""
     return tuple(name for i, name in enumerate(folders) if i == 0 or name.lower() in _SPLITS)

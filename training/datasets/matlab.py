@@ -1,4 +1,4 @@
-"""Matlab files, as IMDB-WIKI and the tools around it use them."""
+"""Reads Matlab files, as IMDB-WIKI and the tools around it use them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ERRORS = (*READ_ERRORS, ValueError, TypeError, NotImplementedError, scipy.io.ma
 
 
 def variables(files: Files, name: str) -> frozenset[str]:
-    """Names of what a file holds, without reading it; none if it does not read."""
+    """Names of the variables in a file, without reading their values; empty if the file cannot be read."""
     try:
         with files.path(name).open("rb") as file:
             return frozenset(variable for variable, _, _ in scipy.io.whosmat(file))
@@ -27,12 +27,12 @@ def load(files: Files, name: str, wanted: list[str] | None = None) -> dict[str, 
     """The variables of a file.
 
     Args:
-      files: where it lies.
-      name: the file.
-      wanted: only these.
+      files: files of the data set.
+      name: name of the file.
+      wanted: names of the variables to read; None: all.
 
     Raises:
-      DataError: it does not read.
+      DataError: the file cannot be read.
     """
     try:
         return scipy.io.loadmat(io.BytesIO(files.path(name).read_bytes()), variable_names=wanted)
@@ -43,10 +43,10 @@ def load(files: Files, name: str, wanted: list[str] | None = None) -> dict[str, 
 
 
 def column(name: str, values: np.ndarray, length: int | None = None) -> np.ndarray:
-    """A field of one value a picture, [n] float64, whether it was stored as a row or as a column.
+    """A field with one number per picture, [n] float64; it may be stored as a row or as a column.
 
     Raises:
-      DataError: it holds something else, or another number of values.
+      DataError: the field does not hold numbers, or another number of them.
     """
     try:
         flat = np.asarray(values).reshape(-1).astype(np.float64)
@@ -56,10 +56,10 @@ def column(name: str, values: np.ndarray, length: int | None = None) -> np.ndarr
 
 
 def texts(name: str, values: np.ndarray, length: int | None = None) -> list[str]:
-    """A field of one text a picture: a cell array, or Matlab's padded array of characters.
+    """A field with one text per picture: a cell array, or Matlab's padded array of characters.
 
     Raises:
-      DataError: it holds another number of texts.
+      DataError: the field holds another number of texts.
     """
     cells = _of_length(name, np.asarray(values).reshape(-1), length)
     return [_text(cell).strip() for cell in cells]

@@ -1,8 +1,8 @@
-"""UTKFace: 20,000 faces of all ages, labels in the file name `age_gender_race_date.jpg`; aligned crops or in the wild.
+"""UTKFace: 20,000 faces of all ages with labels in the file name `age_gender_race_date.jpg`; aligned or in the wild.
 
 Source: Zhang, Song and Qi, "Age progression/regression by conditional adversarial autoencoder", CVPR 2017;
-https://susanqq.github.io/UTKFace/. The same photograph is there under several names and ages:
-`duplicates.with_groups` finds those.
+https://susanqq.github.io/UTKFace/. It has some photographs several times, with different names and ages;
+`duplicates.with_groups` finds these.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ def matches(files: Files) -> bool:
 
 
 def read(files: Files) -> DataSet:
-    """All pictures at any depth (parts I, II and III, say), gender 0 male and 1 female.
+    """All pictures at any depth, for instance in parts I, II and III; gender 0 is male and 1 female.
 
     Raises:
       DataError: no picture has such a name.
     """
     if not any(_NAME.fullmatch(_stem(name)) for name in files.pictures):
-        raise DataError(f"{files.root} has no pictures that are named age_gender_race_date.jpg.")
+        raise DataError(f"{files.root} has no pictures with names such as age_gender_race_date.jpg.")
 
     def samples(dropped: Counter[str]) -> Iterator[LabelledPicture]:
         for name in files.pictures:
