@@ -1,8 +1,8 @@
-"""Bundles from Keras 2 HDF5 files: weights that people trained with the older tools keep their use.
+"""Makes bundles from HDF5 files of Keras 2, so that weights trained with older tools can still be used.
 
-Such a file is a whole model (group `model_weights`, attribute `model_config`) or weights alone. Either lists its layers
-in topological order (`layer_names`) and each layer's arrays (`weight_names`); Keras 3 orders the layers of the same
-network alike, so order and shapes say which array goes where. Names do not: they count the layers of a whole session.
+Such a file is a whole model (group `model_weights`, attribute `model_config`) or weights only. Both list the layers in
+topological order (`layer_names`) and the arrays of each layer (`weight_names`). Keras 3 has the same order for the same
+network, so order and shapes tell where each array belongs. Names do not, because they count all layers of a session.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from models.runtime import configure_tensorflow
 from models.zoo import ZOO
 from schemas.errors import StorageError, UsageError
 
-# Of the others it is not known how the pictures were cut and scaled that a file was trained on.
+# For other networks it is not known how the training pictures of a file were cropped and scaled.
 IMPORTABLE = ("mini-xception", "age-gender-wrn")
 
 Shapes = tuple[tuple[int, ...], ...]
@@ -31,25 +31,25 @@ Shapes = tuple[tuple[int, ...], ...]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class SavedLayer:
-    """One layer with weights of a Keras 2 file."""
+    """A layer with weights in a Keras 2 file."""
 
     name: str
     weights: tuple[np.ndarray, ...]
 
     @property
     def shapes(self) -> Shapes:
-        """Shape of each of its arrays."""
+        """Shapes of its arrays."""
         return tuple(array.shape for array in self.weights)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class SavedModel:
-    """What a Keras 2 file holds.
+    """The content of a Keras 2 file.
 
     Attributes:
-      path: the file.
-      layers: those with weights, in the file's order.
-      size: width and height of its input in pixels; None where the file holds weights alone.
+      path: path of the file.
+      layers: layers with weights, in the order of the file.
+      size: width and height of the input in pixels; None if the file holds weights only.
     """
 
     path: Path
@@ -61,7 +61,7 @@ def read_keras2(path: Path) -> SavedModel:
     """Read a Keras 2 file, a whole model or weights.
 
     Raises:
-      UsageError: there is no such file, it is no HDF5 file, or not one of Keras 2.
+      UsageError: there is no such file, it is not an HDF5 file, or not one of Keras 2.
     """
     import h5py
 
@@ -73,7 +73,7 @@ def read_keras2(path: Path) -> SavedModel:
         with h5py.File(path) as file:
             group = file.get("model_weights", file)
             if "layer_names" not in group.attrs:
-                raise UsageError(f"{path} is an HDF5 file but none of Keras 2: its attribute layer_names is missing.")
+                raise UsageError(f"{path} is an HDF5 file but not of Keras 2: its attribute layer_names is missing.")
             layers = (_read_layer(group, _text(name)) for name in group.attrs["layer_names"])
             with_weights = tuple(layer for layer in layers if layer.weights)
             return SavedModel(path, with_weights, _input_size(file.attrs.get("model_config")))
@@ -91,7 +91,7 @@ def _text(value: str | bytes) -> str:
 
 
 def _input_size(model_config: str | bytes | None) -> int | None:
-    """Width and height of the input that a model's configuration states, JSON as Keras 2 writes it."""
+    """Width and height of the input in a model's configuration, which Keras 2 writes as JSON."""
     if model_config is None:
         return None
     config = json.loads(_text(model_config))["config"]
@@ -100,15 +100,15 @@ def _input_size(model_config: str | bytes | None) -> int | None:
 
 
 def assign(model: Any, saved: SavedModel, name: str) -> None:
-    """Give a network the weights of a file.
+    """Load the weights of a file into a network.
 
-    Layers of the same shapes are matched in their order. That order has ties, as between a shortcut and the convolution
-    beside it, which a version of Keras may break otherwise; in our networks such layers differ in their shapes.
+    Layers of the same shapes are matched in order. The order of some layers, such as a shortcut and the convolution
+    beside it, may differ between versions of Keras; in our networks these layers have different shapes.
 
     Args:
       model: keras.Model.
-      saved: see `read_keras2`.
-      name: what the model is, for the error.
+      saved: what `read_keras2` returned.
+      name: name of the network, for the error message.
 
     Raises:
       UsageError: the file is of another network.
@@ -125,7 +125,7 @@ def assign(model: Any, saved: SavedModel, name: str) -> None:
 
 
 def _difference(saved: tuple[SavedLayer, ...], wanted: list[Shapes]) -> str:
-    """Where the file's layers first differ from the network's, and how."""
+    """The first difference between the layers of a file and of a network, in words."""
     for number, (layer, shapes) in enumerate(itertools.zip_longest(saved, wanted), 1):
         if layer is None:
             return f"it has {len(saved)} layers with weights where {len(wanted)} belong"
@@ -151,7 +151,7 @@ def import_keras2(path: Path, name: str, out: Path) -> Card:
       The bundle's card. Nothing is calibrated.
 
     Raises:
-      UsageError: the file is not one of this network, or the name none of these.
+      UsageError: the file is of another network, or the name is not one of `IMPORTABLE`.
       StorageError: the bundle cannot be written.
     """
     if name not in IMPORTABLE:
@@ -167,7 +167,7 @@ def import_keras2(path: Path, name: str, out: Path) -> Card:
         "recipe": {"imported_from": path.name, "imported_sha256": hashlib.sha256(path.read_bytes()).hexdigest()},
         "calibration_data": "none: probabilities and intervals are the network's own",
         "test_data": "none: measure it with facelog evaluate",
-        # Networks of this kind are surer than they are right, and nothing here has been calibrated.
+        # Networks of this kind are overconfident, and this one is not calibrated.
         "unknown_below": 0.75 if "gender" in network.attributes else None,
         "limits": "Imported and not measured here; probabilities are not calibrated.",
         "licence_notes": f"Those of the file's origin. {network.source}",

@@ -1,10 +1,10 @@
-"""The zoo: every network that can be trained by name, with all that its card will say but the results of training.
+"""The zoo: every network that can be trained by name, with everything for its card except the results of training.
 
-The numbers of parameters are stated, not counted, so that looking a network up neither builds nor downloads anything;
-tests hold them to the built networks.
+Numbers of parameters are written down here, so that no network is built or downloaded to look one up. A test compares
+them with the built networks.
 
-What the older systems say of their crop is taken from them. Where they say nothing, the face is aligned as for our own
-networks: FER2013's pictures look like that, and UTKFace's.
+Networks of older systems get the face crops that these systems describe. Where they say nothing, faces are aligned as
+for our own networks, which is also how the pictures of FER2013 and UTKFace look.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from schemas.tables import EMOTIONS
 
 Ranges = tuple[tuple[float, float], ...]
 
-# First and last year of each class, both included.
+# First and last year of each class, inclusive.
 AGE_CNN7: Ranges = ((1, 2), (3, 9), (10, 20), (21, 27), (28, 45), (46, 65), (66, 116))
 # "46 and over" ends at 100, the oldest age of all our networks.
 AGE_VGG16: Ranges = ((1, 15), (16, 25), (26, 35), (36, 45), (46, 100))
@@ -31,16 +31,16 @@ _THREE = ("happy", "sad", "neutral")
 
 @dataclasses.dataclass(frozen=True)
 class Training:
-    """How the network was trained where it comes from, or, where that is not known, how we would; a recipe's defaults.
+    """How a network was trained originally or, if that is not known, our choice; the defaults of its recipe.
 
     Attributes:
-      epochs: at most.
-      optimizer: "sgd" has Nesterov momentum .9.
-      learning_rate: at the start.
-      schedule: "constant"; "plateau": lowered when the validation loss stays; "steps": × .2 at a quarter, half and
-        three quarters of the epochs; "cosine": to 0.
-      batch: pictures in a step.
-      patience: epochs without a better validation loss before it stops early; None: it does not.
+      epochs: largest number of epochs.
+      optimizer: "sgd" has Nesterov momentum 0.9.
+      learning_rate: learning rate at the start.
+      schedule: how the learning rate falls. "constant": not at all; "plateau": when the validation loss no longer
+        improves; "steps": to a fifth at a quarter, half and three quarters of the epochs; "cosine": to 0.
+      batch: pictures per step.
+      patience: epochs without a better validation loss, after which training stops early; None: train all epochs.
     """
 
     epochs: int
@@ -56,17 +56,17 @@ class Network:
     """A network of the zoo.
 
     Attributes:
-      name: what it is trained, listed and shown by.
-      description: what it is, in a sentence.
+      name: name in commands and lists.
+      description: description in one sentence.
       source: paper or project.
-      build: its builder; keyword arguments are the network's options.
-      parameters: number of weights, trained or not, of `build()`.
+      build: builder; its keyword arguments are the network's options.
+      parameters: number of weights of `build()`, including those that are not trained.
       geometry: how chips are cut for it.
-      outputs: what its outputs mean, uncalibrated.
-      training: see `Training`.
-      scale: the network sees bytes times this …
-      offset: … plus this.
-      second_input: what it needs beside the chip, and how many numbers that is.
+      outputs: meaning of its outputs, uncalibrated.
+      training: how it is trained by default.
+      scale: bytes of the chip are multiplied by this.
+      offset: this is added after the multiplication.
+      second_input: name of the second input and its length; None for a network that takes only the chip.
     """
 
     name: str
@@ -83,17 +83,17 @@ class Network:
 
     @property
     def inputs(self) -> dict[str, tuple[int, ...]]:
-        """Shapes of its inputs by name, without the batch."""
+        """Shapes of the inputs by name, without the batch."""
         chip = (self.geometry.size, self.geometry.size, 1 if self.geometry.channels == "grey" else 3)
         return {"chip": chip} | ({self.second_input[0]: self.second_input[1:]} if self.second_input else {})
 
     @property
     def attributes(self) -> tuple[str, ...]:
-        """What it gives: emotion, age, gender."""
+        """Attributes that it predicts: emotion, age, gender."""
         return tuple(output.attribute for output in self.outputs)
 
     def card_fields(self) -> dict[str, Any]:
-        """The fields of `models.cards.Card` that do not depend on training, for `models.bundle.write_bundle`."""
+        """The fields of `models.cards.Card` that do not depend on training; see `models.bundle.write_bundle`."""
         return {
             "description": self.description,
             "geometry": self.geometry,
@@ -109,7 +109,7 @@ def find_network(name: str) -> Network:
     """A network of the zoo by its name.
 
     Raises:
-      UsageError: there is none of this name.
+      UsageError: there is no network of this name.
     """
     if name not in ZOO:
         raise UsageError(f"There is no network {name!r} in the zoo; it has {', '.join(ZOO)}.")

@@ -1,6 +1,6 @@
 """Plain convolutional networks of tutorials and student projects, rebuilt layer by layer.
 
-None of them has a paper. What they left open is marked "ours" in the docstrings.
+None of them has a paper. Choices that they leave open and we made are marked "ours" in the docstrings.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def emotion_cnn() -> Any:
     """Seven emotions; 2,489,095 weights.
 
     The first two layers are those of a network for FER2013 that many tutorials share
-    (github.com/atulapra/Emotion-detection); which of them has this last part is not known.
+    (github.com/atulapra/Emotion-detection). It is not known which of them has the last layers as here.
 
     Returns:
       A keras.Model: [n, 48, 48, 1] → probabilities [n, 7].
@@ -42,7 +42,7 @@ def emotion_cnn() -> Any:
 
 
 def _four_blocks(size: int, classes: int, dropouts: Sequence[float], *, output: str, name: str) -> Any:
-    """Four times convolution, dropout, ReLU, pooling; then a dense layer. The body of two of the networks below."""
+    """Four blocks of convolution, dropout, ReLU and pooling, then a dense layer; the body of two networks below."""
     import keras
     from keras import layers
 
@@ -127,12 +127,12 @@ def emotion_3block() -> Any:
 def emotion_hog_landmarks(*, filters: Sequence[int] = (32, 64, 128, 256), dropout: float = 0.4) -> Any:
     """Seven emotions from the picture, its gradients and its landmarks; 2,907,911 weights.
 
-    Source: the idea is that of github.com/amineHorseman/facial-expression-recognition-using-cnn (model B), whose
-    picture side has three larger convolutions.
+    Source: after github.com/amineHorseman/facial-expression-recognition-using-cnn (model B), which has three larger
+    convolutions for the picture.
 
     Args:
-      filters: of the four 3 × 3 convolutions, each followed by max-pooling by 2. Ours.
-      dropout: share dropped after each side's first dense layer. Ours.
+      filters: filters of the four 3 × 3 convolutions, each followed by max-pooling by 2. Ours.
+      dropout: share dropped after the first dense layer of each input. Ours.
 
     Returns:
       A keras.Model: chip [n, 48, 48, 1] and hog_landmarks [n, 208] (`models.features.hog_landmarks`) → probabilities

@@ -1,7 +1,7 @@
-"""Our networks: small residual networks over chips, built with Keras 3.
+"""Our own networks: small residual networks, built with Keras 3.
 
-They take chips as float32 in 0 … 255, scale them inside, and return logits; softmax and calibration belong to the
-bundle.
+They take chips as float32 in 0 … 255, which they scale themselves, and return logits. Softmax and calibration are part
+of the bundle.
 
 Source: K. He et al., Deep residual learning for image recognition, CVPR 2016.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-# Whole years 0 … 100; older people are counted as 100.
+# Whole years 0 … 100; older people count as 100.
 AGES = 101
 
 
@@ -31,7 +31,7 @@ def _conv(x: Any, filters: int, *, kernel: int = 3, stride: int = 1, decay: floa
 
 
 def _block(x: Any, filters: int, *, stride: int, decay: float) -> Any:
-    """Two 3 × 3 convolutions beside a shortcut, which is projected where the shape changes."""
+    """Two 3 × 3 convolutions and a shortcut, which is projected where the shape changes."""
     from keras import layers
 
     shortcut = x
@@ -44,7 +44,7 @@ def _block(x: Any, filters: int, *, stride: int, decay: float) -> Any:
 
 
 def _features(inputs: Any, stem_stride: int, widths: Sequence[int], blocks: Sequence[int], decay: float) -> Any:
-    """[n, H, W, c] in 0 … 255 → [n, widths[-1]]: a stem, then stages that each halve the picture, then the mean."""
+    """[n, H, W, c] in 0 … 255 → [n, widths[-1]]: a stem, stages that each halve the resolution, and the mean."""
     from keras import layers
 
     x = layers.Rescaling(1 / 127.5, offset=-1)(inputs)

@@ -1,7 +1,7 @@
-"""Networks on a trunk that was trained on ImageNet, from keras.applications.
+"""Networks on a trunk from keras.applications that was trained on ImageNet.
 
-Each takes `weights` for the trunk: "imagenet" (Keras downloads them once and keeps them), the path of a weights file
-without the top layers, or None for random ones. All do ImageNet's preprocessing themselves.
+The argument `weights` of each is for the trunk: "imagenet" (Keras downloads the weights once), the path of a file of
+weights without the top layers, or None for random weights. Preprocessing for ImageNet is part of the networks.
 
 Sources: K. He et al., Deep residual learning for image recognition, CVPR 2016; K. Simonyan and A. Zisserman, Very deep
 convolutional networks for large-scale image recognition, ICLR 2015; C. Szegedy et al., Rethinking the Inception
@@ -15,7 +15,7 @@ from typing import Any
 
 from schemas.errors import BundleError
 
-# Means of ImageNet's blue, green and red, which the Caffe weights of ResNet50 and VGG16 expect to be taken off.
+# Means of blue, green and red in ImageNet. The Caffe weights of ResNet50 and VGG16 expect inputs without them.
 _CAFFE_MEANS = (103.939, 116.779, 123.68)
 
 
@@ -24,14 +24,14 @@ def age_resnet50(*, size: int = 224, weights: str | Path | None = "imagenet", fr
 
     Args:
       size: width and height of the chip in pixels. Ours: the trunk's own.
-      weights: of the trunk, see the module.
-      frozen: whether the trunk keeps them.
+      weights: weights of the trunk, see above.
+      frozen: whether training leaves the trunk's weights unchanged.
 
     Returns:
       A keras.Model: [n, size, size, 3] float32 in 0 … 255, BGR → years [n, 1].
 
     Raises:
-      BundleError: the trunk's weights are not to be had, or not of this trunk.
+      BundleError: the weights cannot be downloaded or found, or they are for another trunk.
     """
     from keras import layers
 
@@ -44,15 +44,15 @@ def age_vgg16(*, size: int = 128, weights: str | Path | None = "imagenet", froze
 
     Args:
       size: width and height of the chip in pixels. Ours: at 224 it costs three times as much.
-      weights: of the trunk, see the module.
-      frozen: whether the trunk keeps them.
+      weights: weights of the trunk, see above.
+      frozen: whether training leaves the trunk's weights unchanged.
 
     Returns:
       A keras.Model: [n, size, size, 3] float32 in 0 … 255, BGR → probabilities [n, 5] (`models.zoo.AGE_VGG16`). The
       head, a global average and 256 ReLU, is ours.
 
     Raises:
-      BundleError: the trunk's weights are not to be had, or not of this trunk.
+      BundleError: the weights cannot be downloaded or found, or they are for another trunk.
     """
     inputs, x = _features("VGG16", size, weights, frozen)
     return _model(inputs, _head(x, 5, "age"), "age_vgg16")
@@ -63,15 +63,15 @@ def gender_inception(*, size: int = 139, weights: str | Path | None = "imagenet"
 
     Args:
       size: width and height of the chip in pixels, 75 or more. Ours: 139, where the last feature maps are 3 × 3.
-      weights: of the trunk, see the module.
-      frozen: whether the trunk keeps them.
+      weights: weights of the trunk, see above.
+      frozen: whether training leaves the trunk's weights unchanged.
 
     Returns:
       A keras.Model: [n, size, size, 3] float32 in 0 … 255, RGB → probabilities [n, 2], of male and female. The head, a
       global average and 256 ReLU, is ours.
 
     Raises:
-      BundleError: the trunk's weights are not to be had, or not of this trunk.
+      BundleError: the weights cannot be downloaded or found, or they are for another trunk.
     """
     inputs, x = _features("InceptionV3", size, weights, frozen)
     return _model(inputs, _head(x, 2, "gender"), "gender_inception")

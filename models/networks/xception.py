@@ -41,8 +41,8 @@ def mini_xception(*, size: int = 64, decay: float = 0.01) -> Any:
         x = layers.Conv2D(8, 3, use_bias=False, kernel_regularizer=regularizer())(x)
         x = layers.ReLU()(layers.BatchNormalization()(x))
     for filters in (16, 32, 64, 128):
-        # A 1 × 1 convolution with stride 2, which oneDNN's gradient corrupts memory at where 8 channels come in (seen
-        # with TensorFlow 2.21 and AVX-512).
+        # This replaces a 1 × 1 convolution with stride 2. For 8 input channels, its gradient in oneDNN corrupts memory
+        # (seen with TensorFlow 2.21 and AVX-512).
         shortcut = layers.Conv2D(filters, 1, padding="same", use_bias=False)(x[:, ::2, ::2])
         shortcut = layers.BatchNormalization()(shortcut)
         x = separable(layers.ReLU()(separable(x, filters)), filters)

@@ -1,1 +1,1 @@
-"""Data sets through the pipeline's own steps: `prepare` and `evaluate`."""
+"""`prepare` and `evaluate`: data sets, processed by the steps of the pipeline."""

@@ -1,6 +1,6 @@
 """Cut the faces of a data set's pictures into chips, a shard of pictures at a time.
 
-What a picture lacks costs that picture alone: it is left out, and counted by the reason.
+A picture that gives no chip is left out and counted by the reason; it does not affect the others.
 """
 
 import dataclasses
@@ -25,13 +25,13 @@ NO_FACE = "no face found"
 SEVERAL_FACES = "several faces, none of them alone in the middle"
 FAILED = "cutting it failed"
 
-# A set's own face fills about half of its picture's side; looked for from a quarter on, it costs the same however large
-# the picture is.
+# The labelled face fills about half of the picture's side. Faces are searched from a quarter on, at the same cost for
+# pictures of any size.
 _OWN_FACE = 0.25
 
 
 class Dropped(Exception):  # noqa: N818 (no error: many pictures are)
-    """A picture gives no chip; the text is the reason as it is counted."""
+    """A picture gives no chip; the text is the reason by which it is counted."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -39,8 +39,8 @@ class Shard:
     """Pictures that become one file.
 
     Attributes:
-      index: its number, from 0.
-      samples: the pictures, not read yet.
+      index: number of the shard, from 0.
+      samples: the labelled pictures, not read yet.
     """
 
     index: int
@@ -48,17 +48,17 @@ class Shard:
 
 
 def own_face(boxes: np.ndarray, size: tuple[int, int]) -> int:
-    """Which detection is the face that a picture's labels speak of.
+    """Index of the detection that is the labelled face.
 
-    Pictures of these sets were cut around one face, so it is the one over the picture's middle; where only one face is
-    found, that.
+    Pictures of these data sets were cropped around one face. So it is the only detection, or the one that covers the
+    middle of the picture.
 
     Args:
       boxes: [n, 4], x, y, width, height in pixels.
       size: width and height of the picture.
 
     Raises:
-      Dropped: there is none, or it cannot be told.
+      Dropped: there is no face, or it is not clear which one is labelled.
     """
     if len(boxes) == 0:
         raise Dropped(NO_FACE)
@@ -95,7 +95,7 @@ def cut_sample(sample: LabelledPicture, info: PreparedInfo) -> np.ndarray:
     """The chip of a sample with its margin, `info.shape` uint8.
 
     Raises:
-      Dropped: it has none.
+      Dropped: there is none.
     """
     try:
         image = sample.picture(grey=info.geometry.channels == "grey")
@@ -115,13 +115,13 @@ def cut_sample(sample: LabelledPicture, info: PreparedInfo) -> np.ndarray:
 def cut_shard(shard: Shard, info: PreparedInfo, folder: Path) -> ShardDone:
     """Cut all chips of a shard and write its file.
 
-    While it goes on, a note says which picture is being cut. Found when the shard is begun, it names pictures that
-    ended earlier attempts; these are left out.
+    A note on disk names the picture that is being cut. A note from an earlier attempt names the pictures that killed
+    it; these are left out.
 
     Args:
-      shard: what to cut.
-      info: how.
-      folder: of the prepared data.
+      shard: the pictures.
+      info: how chips are cut.
+      folder: folder of the prepared data.
     """
     note = _note(folder, shard.index)
     fatal = note.read_text().split() if note.exists() else []
@@ -148,7 +148,7 @@ class CutShards(beam.PTransform):
 
     Attributes:
       info: how chips are cut.
-      folder: where the shards go.
+      folder: folder for the shards.
     """
 
     info: PreparedInfo
@@ -159,7 +159,7 @@ class CutShards(beam.PTransform):
 
 
 def forget_notes(folder: Path) -> None:
-    """Remove the notes of a run that was stopped: nothing is known against the pictures that they name."""
+    """Remove the notes of a run that was stopped; the pictures in them did not cause that."""
     for note in _note(folder, 0).parent.glob("*.cutting"):
         note.unlink()
 

@@ -1,7 +1,8 @@
-"""prepare: a data set's pictures → chips in Parquet shards, cut as the pipeline cuts them.
+"""prepare: cut the pictures of a data set into chips, as the pipeline does, and write Parquet shards.
 
-samples → shards of 1,000 → chips → files. Parallel by shard, resumable at each, and done twice it does nothing. What a
-picture lacks costs that picture alone, and the report says how many were left out for which reason.
+Pictures → shards of 1,000 → chips → files. Shards are processed in parallel. A run that was stopped continues with the
+shards that are missing, and a second run does nothing. Pictures without a chip are left out; the report counts them by
+reason.
 """
 
 import dataclasses
@@ -50,19 +51,19 @@ _LOG = logging.getLogger(__name__)
 
 SHARD_SIZE = 1000
 MIN_FACE = 40
-"""Pixels. Below the pipeline's, for photographs of old collections are small: IMDB's crops begin at some 100 pixels."""
+"""Pixels; less than in the pipeline, because collections of old photographs are small: IMDB has some of 100 pixels."""
 
 _CLOSE_CROPS = ("fer2013", "utkface", "fairface")
 _HAS_DUPLICATES = ("utkface",)
 
-# Each attempt at a shard costs one picture, the one at which its process ended.
+# Each failed attempt at a shard leaves out one picture, the one at which the process ended.
 _ATTEMPTS = 10
 _SHARD_SECONDS = 120.0
 _PICTURE_SECONDS = 2.0
 
 
 def shards_of(samples: Iterable[LabelledPicture], size: int) -> Iterator[Shard]:
-    """The samples in shards of `size`, the last with what is left."""
+    """The samples in shards of `size`; the last shard may be smaller."""
     samples = iter(samples)
     for index in itertools.count():
         some = tuple(itertools.islice(samples, size))
@@ -87,32 +88,32 @@ def prepare(
     shard_size: int = SHARD_SIZE,
     console: Console | None = None,
 ) -> PreparedInfo:
-    """Cut a data set's faces into chips that `training.data.prepared.open_prepared` streams.
+    """Cut a data set's faces into chips for `training.data.prepared.open_prepared`.
 
-    What is done already is not done again: a call that was stopped goes on, and one that was finished does nothing.
+    The same call continues a run that was stopped, and does nothing after a finished run.
 
     Args:
       path: the data set's folder, zip or table.
-      out: folder of the shards, on disk; made if it is not there.
-      kind: one of `training.datasets.KINDS`; None: what it looks like.
-      faces: All-Age-Faces' "original" images or "aligned" faces.
-      geometry: a bundle, by name or path, or a network of the zoo: how its chips are cut.
-      margin: share of the chip to keep around it on each side, so that training's jitter finds pixels there.
+      out: folder for the shards, on disk; created if needed.
+      kind: one of `training.datasets.KINDS`; None: recognize it by its files.
+      faces: for All-Age-Faces, "original" images or "aligned" faces.
+      geometry: name or path of a bundle, or name of a network of the zoo, whose kind of chips is cut.
+      margin: margin on each side as a share of the chip, so that random shifts in training find pixels there.
       split: take only this split.
-      whole_picture: each picture is a crop around one face that fills it, so nothing is detected; None: so it is for
-        FER2013, UTKFace, FairFace and All-Age-Faces' aligned faces.
-      min_face: side in pixels of the smallest face to look for.
+      whole_picture: whether one face fills each picture, so that nothing is detected. None: True for FER2013, UTKFace,
+        FairFace and the aligned faces of All-Age-Faces.
+      min_face: side in pixels of the smallest face to search for.
       runner: `local` (worker processes) or `direct` (Beam's in-process runner).
-      workers: processes of the local runner; default: one for each core.
-      shard_size: pictures in a shard.
-      console: where a progress bar goes, if it is a terminal.
+      workers: processes of the local runner; default: one per core.
+      shard_size: pictures per shard.
+      console: console for a progress bar, shown if it is a terminal.
 
     Returns:
-      What `out/prepared.json` says then.
+      The new content of `out/prepared.json`.
 
     Raises:
       UsageError: the call or the data set is wrong, or `out` holds other data.
-      FacelogError: the run itself failed; the same call goes on.
+      FacelogError: the run failed; the same call continues it.
     """
     runner = parse_runner(runner)
     if runner not in ("local", "direct"):
@@ -153,7 +154,7 @@ def prepare(
 
 
 class _Run:
-    """A run under way: which shards there are, and what became of them."""
+    """A run: its shards, and the results so far."""
 
     def __init__(self, dataset: DataSet, info: PreparedInfo, folder: Path, progress: "_Progress"):
         self._dataset = dataset
@@ -165,7 +166,7 @@ class _Run:
         self._failed: list[str] = []
 
     def on_workers(self, workers: int) -> None:
-        """All that is to be done, in worker processes."""
+        """Process the missing shards in worker processes."""
         seconds = _SHARD_SECONDS + _PICTURE_SECONDS * self._info.shard_size
         run_local(
             functools.partial(CutShards, self._info, self._folder),
@@ -176,10 +177,10 @@ class _Run:
             worker_init=init_worker,
         )
         if self._failed:
-            raise FacelogError(f"{self._folder}: {self._failed[0]}; the same command goes on with what is missing.")
+            raise FacelogError(f"{self._folder}: {self._failed[0]}; the same command continues with what is missing.")
 
     def direct(self) -> None:
-        """The same in this process."""
+        """Process the missing shards in this process."""
         pending = list(self._pending())
         run_direct(lambda pipeline: pipeline | beam.Create(pending) | CutShards(self._info, self._folder))
         for shard in pending:
@@ -201,7 +202,7 @@ class _Run:
         )
 
     def _pending(self) -> Iterator[Shard]:
-        """The shards that are not there yet."""
+        """The shards that are missing."""
         samples = self._dataset.samples(self._left_out, self._info.split)
         for shard in shards_of(samples, self._info.shard_size):
             done = read_shard_done(self._folder, shard.index)
@@ -210,7 +211,7 @@ class _Run:
             elif done.digest != samples_digest(shard.samples):
                 raise UsageError(
                     f"{shard_path(self._folder, shard.index)} was made of other pictures or labels than "
-                    f"{self._dataset.root} has there now: give another --out, or remove that folder."
+                    f"{self._dataset.root} has now: give another --out, or remove that folder."
                 )
             else:
                 self._add(done, resumed=True)
@@ -228,10 +229,10 @@ class _Run:
 
 
 class _Progress:
-    """Pictures done, pictures a second and time left, on a terminal; else lines in the log."""
+    """Shows pictures done, pictures per second and time left: as a progress bar on a terminal, otherwise in the log."""
 
     def __init__(self, dataset: DataSet, split: str | None, console: Console | None):
-        # How many pictures a split has is not known before all are seen.
+        # The number of pictures in a split is only known at the end.
         self._total = dataset.size if split is None else None
         self._started = time.monotonic()
         self._pictures = self._new = 0
@@ -253,7 +254,7 @@ class _Progress:
         self._bars.stop()
 
     def done(self, shard: ShardDone, left_out: int, *, resumed: bool) -> None:
-        """Count a shard, and what the reader left out so far."""
+        """Add a shard; `left_out` is the number of pictures that the reader has left out so far."""
         self._pictures += shard.pictures
         self._new += 0 if resumed else shard.pictures
         seen, text = self._pictures + left_out, ""
@@ -268,7 +269,7 @@ class _Progress:
 
 
 def print_report(info: PreparedInfo, console: Console) -> None:
-    """How many pictures became chips, and why the others did not."""
+    """Print how many pictures became chips, and why the others did not."""
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(justify="right")
     table.add_column()
@@ -291,5 +292,5 @@ def _geometry(name: str) -> Geometry:
 
 
 def in_rgb(geometry: Geometry) -> Geometry:
-    """The geometry with its channels as shards hold them: RGB also for networks that take BGR, or grey."""
+    """The geometry with the channels of shards: grey, or RGB also for networks that take BGR."""
     return geometry if geometry.channels == "grey" else dataclasses.replace(geometry, channels="rgb")

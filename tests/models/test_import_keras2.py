@@ -160,7 +160,7 @@ def test_what_is_no_such_file_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="text.hdf5 is not an HDF5 file"):
         read_keras2(tmp_path / "text.hdf5")
     mini_xception(size=48).save_weights(tmp_path / "new.weights.h5")
-    with pytest.raises(UsageError, match="new.weights.h5 is an HDF5 file but none of Keras 2"):
+    with pytest.raises(UsageError, match="new.weights.h5 is an HDF5 file but not of Keras 2"):
         read_keras2(tmp_path / "new.weights.h5")
     whole = write_keras2(tmp_path / "whole.hdf5", with_weights(mini_xception(size=48)))
     (tmp_path / "cut.hdf5").write_bytes(whole.read_bytes()[:-30_000])
