@@ -1,4 +1,4 @@
-"""`facelog data`: a look at data sets before training."""
+"""`facelog data`: overviews of data sets before training."""
 
 import json
 from pathlib import Path
@@ -17,20 +17,29 @@ def show(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="The data set's folder, zip, csv or Matlab file.")],
     kind: Annotated[
         str | None,
-        typer.Option("--set", metavar="KIND", help="fer2013, imdb, utkface …; without it, what it looks like."),
+        typer.Option(
+            "--set",
+            metavar="KIND",
+            help="Kind of data set: fer2013, imdb, utkface …; recognized by its files if not given.",
+        ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="FILE", help="The page; without it, PATH's name and .html, here."),
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            help="File for the page; by default PATH's name with .html, in the current folder.",
+        ),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Open only so many pictures, a random choice.")
+        int | None, typer.Option(min=1, metavar="N", help="Open only this many pictures, chosen at random.")
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON and nothing else; the page is written only with --out.")
+        bool, typer.Option("--json", help="Print only JSON; the page is written only with --out.")
     ] = False,
 ) -> None:
-    """What a data set holds: classes, ages, a sheet of pictures, duplicates, unreadable files, as one HTML page.
+    """Show a data set as an HTML page: classes, ages, sample pictures, duplicates, unreadable files.
 
     For instance: facelog data show fer2013.zip
     """

@@ -1,4 +1,4 @@
-"""`facelog evaluate`: how good a model is on a labelled data set."""
+"""`facelog evaluate`: measure a model on a labelled data set."""
 
 import enum
 from pathlib import Path
@@ -19,7 +19,7 @@ _DATA, _OUTPUT = "Which pictures", "What to write"
 
 
 class Labels(enum.StrEnum):
-    """Which emotion is the true one."""
+    """Which emotion counts as true."""
 
     fer2013 = "fer2013"
     ferplus = "ferplus"
@@ -30,7 +30,7 @@ def evaluate(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="A bundle's name or folder; emotion and age-gender are what analyze uses by default.",
+            help="Name or folder of a bundle; analyze uses emotion and age-gender by default.",
             show_default=False,
         ),
     ],
@@ -43,7 +43,7 @@ def evaluate(
         typer.Option(
             "--set",
             metavar="KIND",
-            help="What data set it is: fer2013, utkface, fairface, imdb, folder …; by default what it looks like.",
+            help="Kind of data set: fer2013, utkface, fairface, imdb, folder …; recognized by its files if not given.",
             rich_help_panel=_DATA,
             show_default=False,
         ),
@@ -52,7 +52,7 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Only this split: the first folder level, or the csv's Usage; by default all.",
+            help="Only this split: a folder at the first level, or the csv's Usage; all if not given.",
             rich_help_panel=_DATA,
             show_default=False,
         ),
@@ -60,40 +60,44 @@ def evaluate(
     labels: Annotated[
         Labels,
         typer.Option(
-            help="Whose emotion is the true one: the set's own, or what more than half of FER+'s votes went to.",
+            help="Which emotion counts as true: the data set's own label, or the majority of FER+'s votes.",
             rich_help_panel=_DATA,
         ),
     ] = Labels.fer2013,
     limit: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Only so many pictures, drawn at random.", rich_help_panel=_DATA),
+        typer.Option(min=1, metavar="N", help="Only this many pictures, drawn at random.", rich_help_panel=_DATA),
     ] = None,
     end_to_end: Annotated[
         bool,
         typer.Option(
             "--end-to-end",
-            help="Take the pictures through the pipeline's own detector and crop, and compare with ready crops.",
+            help="Detect and crop the faces as the pipeline does, and compare with ready-made crops.",
             rich_help_panel=_DATA,
         ),
     ] = False,
     as_json: Annotated[
         bool,
-        typer.Option("--json", help="Print the figures as JSON and nothing else.", rich_help_panel=_OUTPUT),
+        typer.Option("--json", help="Print only the figures, as JSON.", rich_help_panel=_OUTPUT),
     ] = False,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="FILE", help="Save the figures here as JSON.", rich_help_panel=_OUTPUT),
+        typer.Option(
+            "--out", "-o", metavar="FILE", help="Save the figures to this file as JSON.", rich_help_panel=_OUTPUT
+        ),
     ] = None,
     predictions: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Write a csv with what the model says of each picture.", rich_help_panel=_OUTPUT
+            metavar="FILE",
+            help="Write the model's predictions for each picture to this csv file.",
+            rich_help_panel=_OUTPUT,
         ),
     ] = None,
 ) -> None:
-    """Say how good a model is on a labelled data set.
+    """Measure how good a model is on a labelled data set.
 
-    A picture counts as a crop around one face, unless --end-to-end lets the pipeline look for the face in it.
+    Each picture is taken as a crop around one face. With --end-to-end, the pipeline detects the face in it instead.
 
         facelog evaluate emotion --data fer2013.csv --split PublicTest
         facelog evaluate emotion --data fer2013/ --split validation --labels ferplus --end-to-end
@@ -145,8 +149,8 @@ _WORDS = {
     "gender_accuracy": "gender accuracy",
     "gender_unknown": "gender unknown",
     "gender_accuracy_known": "gender accuracy without unknown",
-    "ms_per_face_b1": "CPU ms a face, batch of 1",
-    "ms_per_face_b32": "CPU ms a face, batch of 32",
+    "ms_per_face_b1": "CPU ms per face, batch of 1",
+    "ms_per_face_b32": "CPU ms per face, batch of 32",
 }
 _PLAIN = (
     *("age_mae", "age_rmse", "age_bias", "age_interval_80", "age_group_error"),
@@ -156,7 +160,7 @@ _IN_GROUPS = ("n", "accuracy", "mean_recall", "age_mae", "age_within_5", "age_gr
 
 
 def print_report(report: "Report", console: Console) -> None:
-    """The figures as tables: all of them, the confusion, and the groups."""
+    """Print the figures as tables: all of them, the confusion matrix, and figures by group."""
     figures, ready = report.figures, report.ready
     split = f", {report.split}" if report.split else ""
     labels = ", labels of FER+" if report.labels == "ferplus" else ""

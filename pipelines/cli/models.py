@@ -1,4 +1,4 @@
-"""`facelog models`: the bundles and networks that facelog knows, and bundles of older tools' files."""
+"""`facelog models`: list and show bundles and networks; make bundles from files of older tools."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 models_app = typer.Typer(help="The models that facelog knows.", no_args_is_help=True)
 
-_Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+_Json = Annotated[bool, typer.Option("--json", help="Print only JSON.")]
 
 
 @models_app.command("list")
 def list_models(as_json: _Json = False) -> None:
-    """The bundles that come with facelog, ready for use, and the networks of the zoo, to be trained."""
+    """List the bundles that come with facelog, and the networks of the zoo, which you can train."""
     console = Console()
     with exit_on_error():
         from models.zoo import ZOO
@@ -45,10 +45,12 @@ def list_models(as_json: _Json = False) -> None:
 
 @models_app.command("show")
 def show_model(
-    name: Annotated[str, typer.Argument(metavar="NAME|PATH", help="A bundle or its folder, or a network of the zoo.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME|PATH", help="Name or folder of a bundle, or name of a network of the zoo.")
+    ],
     as_json: _Json = False,
 ) -> None:
-    """What a model takes and gives; of a bundle also what it was trained on, how good it is, what it cannot know."""
+    """Show the inputs and outputs of a model; for a bundle also its training data, figures and limits."""
     console = Console()
     with exit_on_error():
         from models.cards import Card
@@ -66,13 +68,15 @@ def show_model(
 
 @models_app.command("import")
 def import_model(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="HDF5 file of Keras 2: a whole model, or weights.")],
-    network: Annotated[str, typer.Option("--as", metavar="NAME", help="What it is: mini-xception or age-gender-wrn.")],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The bundle's folder; made if not there.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="HDF5 file of Keras 2: a whole model, or weights only.")],
+    network: Annotated[
+        str, typer.Option("--as", metavar="NAME", help="The network in the file: mini-xception or age-gender-wrn.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the bundle; created if needed.")],
 ) -> None:
-    """Make a bundle of a file that an older tool trained.
+    """Make a bundle from a file that an older tool trained.
 
-    It is then a model like any other: probabilities as the network gives them, not calibrated.
+    You can use it like any other model. Its probabilities are those of the network, without calibration.
 
         facelog models import fer2013_mini_XCEPTION.102-0.66.hdf5 --as mini-xception --out my-emotion
         facelog analyze archive/ --out results --emotion-model my-emotion
@@ -93,7 +97,7 @@ def _shipped_cards() -> "list[Card]":
 
 
 def _find(name: str) -> "Card | Network":
-    """A bundle's card, or else the network of this name."""
+    """The card of a bundle, or the network of this name."""
     from models.bundle import bundle_names, bundle_path
     from models.cards import read_card
     from models.zoo import ZOO
@@ -110,7 +114,7 @@ def _find(name: str) -> "Card | Network":
 
 
 def _network_of(card: "Card") -> "Network | None":
-    """The network that a bundle is of; None if it is not from the zoo."""
+    """The network of the zoo that a bundle holds; None if it holds another one."""
     from models.zoo import ZOO
 
     return next((of for of in ZOO.values() if card.architecture in (of.name, of.build.__name__)), None)
@@ -250,7 +254,7 @@ def _output_name(output: "Output") -> str:
 
 
 def _units(output: "Output") -> int:
-    """How many numbers an output is, for each chip."""
+    """How many numbers an output has for each chip."""
     from models.networks import AGES
 
     if output.attribute == "age":

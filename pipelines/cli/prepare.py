@@ -1,4 +1,4 @@
-"""`facelog prepare`: a data set's faces as chips in Parquet, for training on more pictures than memory holds."""
+"""`facelog prepare`: cut a data set's faces into Parquet shards, to train on more pictures than fit into memory."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,13 +15,11 @@ def prepare(
     path: Annotated[
         Path, typer.Argument(metavar="PATH", help="The data set: its folder, its zip, or its table (imdb.mat).")
     ],
-    out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="DIR", help="Where the shards go; made if it is not there.")
-    ],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the shards; created if needed.")],
     kind: Annotated[
         str | None,
         typer.Option(
-            "--set", metavar="KIND", help="What data set it is. \\[default: what it looks like]", show_default=False
+            "--set", metavar="KIND", help="Kind of data set. \\[default: recognized by its files]", show_default=False
         ),
     ] = None,
     split: Annotated[
@@ -37,23 +35,27 @@ def prepare(
     geometry: Annotated[
         str,
         typer.Option(
-            metavar="BUNDLE|NETWORK", help="Whose chips: the model's that is to be trained.", rich_help_panel=_LOOK
+            metavar="BUNDLE|NETWORK",
+            help="Cut chips for this bundle or network: the one to train.",
+            rich_help_panel=_LOOK,
         ),
     ] = "age-gender",
     margin: Annotated[
         float,
-        typer.Option(min=0, max=1, help="Share of the chip kept around it on each side.", rich_help_panel=_LOOK),
+        typer.Option(
+            min=0, max=1, help="Margin around the chip on each side, as a share of its size.", rich_help_panel=_LOOK
+        ),
     ] = 0.125,
     min_face: Annotated[
         int,
-        typer.Option(min=20, metavar="PIXELS", help="Smallest face to look for.", rich_help_panel=_LOOK),
+        typer.Option(min=20, metavar="PIXELS", help="Smallest face to search for.", rich_help_panel=_LOOK),
     ] = 40,
     whole_picture: Annotated[
         bool | None,
         typer.Option(
             "--whole-picture/--detect",
-            help="Whether a face fills its picture, or is looked for in it. \\[default: fills it in FER2013, UTKFace, "
-            "FairFace and aligned All-Age-Faces]",
+            help="Whether one face fills each picture, or faces are detected. \\[default: --whole-picture for FER2013, "
+            "UTKFace, FairFace and aligned All-Age-Faces]",
             rich_help_panel=_LOOK,
             show_default=False,
         ),
@@ -69,17 +71,17 @@ def prepare(
     workers: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Worker processes. \\[default: one for each core]", rich_help_panel=_RUN, show_default=False
+            min=1, help="Worker processes. \\[default: one per core]", rich_help_panel=_RUN, show_default=False
         ),
     ] = None,
     log_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a log here as well.", rich_help_panel=_RUN)
+        Path | None, typer.Option(metavar="FILE", help="Also write a log to this file.", rich_help_panel=_RUN)
     ] = None,
 ) -> None:
-    """Find, align and cut the faces of a data set as the pipeline does, into Parquet shards that training streams.
+    """Detect, align and cut the faces of a data set as the pipeline does, into Parquet shards for training.
 
-    Pictures without a face, unreadable ones and those whose labels cannot be trusted are left out and counted by
-    reason, also in DIR/prepared.json. Stopped, the same command goes on where it was.
+    Pictures without a face, unreadable pictures and pictures with doubtful labels are left out. They are counted by
+    reason, also in DIR/prepared.json. After a stop, the same command continues.
 
         facelog prepare imdb_crop/imdb.mat --out imdb-chips
         facelog train age-gender --data imdb-chips

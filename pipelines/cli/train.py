@@ -1,4 +1,4 @@
-"""`facelog train`: a model from data sets to a bundle."""
+"""`facelog train`: train a model on data sets and write it as a bundle."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,7 +18,7 @@ def train(
         str,
         typer.Argument(
             metavar="NAME",
-            help="emotion, emotion-fer2013 or age-gender, as shipped; or any network of `facelog models list`.",
+            help="A shipped model (emotion, emotion-fer2013, age-gender), or any network of `facelog models list`.",
             show_default=False,
         ),
     ],
@@ -26,7 +26,7 @@ def train(
         list[Path],
         typer.Option(
             metavar="PATH",
-            help="A data set: its folder, zip or table, or what facelog prepare wrote; may be repeated.",
+            help="A data set: its folder, zip or table, or a folder of facelog prepare; may be repeated.",
             show_default=False,
         ),
     ],
@@ -36,7 +36,7 @@ def train(
             "--out",
             "-o",
             metavar="DIR",
-            help="Folder of the run: checkpoint, logs, curves. \\[default: runs/NAME]",
+            help="Folder of the run, for checkpoint, logs and plots. \\[default: runs/NAME]",
             show_default=False,
         ),
     ] = None,
@@ -44,7 +44,7 @@ def train(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Where the bundle goes; its name becomes the model's. \\[default: NAME in the run's folder]",
+            help="Folder for the bundle; its name becomes the model's name. \\[default: NAME in the run's folder]",
             show_default=False,
         ),
     ] = None,
@@ -52,7 +52,7 @@ def train(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Fields of the recipe to change, in TOML or YAML; options win over it.",
+            help="A TOML or YAML file with changes to the recipe; options override it.",
             rich_help_panel=_RECIPE,
             show_default=False,
         ),
@@ -61,20 +61,22 @@ def train(
         int | None,
         typer.Option(
             min=0,
-            help="Passes over the pictures; 0 only calibrates, judges and exports --start.",
+            help="Passes over the pictures; with 0, the weights of --start are calibrated, evaluated and exported.",
             rich_help_panel=_RECIPE,
             show_default=False,
         ),
     ] = None,
     batch: Annotated[
-        int | None, typer.Option(min=1, help="Pictures a step.", rich_help_panel=_RECIPE, show_default=False)
+        int | None, typer.Option(min=1, help="Pictures per step.", rich_help_panel=_RECIPE, show_default=False)
     ] = None,
     rate: Annotated[
         float | None, typer.Option(help="Highest learning rate.", rich_help_panel=_RECIPE, show_default=False)
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, help="Of weights, order and augmentation.", rich_help_panel=_RECIPE, show_default=False),
+        typer.Option(
+            min=0, help="Seed of initial weights, order and augmentation.", rich_help_panel=_RECIPE, show_default=False
+        ),
     ] = None,
     votes: Annotated[
         float | None,
@@ -82,19 +84,22 @@ def train(
             min=0,
             max=1,
             metavar="SHARE",
-            help="Of FER+'s votes in the targets of emotion; the rest is the set's own label.",
+            help="Weight of FER+'s votes in the emotion targets; the data set's own label has the rest.",
             rich_help_panel=_RECIPE,
             show_default=False,
         ),
     ] = None,
     mixed: Annotated[
-        bool, typer.Option("--mixed", help="Compute in bfloat16, where the processor can.", rich_help_panel=_RECIPE)
+        bool,
+        typer.Option(
+            "--mixed", help="Compute in bfloat16; faster only where the processor supports it.", rich_help_panel=_RECIPE
+        ),
     ] = False,
     start: Annotated[
         list[str] | None,
         typer.Option(
             metavar="FILE|BUNDLE",
-            help="Weights to begin with: of a bundle, a .keras or a .weights.h5 file; of several, their mean.",
+            help="Initial weights: a bundle, a .keras or a .weights.h5 file; given several times, their mean.",
             rich_help_panel=_RUN,
             show_default=False,
         ),
@@ -103,7 +108,7 @@ def train(
         str | None,
         typer.Option(
             metavar="imagenet|FILE|none",
-            help="Of the trunk, for the networks that have one. \\[default: imagenet]",
+            help="Weights of the trunk, for networks that have one. \\[default: imagenet]",
             rich_help_panel=_RUN,
             show_default=False,
         ),
@@ -112,7 +117,7 @@ def train(
         float | None,
         typer.Option(
             min=0,
-            help="Stop after the epoch that passes so many, and export; the same command goes on from there.",
+            help="Stop after the epoch in which this time runs out, and export; the same command continues.",
             rich_help_panel=_RUN,
             show_default=False,
         ),
@@ -121,7 +126,7 @@ def train(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Where chips are kept once they are cut. \\[default: chips beside the run's folder]",
+            help="Folder for the chips that are cut. \\[default: chips beside the run's folder]",
             rich_help_panel=_RUN,
             show_default=False,
         ),
@@ -130,7 +135,7 @@ def train(
         bool,
         typer.Option(
             "--end-to-end",
-            help="Judge it behind the pipeline's own detector and crop, too: minutes more for the card.",
+            help="Also evaluate the model behind the pipeline's own detector and crop; takes some minutes.",
             rich_help_panel=_RUN,
         ),
     ] = False,
@@ -138,9 +143,9 @@ def train(
         str, typer.Option(metavar="auto|cpu|gpu", help="Where to compute.", rich_help_panel=_RUN)
     ] = "auto",
 ) -> None:
-    """Train a model on labelled faces, calibrate it, judge it on what was held back, and write it as a bundle.
+    """Train a model on labelled faces, calibrate it, evaluate it on held-back pictures, and write it as a bundle.
 
-    The same command goes on after a stop. `facelog analyze --emotion-model DIR` and its like then use the bundle.
+    After a stop, the same command continues. Use the bundle with `facelog analyze --emotion-model DIR`, for instance.
 
         facelog train emotion --data fer2013.csv
         facelog train age-gender --data UTKFace/ --data fairface.zip --bundle models/mine
@@ -161,7 +166,7 @@ def train(
             changes["options"] = changes.get("options", {}) | {"weights": None if weights == "none" else weights}
         if votes is not None:
             if "heads" in changes:
-                raise UsageError("--votes: the recipe's file has heads already; change the votes there.")
+                raise UsageError("--votes: the recipe's file already has heads; change the votes there.")
             changes["heads"] = [vars(head) | ({"votes": votes} if head is heads[0] else {}) for head in heads]
         judge: EndToEnd | None = None
         if through_pipeline:
@@ -189,7 +194,7 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
 
 def _show(figures: dict[str, dict[str, float]], bundle: Path, console: Console) -> None:
     for name, of in figures.items():
-        table = Table("figure", "value", title=f"{name}, on pictures held back", box=None, title_justify="left")
+        table = Table("figure", "value", title=f"{name}, on held-back pictures", box=None, title_justify="left")
         for figure, value in of.items():
             table.add_row(figure, f"{value:,.4g}")
         console.print(table)

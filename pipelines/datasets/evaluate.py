@@ -1,8 +1,8 @@
-"""evaluate: a model's figures on a labelled data set, on ready-made crops or end to end.
+"""evaluate: figures of a model on a labelled data set, on ready-made crops or end to end.
 
-End to end means that pictures go through the pipeline's own detector, landmarks and crop before the model, as frames of
-a video do, each of them a shot of its own. A model is only as good as the crops that it meets, so the figures on ready
-crops of the very same pictures stand beside these.
+End to end, the pipeline's own detector, landmarks and crop come before the model, as for frames of a video; each
+picture is a shot of its own. A model is only as good as the crops that it gets, so the figures on ready-made crops of
+the same pictures are given as well.
 """
 
 import contextlib
@@ -40,14 +40,15 @@ from transforms.picture import Picture
 from transforms.samples import Sample, SegmentStream
 
 DEFAULTS = {"emotion": EMOTION_MODEL, "age-gender": AGE_GENDER_MODEL}
-"""Names of what the pipeline uses by default."""
+"""Names of the models that the pipeline uses by default."""
 
 NO_FACE = "no face found"
 
-# Crops of 48 to 120 pixels, which no face in a video is as tight as, are enlarged by a whole factor to about 200 and
-# get a border of a tenth of that, which repeats the outermost pixel. Of 600 pictures each, the detector then found 77 %
-# of FER2013, 98 % of UTKFace and 71 % of FairFace; without border 72, 97 and 71 %. A border of a quarter or a half, or
-# 300 pixels with one of a quarter, found fewer of 250 of FER2013. Pictures from 200 pixels on stay as they are.
+# The detector expects more room around a face than crops of 48 to 120 pixels have. Crops are enlarged by a whole factor
+# to about 200 pixels and get a border of a tenth of that, which repeats the outermost pixels. The detector then found
+# faces in 77 % of FER2013, 98 % of UTKFace and 71 % of FairFace (600 pictures each); without border in 72, 97 and 71 %.
+# With a border of a quarter or a half, or with 300 pixels and a border of a quarter, it found fewer in 250 pictures of
+# FER2013. Pictures of 200 pixels and more are not changed.
 _SMALL, _BORDER = 200, 0.1
 
 _SEGMENT = Segment(FileInfo("", None, None), "", 0, Clock(None, 1, 1), 0.0, None, None, None, 0, 0.0)
@@ -55,17 +56,17 @@ _SEGMENT = Segment(FileInfo("", None, None), "", 0, Clock(None, 1, 1), 0.0, None
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What an evaluation says.
+    """The result of an evaluation.
 
     Attributes:
       model: name of the model.
       data: the data set, as it was given.
       kind: kind of the data set.
-      split: of it; None: all.
-      labels: "fer2013" or "ferplus"; None of a model without emotions.
+      split: split of the data set; None: all.
+      labels: "fer2013" or "ferplus"; None for a model without emotions.
       figures: as `training.judging.evaluate.Tally.figures`, and `ms_per_face_b1` and `ms_per_face_b32`, CPU
         milliseconds on one thread. End to end, they are over the faces that were found.
-      ready: end to end: the figures on ready crops of the very same pictures.
+      ready: figures on ready-made crops of the same pictures, if the evaluation is end to end.
     """
 
     model: str
@@ -77,7 +78,7 @@ class Report:
     ready: dict[str, Any] | None = None
 
     def to_json(self) -> str:
-        """The figures as one JSON object, with what they are of; end to end, with `found`, `not_found` and `ready`."""
+        """The figures as a JSON object with model and data; end to end also with `found`, `not_found` and `ready`."""
         about = {name: getattr(self, name) for name in ("model", "data", "kind", "split", "labels")}
         document = {**about, "end_to_end": self.ready is not None, **self.figures}
         if self.ready is not None:
@@ -86,12 +87,12 @@ class Report:
 
     @property
     def found(self) -> int:
-        """Pictures in which a face was found, of those that count."""
+        """Number of pictures that count and in which a face was found."""
         return self.figures["n"]
 
     @property
     def not_found(self) -> int:
-        """Pictures in which none was found, of those that count."""
+        """Number of pictures that count and in which no face was found."""
         return self.figures["left_out"].get(NO_FACE, 0)
 
 
@@ -162,16 +163,16 @@ def evaluate(
 
 
 def end_to_end(bundle: Bundle, samples: Iterable[LabelledPicture], labels: str = "fer2013") -> dict[str, float]:
-    """A card's figures of a model behind the pipeline's own detector and crop.
+    """Figures for the card of a model behind the pipeline's own detector and crop.
 
     Args:
       bundle: the model.
-      samples: what it is judged by.
-      labels: as of `evaluate`.
+      samples: labelled pictures to evaluate it on.
+      labels: as for `evaluate`.
 
     Returns:
-      found: share of the pictures in which a face was found; of these accuracy, mean_recall, age_mae and
-      gender_accuracy, as far as the model gives them, and under ready_… the same on ready crops of the same pictures.
+      found: share of the pictures in which a face was found; accuracy, mean_recall, age_mae and gender_accuracy on
+      these, where the model has them; and as ready_… the same figures on ready-made crops of these pictures.
     """
     tally, ready = (Tally(bundle.card, labels=labels) for _ in range(2))
     for _ in _both_ways(samples, bundle, tally, ready):
@@ -186,7 +187,7 @@ def end_to_end(bundle: Bundle, samples: Iterable[LabelledPicture], labels: str =
 def _both_ways(
     samples: Iterable[LabelledPicture], bundle: Bundle, tally: Tally, ready: Tally
 ) -> Iterator[tuple[list[Crop], dict[str, np.ndarray]]]:
-    """The pipeline's crops and what the model says of them, counted into `tally`; ready ones of those, into `ready`."""
+    """The pipeline's crops and the model's outputs, which are added to `tally`; ready-made crops go to `ready`."""
     for pairs in in_blocks(pipeline_crops(samples, bundle)):
         crops, as_ready = [pair[0] for pair in pairs], [pair[1] for pair in pairs if pair[0].chip is not None]
         outputs = predict(bundle, crops)
@@ -210,9 +211,9 @@ def draw(samples: Iterable[LabelledPicture], count: int, seed: int) -> list[Labe
 
 
 def pipeline_crops(samples: Iterable[LabelledPicture], bundle: Bundle) -> Iterator[tuple[Crop, Crop]]:
-    """Each sample's chip as the pipeline cuts it at its default settings, and as a ready crop; in their order.
+    """Each sample's chip as the pipeline cuts it with its default settings, and as a ready-made crop; in order.
 
-    Of several faces the largest is the one that the labels speak of.
+    If there are several faces, the largest one is taken as the labelled face.
     """
     ref = model_ref(str(bundle.path), *bundle.card.attributes)
     config, geometry = Config(models=(ref,)), bundle.card.geometry
@@ -231,7 +232,7 @@ def pipeline_crops(samples: Iterable[LabelledPicture], bundle: Bundle) -> Iterat
 
 
 def _frames(samples: Sequence[LabelledPicture], geometry: Geometry, ready: list[Crop]) -> Iterator[Sample]:
-    """Pictures as a video's frames, a second and a shot for each; their ready crops are put into `ready`."""
+    """Pictures as frames of a video, each a second and a shot; their ready-made crops are appended to `ready`."""
     for i, sample in enumerate(samples):
         try:
             picture = sample.picture()
@@ -244,7 +245,7 @@ def _frames(samples: Sequence[LabelledPicture], geometry: Geometry, ready: list[
 
 
 def with_room(picture: np.ndarray) -> np.ndarray:
-    """A picture [H, W, 3] uint8 as the detector can find the face in it: small crops enlarged and with a border."""
+    """A picture [H, W, 3] uint8 for the detector: small crops are enlarged and get a border."""
     side = min(picture.shape[:2])
     if side >= _SMALL:
         return picture
@@ -255,7 +256,7 @@ def with_room(picture: np.ndarray) -> np.ndarray:
 
 
 class _Predictions(contextlib.AbstractContextManager["_Predictions"]):
-    """The csv of predictions, or nothing; there under its name only once it is whole."""
+    """Writes the csv of predictions, if there is a path. The file gets its name when it is complete."""
 
     def __init__(self, path: str | Path | None, card: Card, labels: str):
         self._path = None if path is None else Path(path)
@@ -284,7 +285,7 @@ class _Predictions(contextlib.AbstractContextManager["_Predictions"]):
                 self._part.unlink()
 
     def add(self, crops: Sequence[Crop], outputs: dict[str, np.ndarray]) -> None:
-        """A row for each picture, with or without label and chip."""
+        """Write a row for each picture, with or without label and chip."""
         if self._path is None:
             return
         values = dict(outputs)
