@@ -91,6 +91,20 @@ def test_every_field_of_a_recipe_is_in_its_example() -> None:
     assert not [name for name in fields if not re.search(rf"^{name} = ", text, re.MULTILINE)]
 
 
+def test_architecture_names_each_folder_and_each_part_of_pipelines_and_training() -> None:
+    folders = [path.parent for path in _ROOT.glob("[!.]*/__init__.py")]
+    parts = [path for name in ("pipelines", "training") for path in (_ROOT / name).glob("[!_]*")]
+    names = [path.name if path.suffix else f"{path.name}/" for path in (*folders, *parts)]
+    text = _text("architecture.md")
+    assert not [name for name in names if f"`{name}`" not in text]
+
+
+def test_the_index_has_every_page() -> None:
+    index = _text("README.md")
+    pages = [page.name for page in (_ROOT / "docs").glob("*.md") if page.name != "README.md"]
+    assert not [page for page in pages if f"]({page})" not in index]
+
+
 def test_the_zoo_is_whole() -> None:
     rows = {row[0]: row for row in re.findall(r"^\| `([\w-]+)` \| ([\d,]+) \|", _text("zoo.md"), re.MULTILINE)}
     assert {name: count for name, count in rows.values()} == {name: f"{of.parameters:,}" for name, of in ZOO.items()}
