@@ -252,7 +252,7 @@ def analyze(
             return
         on_flink = None
         if parse_runner(runner) == "flink" and flink_master:
-            from pipelines.runs.job_display import terminal_onlooker
+            from pipelines.runs.job_display import terminal_display
             from pipelines.runs.on_flink import OnFlink
             from runners.flink.submit import FlinkOptions
 
@@ -264,7 +264,7 @@ def analyze(
                 workers_per_host=workers_per_host,
                 more=tuple(context.meta.get(MORE, ())),
             )
-            on_flink = OnFlink(cluster, detach, terminal_onlooker(console))
+            on_flink = OnFlink(cluster, detach, terminal_display(console))
         summary = analyze(
             chosen,
             out,

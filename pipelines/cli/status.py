@@ -53,8 +53,8 @@ def _lines(now: "Status") -> list[str]:
         lines.append(f"{now.out}: {now.state} ({runner})")
         if now.holder:
             lines.append(f"held by {now.holder}")
-        if now.survey:
-            line = progress_line(now.state, now.survey, now.elapsed or 0.0)
+        if now.progress:
+            line = progress_line(now.state, now.progress, now.elapsed or 0.0)
             lines.append(line)
         if now.state == "finished":
             lines.append(f"it took {clock(now.elapsed or 0)}")

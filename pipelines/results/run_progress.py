@@ -1,4 +1,7 @@
-"""How far a run is, by what is durable: asked from any machine, of a run by any runner, while it goes on or later."""
+"""Progress of a run, computed from the files that it has written.
+
+So it can be asked from any machine, for any runner, during the run and after it.
+"""
 
 from __future__ import annotations
 
@@ -7,32 +10,33 @@ import dataclasses
 import random
 import shlex
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from schemas import storage
 from schemas.layout import FAILURE_ENDING, PLANS, Layout, fragment_name
 from schemas.run import Run, RunRecord, write_run
+from schemas.storage import FileInfo
 from schemas.video import Plan
 
 _READERS = 8
 _PLANS_READ = 2000
-"""Plans that are read at most; of more, so many are drawn, and the rest is reckoned to be like them."""
+"""Plans that are read at most; if there are more, a random sample stands for all of them."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Survey:
-    """How far a run is.
+class Measurement:
+    """The progress of a run at one moment. With very many files, numbers of segments are estimates.
 
     Attributes:
-      probed: files that were looked at.
-      assembled: files whose rows stand.
-      segments: of the files that were looked at, in all; reckoned where there are very many files.
-      segments_done: of them, durable or in a row.
-      segments_failed: of them, given up.
-      video_seconds: of segments that were done in this run.
-      share: of the whole work, by bytes, in [0, 1].
-      share_before: of the whole work, done by earlier runs.
+      probed: files that were opened.
+      assembled: files that have their rows.
+      segments: segments of the files that were opened.
+      segments_done: segments that have a fragment, or whose video has its row.
+      segments_failed: segments that were given up.
+      video_seconds: seconds of video that this run has analyzed.
+      share: share of the whole work that is done, by bytes, in [0, 1].
+      share_before: share of the whole work that earlier runs have done.
     """
 
     probed: int
@@ -45,7 +49,7 @@ class Survey:
     share_before: float
 
     def seconds_left(self, elapsed: float) -> float | None:
-        """Until the end at the pace so far; None as long as that cannot be told."""
+        """Seconds until the end at the pace so far; None while it is too early to tell."""
         done = self.share - self.share_before
         if elapsed < 5 or done < 0.01:
             return None
@@ -54,36 +58,36 @@ class Survey:
 
 @dataclasses.dataclass(frozen=True)
 class _Brief:
-    """What counts of a plan."""
+    """The numbers of a plan that progress is made of."""
 
     video_id: str
     size: int
     seconds: tuple[float, ...]
 
 
-class Surveyor:
-    """Looks at DIR again and again; plans are read once."""
+class RunProgress:
+    """Measures the progress of one run again and again; reads each plan once."""
 
     def __init__(self, out: str, record: RunRecord):
-        """Of one run.
+        """Reads nothing yet.
 
         Args:
           out: DIR.
-          record: what it set out to do.
+          record: what the run set out to do.
         """
         self._rows = Layout(out).folder("videos")
         self._work = Layout(out).work_of(record.config_hash)
         self._record = record
         self._plans: dict[str, _Brief] = {}
 
-    def look(self) -> Survey:
-        """How far the run is now. Lists `_work` and `videos`, and reads what plans are new."""
+    def measure(self) -> Measurement:
+        """The progress now: lists `_work` and `videos`, and reads new plans."""
         begun = self._record.started_at
         names: dict[str, list[str]] = {}
         for info in storage.list_files(self._work.folder):
             folder, name = info.uri.rsplit("/", 2)[-2:]
             if name.endswith(FAILURE_ENDING) and (info.modified_at is None or info.modified_at < begun):
-                continue  # an earlier run gave it up; this one tries again
+                continue  # an earlier run gave it up, and this one tries again
             names.setdefault(folder, []).append(name)
         stems = [name.removesuffix(".json") for name in names.pop(PLANS, []) if name.count(".") == 1]
         rows = {
@@ -112,7 +116,7 @@ class Surveyor:
         seconds = tuple(segment.duration for segment in plan.segments)
         return _Brief(plan.video_id or "", plan.file.size_bytes or 0, seconds)
 
-    def _count(self, stems: list[str], rows: set[str], names: dict[str, list[str]]) -> Survey:
+    def _count(self, stems: list[str], rows: set[str], names: dict[str, list[str]]) -> Measurement:
         known = [stem for stem in stems if stem in self._plans]
         scale = len(stems) / len(known) if known else 1.0
         segments = done = failed = 0
@@ -128,13 +132,13 @@ class Surveyor:
             segments += n
             there = set(names.get(brief.video_id, []))
             for index, length in enumerate(brief.seconds):
-                if stem in rows or fragment_name(index) in there:  # with its row a video's fragments go
+                if stem in rows or fragment_name(index) in there:  # once a video has its row, its fragments are removed
                     done += 1
                     bytes_done += brief.size / n
                     seconds += length
             failed += sum(name.endswith(FAILURE_ENDING) for name in there)
         whole = max(1, self._record.bytes)
-        return Survey(
+        return Measurement(
             probed=len(stems),
             assembled=len(rows),
             segments=round(segments * scale),
@@ -146,10 +150,15 @@ class Surveyor:
         )
 
 
-def begin_record(run: Run, runner: str, files: list[Any]) -> RunRecord:
-    """Notes what a run sets out to do, and what is done of it; `files` have `size_bytes`.
+def begin_record(run: Run, runner: str, files: Sequence[FileInfo]) -> RunRecord:
+    """Writes the record of a run that begins, with what earlier runs have done already.
 
-    What earlier runs had done cannot be told later: with a video's row its fragments go.
+    That cannot be found out later, since the fragments of a video are removed when it has its row.
+
+    Args:
+      run: that begins.
+      runner: its name.
+      files: to analyze.
     """
     record = RunRecord(
         run_id=run.run_id,
@@ -160,7 +169,7 @@ def begin_record(run: Run, runner: str, files: list[Any]) -> RunRecord:
         files=len(files),
         bytes=sum(file.size_bytes or 0 for file in files),
     )
-    before = Surveyor(run.layout.out, record).look()
+    before = RunProgress(run.layout.out, record).measure()
     record = record.model_copy(update={"share_before": before.share, "seconds_before": before.video_seconds})
     write_run(record, run.layout.out)
     return record

@@ -1,4 +1,4 @@
-"""How far the run in DIR is, or how the last one ended: from durable state alone, so from any machine."""
+"""The progress of the run in DIR, or how the last run ended, from files alone: so any machine can ask."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pipelines.results.holding import holder
-from pipelines.results.run_progress import Survey, Surveyor
+from pipelines.results.run_progress import Measurement, RunProgress
 from schemas import storage
 from schemas.errors import UsageError
 from schemas.run import RunRecord, read_run
@@ -17,49 +17,49 @@ from transforms.ledger import read_ledger
 
 @dataclasses.dataclass(frozen=True)
 class Status:
-    """What DIR says of its runs.
+    """What the files in DIR say about its runs.
 
     Attributes:
       out: DIR.
-      state: "running", "finished", "stopped" (begun, and nobody holds DIR) or "none" (no run has noted itself).
+      state: "running", "finished", "stopped" (not finished, and nobody holds DIR) or "none" (no record).
       holder: who holds DIR, in words; None if nobody does.
-      record: what the run set out to do; None if there was none.
-      survey: how far it is; None where there is no record, and of one that is finished.
-      statuses: videos by status, of all runs.
-      failed: uri and reason of those that are corrupt or failed.
+      record: what the run set out to do; None if there is no record.
+      progress: of a run that is running or stopped; otherwise None.
+      statuses: number of videos by status, of all runs.
+      failed: uri and reason of each video that is corrupt or failed.
     """
 
     out: str
     state: str
     holder: str | None
     record: RunRecord | None
-    survey: Survey | None
+    progress: Measurement | None
     statuses: Counter[str]
     failed: list[tuple[str, str]]
 
     @property
     def elapsed(self) -> float | None:
-        """Seconds that the run has taken so far, or took; None of one that was stopped."""
+        """Seconds that the run has taken so far, or took; None if it was stopped."""
         if self.record is None or self.state == "stopped":
             return None
         return ((self.record.finished_at or datetime.now(UTC)) - self.record.started_at).total_seconds()
 
     @property
     def seconds_left(self) -> float | None:
-        """Until the end at the pace so far; None where that cannot be told."""
-        if self.state != "running" or self.survey is None or self.elapsed is None:
+        """Seconds until the end at the pace so far; None if that cannot be told."""
+        if self.state != "running" or self.progress is None or self.elapsed is None:
             return None
-        return self.survey.seconds_left(self.elapsed)
+        return self.progress.seconds_left(self.elapsed)
 
     def as_json(self) -> dict[str, Any]:
-        """The same for programs."""
-        survey = dataclasses.asdict(self.survey) if self.survey else None
+        """The status as a JSON document."""
+        progress = dataclasses.asdict(self.progress) if self.progress else None
         return {
             "out": self.out,
             "state": self.state,
             "holder": self.holder,
             "run": self.record.model_dump(mode="json") if self.record else None,
-            "progress": survey,
+            "progress": progress,
             "seconds_elapsed": self.elapsed,
             "seconds_left": self.seconds_left,
             "videos": dict(self.statuses),
@@ -68,7 +68,7 @@ class Status:
 
 
 def status(out: str) -> Status:
-    """How far the run in DIR is.
+    """The status of the run in DIR.
 
     Args:
       out: DIR, on disk or on an object store.
@@ -83,14 +83,14 @@ def status(out: str) -> Status:
         raise UsageError(f"{out} holds no results of facelog, and no run has begun there.")
     held = holder(out)
     state = "none" if record is None else "finished" if record.finished_at else "running" if held else "stopped"
-    survey = Surveyor(out, record).look() if record and state in ("running", "stopped") else None
+    progress = RunProgress(out, record).measure() if record and state in ("running", "stopped") else None
     bad = [row for row in rows.values() if row["status"] in ("corrupt", "failed")]
     return Status(
         out=out,
         state=state,
         holder=held,
         record=record,
-        survey=survey,
+        progress=progress,
         statuses=Counter(row["status"] for row in rows.values()),
         failed=sorted((row["uri"], row["error_message"] or row["error_type"] or "") for row in bad),
     )

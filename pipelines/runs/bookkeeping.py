@@ -177,7 +177,7 @@ class Archive:
         self.summary.n_tracks += row.get("n_tracks") or 0
 
     def close(self) -> Summary:
-        """Removes leftovers, also those of runs that were killed, and returns the summary."""
+        """Removes leftovers, also those of runs that were killed; returns the summary."""
         close_ledger(self.run, self._rows, changed=self.summary.new > 0)
         storage.delete_tree(self.run.layout.jobs)
         return self.summarize()

@@ -1,4 +1,4 @@
-"""What a person at the terminal sees of a job on a cluster, and is asked at Ctrl-C."""
+"""The terminal's display of a job on a cluster, and its question at Ctrl-C."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import time
 import typer
 from rich.console import Console
 
-from pipelines.results.run_progress import Survey
-from pipelines.runs.on_flink import Onlooker
+from pipelines.results.run_progress import Measurement
+from pipelines.runs.on_flink import JobDisplay
 from pipelines.words import clock
 
 
-def terminal_onlooker(console: Console) -> Onlooker:
-    """One line that is renewed, where the console is a terminal; else a line whenever a tenth more is done."""
+def terminal_display(console: Console) -> JobDisplay:
+    """On a terminal, one line that is updated; elsewhere, a line for each tenth of the work."""
     if console.quiet:
-        return Onlooker()
+        return JobDisplay()
     shown = _Shown(console)
-    return Onlooker(shown.say, shown.show, _cancels if console.is_terminal else lambda: False)
+    return JobDisplay(shown.say, shown.show, _cancels if console.is_terminal else lambda: False)
 
 
 class _Shown:
@@ -25,28 +25,28 @@ class _Shown:
         self._console, self._begun, self._tenths = console, time.monotonic(), -1
 
     def say(self, sentence: str) -> None:
-        """Says it once."""
+        """Prints a sentence."""
         self._console.print(sentence, style="dim", markup=False, highlight=False, soft_wrap=True)
 
-    def show(self, state: str, survey: Survey) -> None:
-        """Says how far it is."""
-        line = progress_line(state, survey, time.monotonic() - self._begun)
+    def show(self, state: str, progress: Measurement) -> None:
+        """Prints the progress."""
+        line = progress_line(state, progress, time.monotonic() - self._begun)
         if self._console.is_terminal:
             self._console.print(f"\r\x1b[2K{line}", end="", markup=False, highlight=False, soft_wrap=True)
-        elif int(survey.share * 10) > self._tenths:
-            self._tenths = int(survey.share * 10)
+        elif int(progress.share * 10) > self._tenths:
+            self._tenths = int(progress.share * 10)
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def progress_line(state: str, survey: Survey, elapsed: float) -> str:
-    """Such as "running: 40 %, 120/300 segments of 25 files, 12 videos in the tables, about 0:10:00 left"."""
-    parts = [f"{state.lower()}: {100 * survey.share:.0f} %"]
-    parts.append(f"{survey.segments_done}/{survey.segments} segments of {survey.probed} files")
-    if survey.segments_failed:
-        parts.append(f"{survey.segments_failed} segments failed")
-    parts.append(f"{survey.assembled} videos in the tables")
-    left = survey.seconds_left(elapsed)
-    if left is not None and survey.share < 1:
+def progress_line(state: str, progress: Measurement, elapsed: float) -> str:
+    """A line such as "running: 40 %, 120/300 segments of 25 files, 12 videos in the tables, about 0:10:00 left"."""
+    parts = [f"{state.lower()}: {100 * progress.share:.0f} %"]
+    parts.append(f"{progress.segments_done}/{progress.segments} segments of {progress.probed} files")
+    if progress.segments_failed:
+        parts.append(f"{progress.segments_failed} segments failed")
+    parts.append(f"{progress.assembled} videos in the tables")
+    left = progress.seconds_left(elapsed)
+    if left is not None and progress.share < 1:
         parts.append(f"about {clock(left)} left")
     return ", ".join(parts)
 

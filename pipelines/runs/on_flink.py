@@ -1,21 +1,22 @@
-"""analyze on a Flink cluster: one job that needs nobody, and a client that starts it, looks on, or comes back to it."""
+"""analyze on a Flink cluster: one job that needs no client, and a client that starts, follows, or finds it again."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from pipelines.analyze import archive_job
 from pipelines.inputs import Inputs
-from pipelines.results.holding import hold
-from pipelines.results.run_progress import Survey, Surveyor, begin_record
-from pipelines.runs.bookkeeping import Archive, Summary
-from pipelines.runs.display import LogProgress
-from runners.flink.rest import Job as ClusterJob
+from pipelines.results.run_progress import Measurement, RunProgress
+from pipelines.runs.bookkeeping import Archive
+from pipelines.runs.on_beam import begin_job, log_rows
+from pipelines.runs.request import CLUSTER_ATTEMPTS, Request
+from runners.flink.rest import FlinkJob
 from runners.flink.submit import FlinkOptions, Submitted, preflight, submit
 from runners.lease import HeldError, JobLease, Lease, end_lease, write_lease
 from runners.lock import who
@@ -24,153 +25,120 @@ from schemas.errors import FacelogError, HostError, LeftRunningError
 from schemas.layout import JobFolder
 from schemas.run import Run, RunRecord, read_run
 from schemas.storage import FileInfo
-from schemas.tables import code_version
-from transforms.job.check_host import HostCheck, hosts, refusal
-from transforms.job.files import write_job
-from transforms.match_inputs import Matched
+from transforms.job.check_host import hosts, refusal
 
 _LOOK_EVERY = 2.0
-_SURVEY_SHARE = 0.1
-"""Of its time, at most, that the client spends on looking how far the job is."""
+_MEASURING_SHARE = 0.1
+"""Largest share of its time that the client spends on measuring the job's progress."""
 _POOL_ANSWERS_WITHIN = 60.0
 _WORKER_BEGINS_WITHIN = 300.0
-"""As long as the cluster has nothing to complain of: on a busy host it takes minutes."""
+"""As long as the cluster reports no failure: on a busy host it takes minutes."""
 _HOST_ERROR = "host "
 
 
 @dataclasses.dataclass(frozen=True)
-class Onlooker:
-    """What a client shows and asks; the default does neither.
+class JobDisplay:
+    """What a client shows and asks; by default it shows nothing and asks nothing.
 
     Attributes:
       say: called with a sentence now and then.
-      show: called with what the cluster calls the job's state, and how far it is.
+      show: called with the job's state, as the cluster calls it, and its progress.
       cancels: asked at Ctrl-C whether to cancel the job (True) or to leave it running (False).
     """
 
     say: Callable[[str], None] = lambda sentence: None
-    show: Callable[[str, Survey], None] = lambda state, survey: None
+    show: Callable[[str, Measurement], None] = lambda state, progress: None
     cancels: Callable[[], bool] = lambda: False
 
 
 @dataclasses.dataclass(frozen=True)
 class OnFlink:
-    """How a run on Flink is to go.
+    """A run on a Flink cluster.
 
     Attributes:
       options: which cluster, and how much of it.
-      detach: leave the job alone as soon as a host is at work on it.
-      onlooker: who is told, and asked.
+      detach: leave the job alone as soon as a host works on it.
+      display: what the client shows and asks.
     """
 
     options: FlinkOptions
     detach: bool = False
-    onlooker: Onlooker = dataclasses.field(default_factory=Onlooker)
+    display: JobDisplay = dataclasses.field(default_factory=JobDisplay)
 
 
-def analyze_on_flink(
-    inputs: Inputs,
-    matched: Matched,
-    run: Run,
-    on: OnFlink,
-    *,
-    max_attempts: int,
-    retry_failed: bool,
-    keep_observations: bool,
-    storage_options: Mapping[str, str],
-) -> Summary:
-    """As `pipelines.analyze.analyze`, of files that were matched.
-
-    Raises:
-      UsageError, FacelogError: as `runners.flink.submit.preflight`, `runners.flink.submit.submit` and `follow`.
-      HeldError: DIR is held by another run, and not by a job that does what is asked for.
-    """
-    record: RunRecord | None
-    asked = digest(
-        inputs, matched.files, run.config.hash, retry_failed=retry_failed, keep_observations=keep_observations
-    )
-    try:
-        with hold(run.layout.out):
-            archive = Archive(run, matched.files, dict(matched.missing), retry_failed=retry_failed)
-            if not archive.todo:
-                return archive.close()
-            storage.delete_tree(run.layout.jobs)  # of jobs that were left alone
-            submitted, record, lease = start(archive, on, asked, max_attempts, keep_observations, storage_options)
-        write_lease(run.layout.out, lease)  # once more: this process may just have renewed its own
-    except HeldError as error:
-        lease = error.lease
-        if lease.job is None or lease.job.asked != asked:
-            raise
-        on.onlooker.say(f"job {lease.job.job_id} does this already, begun by {lease.who}: looking on")
-        run = dataclasses.replace(run, run_id=lease.run_id)
-        archive = Archive(run, matched.files, {}, retry_failed=retry_failed)
-        submitted, record = Submitted.attach(lease.job.master, lease.job.job_id), read_run(run.layout.out)
-    follow(submitted, run, record, on)
-    end_lease(run.layout.out, run.run_id)
-    storage.delete_tree(run.layout.job(run.run_id).folder)
-    for row in archive.read_rows():
-        LogProgress().video_done(row)
-    return archive.summarize()
-
-
-def start(
-    archive: Archive,
-    on: OnFlink,
-    asked: str,
-    max_attempts: int,
-    keep_observations: bool,
-    storage_options: Mapping[str, str],
-) -> tuple[Submitted, RunRecord, Lease]:
-    """Starts the job, which from then on holds DIR; as yet this process does.
+def start_on_flink(on: OnFlink, request: Request, archive: Archive) -> Callable[[], Archive]:
+    """Starts a job that holds DIR from then on; returns a function that waits for it.
 
     Raises:
       UsageError, FacelogError: as `runners.flink.submit.preflight` and `runners.flink.submit.submit`.
     """
-    run = archive.run
+    run, attempts = request.run, request.options.max_attempts or CLUSTER_ATTEMPTS
     found = preflight(on.options)
     if found.restarts is not None:
-        on.onlooker.say(
+        on.display.say(
             f"the cluster starts a job again {found.restarts} times at most, so it survives "
-            f"{found.restarts // max_attempts} files that end their worker ({max_attempts} attempts each)"
+            f"{found.restarts // attempts} files that end their worker ({attempts} attempts each)"
         )
     if found.slots_taken:
-        on.onlooker.say(f"other jobs have {found.slots_taken} of its {found.parallelism} slots; the job waits for them")
-    folder = run.layout.job(run.run_id)
-    job = write_job(
-        run,
-        archive.todo,
-        archive.earlier,
-        keep_observations=keep_observations,
-        max_attempts=max_attempts,
-        host_check=HostCheck(folder, code_version(), run.config, archive.todo[0], dict(storage_options)),
-    )
-    record = begin_record(run, "flink", archive.todo)
+        on.display.say(f"other jobs have {found.slots_taken} of its {found.parallelism} slots; the job waits for them")
+    job = begin_job(request, archive, "flink")
     submitted = submit(lambda pipeline: archive_job(pipeline, job), f"facelog-{run.run_id}", on.options, found)
     now = datetime.now(UTC)
-    held = JobLease(master=on.options.master, job_id=submitted.job_id, asked=asked)
+    held = JobLease(master=on.options.master, job_id=submitted.job_id, asked=_digest_of(request))
     lease = Lease(run_id=run.run_id, who=who(), since=now, renewed_at=now, config_hash=run.config.hash, job=held)
     write_lease(run.layout.out, lease)
-    return submitted, record, lease
+
+    def wait() -> Archive:
+        write_lease(run.layout.out, lease)  # once more: this process may have renewed its own lease in between
+        return _wait(submitted, archive, on)
+
+    return wait
+
+
+def come_back(on: OnFlink, request: Request, error: HeldError) -> Callable[[], Archive]:
+    """Finds the job that does what is asked for and holds DIR; returns a function that waits for it.
+
+    Raises:
+      HeldError: DIR is held by a run that does something else.
+      FacelogError: the cluster does not know the job any more.
+    """
+    lease = error.lease
+    if lease.job is None or lease.job.asked != _digest_of(request):
+        raise error
+    on.display.say(f"job {lease.job.job_id} does this already, begun by {lease.who}: looking on")
+    run = dataclasses.replace(request.run, run_id=lease.run_id)
+    archive = Archive(run, request.files, {}, retry_failed=request.options.retry_failed)
+    return functools.partial(_wait, Submitted.attach(lease.job.master, lease.job.job_id), archive, on)
+
+
+def _wait(submitted: Submitted, archive: Archive, on: OnFlink) -> Archive:
+    """Follows a job to its end, and removes what only the job needed."""
+    run = archive.run
+    follow(submitted, run, read_run(run.layout.out), on)
+    end_lease(run.layout.out, run.run_id)
+    storage.delete_tree(run.layout.job(run.run_id).folder)
+    log_rows(archive)
+    return archive
 
 
 def follow(submitted: Submitted, run: Run, record: RunRecord | None, on: OnFlink) -> None:
-    """Looks on until the job is over.
+    """Follows a job until it is over.
 
     Args:
       submitted: the job.
       run: its configuration, layout and name.
-      record: what it set out to do, as far as that is known.
-      on: who is told, and whether to go as soon as a host is at work.
+      record: what it set out to do; None: unknown, and no progress is shown.
+      on: what the client shows, and whether it leaves as soon as a host works on the job.
 
     Raises:
       HostError: a host is not fit; the job is cancelled.
       FacelogError: no worker pool answers (the job is cancelled), or the job failed or was cancelled.
-      LeftRunningError: the client is to go.
-      KeyboardInterrupt: at Ctrl-C, once the job is cancelled.
+      LeftRunningError: the client leaves, and the job goes on.
+      KeyboardInterrupt: at Ctrl-C, after the job was cancelled.
     """
-    folder, surveyor = run.layout.job(run.run_id), record and Surveyor(run.layout.out, record)
+    folder, progress = run.layout.job(run.run_id), record and RunProgress(run.layout.out, record)
     begun: float | None = None
-    next_survey, at_work = 0.0, False
+    measure_at, at_work = 0.0, False
     try:
         for job in submitted.states(_LOOK_EVERY):
             if job.is_over:
@@ -182,18 +150,18 @@ def follow(submitted: Submitted, run: Run, record: RunRecord | None, on: OnFlink
             _refuse(submitted, folder, at_work, time.monotonic() - begun if begun else 0.0)
             if at_work and on.detach:
                 raise LeftRunningError(_left(submitted, run), wanted=True)
-            if surveyor and time.monotonic() >= next_survey:
+            if progress and time.monotonic() >= measure_at:
                 before = time.monotonic()
-                on.onlooker.show(job.state, surveyor.look())
-                next_survey = time.monotonic() + (time.monotonic() - before) / _SURVEY_SHARE
+                on.display.show(job.state, progress.measure())
+                measure_at = time.monotonic() + (time.monotonic() - before) / _MEASURING_SHARE
     except KeyboardInterrupt:
-        if not on.onlooker.cancels():
+        if not on.display.cancels():
             raise LeftRunningError(_left(submitted, run), wanted=False) from None
         submitted.cancel()
         raise
 
 
-def _end(job: ClusterJob, submitted: Submitted) -> None:
+def _end(job: FlinkJob, submitted: Submitted) -> None:
     if job.state == "CANCELED":
         raise FacelogError("the job was cancelled; what is done stays, and the same command goes on from there")
     if job.state != "FINISHED":
@@ -202,14 +170,14 @@ def _end(job: ClusterJob, submitted: Submitted) -> None:
 
 
 def _refuse(submitted: Submitted, folder: JobFolder, at_work: bool, seconds: float) -> None:
-    """Ends a job that no host can do, or that some host is not fit for."""
+    """Ends a job if a host is not fit for it, or if no host begins."""
     if sentence := refusal(folder):
         submitted.cancel()
         raise HostError(sentence)
     if at_work:
         return
     wrong = submitted.what_went_wrong()
-    if wrong and wrong.startswith(_HOST_ERROR):  # a host that cannot even write down what is wrong with it
+    if wrong and wrong.startswith(_HOST_ERROR):  # a host that cannot write its refusal
         submitted.cancel()
         raise HostError(wrong)
     if seconds > (_POOL_ANSWERS_WITHIN if wrong else _WORKER_BEGINS_WITHIN):
@@ -227,13 +195,24 @@ def _left(submitted: Submitted, run: Run) -> str:
     )
 
 
+def _digest_of(request: Request) -> str:
+    options, config_hash = request.options, request.run.config.hash
+    return digest(
+        request.inputs,
+        request.files,
+        config_hash,
+        retry_failed=options.retry_failed,
+        keep_observations=options.keep_observations,
+    )
+
+
 def digest(
     inputs: Inputs, files: list[FileInfo], config_hash: str, *, retry_failed: bool, keep_observations: bool
 ) -> str:
-    """What was asked for, so that the same command is known again: all that decides which rows there will be.
+    """A digest of everything that decides which rows a call writes, by which the same command is recognized.
 
-    Options are compared, and not the files that they choose: files of a folder may have become more since, and an age
-    (`--newer-than 36h`) chooses others every minute. Of a list on standard input the files are all there is.
+    It is made of the options, not of the files that they match: a folder may have more files now, and an age
+    (`--newer-than 36h`) matches other files every minute. Only a list on standard input is known by its files.
     """
     names = [name if name == "-" else storage.normalize(name) for name in inputs.inputs]
     which = [names, list(inputs.exclude), inputs.limit, str(inputs.newer_than), inputs.settle, retry_failed]

@@ -2,15 +2,20 @@
 
 import functools
 import heapq
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from models.runtime import Device
+from rich.console import Console
+
 from pipelines.analyze import WorkerSteps
+from pipelines.results.run_progress import begin_record
 from pipelines.runs.bookkeeping import Archive
-from pipelines.runs.display import Progress
+from pipelines.runs.display import Progress, show_progress
+from pipelines.runs.request import LOCAL_ATTEMPTS, Request
+from runners.devices import worker_count
 from runners.local.one_thread import init_worker
 from runners.local.supervisor import Outcome, Task, run_local
+from schemas import storage
 from schemas.storage import FileInfo
 from schemas.video import Plan, Segment
 from transforms.failures import SegmentFailed, write_failure
@@ -18,36 +23,43 @@ from transforms.time_limits import probe_limit, segment_limit
 from transforms.write_fragment import pending_segments
 
 PROBE, SEGMENT, ASSEMBLE = 0, 1, 2
-"""Priorities: what finishes a video goes first, and new files are opened when nothing else is to be done."""
+"""Priorities: a task that finishes a video goes first; a new file is opened when there is nothing else to do."""
 
 _ASSEMBLE_SECONDS = 600.0
 _ASSEMBLE_SECONDS_A_SEGMENT = 10.0
 
 
-def run_on_workers(
-    archive: Archive,
-    *,
-    workers: int,
-    max_attempts: int,
-    device: Device,
-    keep_observations: bool,
-    progress: Progress,
-    worker_init: Callable[[], object] | None = None,
-) -> None:
-    """Does all that is to be done, in worker processes; each video is assembled as soon as its segments are done."""
-    flow = _Flow(archive, progress)
-    run_local(
-        functools.partial(WorkerSteps, archive.run, device, keep_observations),
-        flow.probes(),
-        workers=workers,
-        max_attempts=max_attempts,
-        on_outcome=flow.follow,
-        worker_init=functools.partial(init_worker, worker_init),
-    )
+def run_on_workers(console: Console | None, request: Request, archive: Archive) -> None:
+    """Analyzes an archive in worker processes; a video gets its tables as soon as its segments are done.
+
+    Args:
+      console: where a live display goes; None: nowhere.
+      request: what the run is asked for.
+      archive: with files to analyze.
+    """
+    options = request.options
+    begin_record(request.run, "local", archive.todo)
+    init = functools.partial(_init_worker, options.storage_options, options.worker_init)
+    with show_progress(archive, console) as progress:
+        flow = _Flow(archive, progress)
+        run_local(
+            functools.partial(WorkerSteps, request.run, options.device, options.keep_observations),
+            flow.probes(),
+            workers=worker_count(options.workers, options.device),
+            max_attempts=options.max_attempts or LOCAL_ATTEMPTS,
+            on_outcome=flow.follow,
+            worker_init=functools.partial(init_worker, init),
+        )
+
+
+def _init_worker(storage_options: Mapping[str, str], more: Callable[[], object] | None) -> None:
+    storage.configure(storage_options, patient=True)
+    if more is not None:
+        more()
 
 
 class _Flow:
-    """What follows from the end of each task."""
+    """Decides which tasks follow from the end of a task."""
 
     def __init__(self, archive: Archive, progress: Progress):
         self._archive = archive
@@ -64,7 +76,7 @@ class _Flow:
             yield Task(f"{number:09d} {file.uri}", file, probe_limit(file), PROBE)
 
     def follow(self, outcome: Outcome) -> Iterable[Task]:
-        """Tasks that follow from one that ended."""
+        """Tasks that follow from a task that has ended."""
         payload = outcome.task.payload
         if isinstance(payload, FileInfo):
             return self._probed(outcome, payload)
@@ -77,7 +89,7 @@ class _Flow:
             plan = Plan(file, None, "failed", outcome.failure.error_type, _say(outcome, file.uri))
         else:
             plan = outcome.results[0]
-        # Probes end in any order; which of two copies is computed may not depend on that.
+        # Probes end in any order, and which of two copies is computed must not depend on it.
         heapq.heappush(self._early, (int(outcome.task.key.split()[0]), plan))
         while self._early and self._early[0][0] == self._next_plan:
             _, plan = heapq.heappop(self._early)

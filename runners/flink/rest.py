@@ -22,7 +22,7 @@ _ON_HOSTS = ("DEPLOYING", "INITIALIZING", "RUNNING", "FINISHED", "FAILED")
 
 
 @dataclasses.dataclass(frozen=True)
-class Job:
+class FlinkJob:
     """A job as the cluster sees it.
 
     Attributes:
@@ -93,20 +93,20 @@ class FlinkRest:
         """The job manager's configuration, as far as it was set."""
         return {entry["key"]: entry["value"] for entry in self._get("/jobmanager/config")}
 
-    def find(self, name: str) -> Job | None:
+    def find(self, name: str) -> FlinkJob | None:
         """The job of a name; None as long as there is none."""
         for job in self._get("/jobs/overview")["jobs"]:
             if job["name"] == name:
-                return Job(job["jid"], name, job["state"], _has_slots(job["tasks"]))
+                return FlinkJob(job["jid"], name, job["state"], _has_slots(job["tasks"]))
         return None
 
-    def job(self, job_id: str) -> Job | None:
+    def job(self, job_id: str) -> FlinkJob | None:
         """A job by the cluster's name for it; None if the cluster does not know it (any more)."""
         try:
             found = self._get(f"/jobs/{job_id}")
         except _NotFoundError:
             return None
-        return Job(job_id, found["name"], found["state"], _has_slots(found["status-counts"]))
+        return FlinkJob(job_id, found["name"], found["state"], _has_slots(found["status-counts"]))
 
     def exceptions(self, job_id: str) -> list[str]:
         """Stack traces of what went wrong in a job so far, the newest first."""

@@ -17,7 +17,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from runners.flink.rest import FlinkRest, Job
+from runners.flink.rest import FlinkJob, FlinkRest
 from runners.options import beam_options, quiet_beam
 from schemas.errors import FacelogError, UsageError
 
@@ -169,7 +169,7 @@ class Submitted:
       job_id: the cluster's name for it.
     """
 
-    def __init__(self, rest: FlinkRest, job: Job, result: Any = None):
+    def __init__(self, rest: FlinkRest, job: FlinkJob, result: Any = None):
         """A job that was found; `result` is Beam's, if this process has started it."""
         self.rest, self.job_id = rest, job.job_id
         self._result = result
@@ -187,7 +187,7 @@ class Submitted:
             raise FacelogError(f"the cluster at {master} knows no job {job_id} any more")
         return cls(rest, job)
 
-    def states(self, every: float) -> Iterator[Job]:
+    def states(self, every: float) -> Iterator[FlinkJob]:
         """Its state now and every so many seconds, until it is over; the last one is how it ended.
 
         A job manager that does not answer for a while is waited for.

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.results import run_progress as survey
-from pipelines.results.run_progress import Survey, Surveyor, begin_record
+from pipelines.results import run_progress as module
+from pipelines.results.run_progress import Measurement, RunProgress, begin_record
 from schemas import storage
 from schemas.config import Config
 from schemas.layout import Layout
@@ -37,13 +37,13 @@ class World:
             files=3,
             bytes=3 * SIZE,
         )
-        self.surveyor = Surveyor(str(out), self.record)
+        self.progress = RunProgress(str(out), self.record)
 
     def begin(self) -> None:
         """The run begins now, after what earlier ones did."""
         files = [example_file(f"/v/{name}.mp4") for name in "abc"]
         self.record = begin_record(self.run, "flink", files)
-        self.surveyor = Surveyor(self.run.layout.out, self.record)
+        self.progress = RunProgress(self.run.layout.out, self.record)
 
     def plan(self, uri: str, video_id: str) -> Plan:
         plan = example_plan(4.0, 8.0, uri=uri, video_id=video_id)
@@ -59,8 +59,8 @@ class World:
     def row(self, uri: str) -> None:
         write_row(example_row(uri), self.run)
 
-    def look(self) -> Survey:
-        return self.surveyor.look()
+    def measure(self) -> Measurement:
+        return self.progress.measure()
 
 
 @pytest.fixture
@@ -70,18 +70,18 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 def test_nothing_is_done_yet(world: World) -> None:
-    assert world.look() == Survey(0, 0, 0, 0, 0, 0.0, 0.0, 0.0)
+    assert world.measure() == Measurement(0, 0, 0, 0, 0, 0.0, 0.0, 0.0)
 
 
 def test_a_segment_counts_from_when_it_is_durable(world: World) -> None:
     world.plan("/v/a.mp4", A)
-    assert world.look() == Survey(1, 0, 3, 0, 0, 0.0, 0.0, 0.0)
+    assert world.measure() == Measurement(1, 0, 3, 0, 0, 0.0, 0.0, 0.0)
     world.fragment(A, 0)
-    seen = world.look()
+    seen = world.measure()
     assert (seen.segments_done, seen.video_seconds, seen.share_before) == (1, 4.0, 0.0)
     assert seen.share == pytest.approx(1 / 9)
     world.fragment(A, 2)
-    assert (world.look().segments_done, world.look().video_seconds) == (2, 6.0)
+    assert (world.measure().segments_done, world.measure().video_seconds) == (2, 6.0)
 
 
 def test_parts_of_a_segment_and_files_under_construction_do_not_count(world: World) -> None:
@@ -89,18 +89,18 @@ def test_parts_of_a_segment_and_files_under_construction_do_not_count(world: Wor
     storage.write_bytes(world.work.fragment_part(A, 0, 0), b"")
     storage.write_bytes(storage.join(world.work.video(A), ".00000.parquet.part"), b"")
     storage.write_bytes(storage.join(world.work.plans, ".x.json"), b"")
-    assert world.look() == Survey(1, 0, 3, 0, 0, 0.0, 0.0, 0.0)
+    assert world.measure() == Measurement(1, 0, 3, 0, 0, 0.0, 0.0, 0.0)
 
 
 def test_a_file_whose_row_stands_is_done(world: World) -> None:
     for uri, video_id in (("/v/a.mp4", A), ("/v/b.mp4", B)):
         world.plan(uri, video_id)
     world.row("/v/a.mp4")  # its fragments are gone with that
-    seen = world.look()
+    seen = world.measure()
     assert (seen.probed, seen.assembled, seen.segments, seen.segments_done) == (2, 1, 6, 3)
     assert seen.share == pytest.approx(1 / 3)
     world.row("/v/b.mp4")
-    assert world.look().share == pytest.approx(2 / 3)
+    assert world.measure().share == pytest.approx(2 / 3)
 
 
 def test_rows_of_earlier_runs_do_not_count(world: World) -> None:
@@ -108,7 +108,7 @@ def test_rows_of_earlier_runs_do_not_count(world: World) -> None:
     world.row("/v/a.mp4")
     name = world.run.layout.ledger("/v/a.mp4")
     os.utime(name, (BEFORE.timestamp(), BEFORE.timestamp()))
-    assert world.look() == Survey(1, 0, 3, 0, 0, 0.0, 0.0, 0.0)
+    assert world.measure() == Measurement(1, 0, 3, 0, 0, 0.0, 0.0, 0.0)
 
 
 def test_what_earlier_runs_did_is_done_but_no_pace(world: World) -> None:
@@ -116,7 +116,7 @@ def test_what_earlier_runs_did_is_done_but_no_pace(world: World) -> None:
     world.fragment(A, 0, 1, at=BEFORE)
     world.begin()
     world.fragment(A, 2)
-    seen = world.look()
+    seen = world.measure()
     assert (seen.segments_done, seen.video_seconds) == (3, 2.0)
     assert seen.share == pytest.approx(3 / 9) and seen.share_before == pytest.approx(2 / 9)
 
@@ -126,10 +126,10 @@ def test_it_is_no_pace_either_once_the_row_stands(world: World) -> None:
     world.fragment(A, 0, 1, at=BEFORE)
     world.begin()
     world.fragment(A, 2)
-    before = world.look()
+    before = world.measure()
     storage.delete_tree(world.work.video(A))
     world.row("/v/a.mp4")
-    after = world.look()
+    after = world.measure()
     assert (after.segments_done, after.video_seconds, after.share_before) == (3, 2.0, before.share_before)
     assert after.seconds_left(60) == before.seconds_left(60) == pytest.approx(60 * 6)  # six times as much is left
 
@@ -137,7 +137,7 @@ def test_it_is_no_pace_either_once_the_row_stands(world: World) -> None:
 def test_a_file_that_needs_no_work_is_no_pace(world: World) -> None:
     write_plan(Plan(example_file("/v/bad.mp4"), None, "corrupt", "unreadable", "bad"), world.work)
     world.begin()
-    seen = world.look()
+    seen = world.measure()
     assert seen.share == seen.share_before == pytest.approx(1 / 3)
 
 
@@ -146,7 +146,7 @@ def test_segments_that_this_run_gave_up(world: World) -> None:
     for index in (0, 1):
         storage.write_bytes(world.work.failure(A, index), b"{}")
     os.utime(world.work.failure(A, 0), (BEFORE.timestamp(), BEFORE.timestamp()))
-    seen = world.look()
+    seen = world.measure()
     assert (seen.segments_failed, seen.segments_done, seen.segments) == (1, 0, 3)
 
 
@@ -154,16 +154,16 @@ def test_copies_and_bad_files_are_no_work(world: World) -> None:
     for uri in ("/v/a.mp4", "/v/copy.mp4"):
         world.plan(uri, A)
     write_plan(Plan(example_file("/v/bad.mp4"), None, "corrupt", "unreadable", "bad"), world.work)
-    seen = world.look()
+    seen = world.measure()
     assert (seen.probed, seen.segments) == (3, 3)
     assert seen.share == pytest.approx(2 / 3)
     world.fragment(A, 0, 1, 2)
-    assert world.look().share == 1.0
+    assert world.measure().share == 1.0
 
 
 def test_each_plan_is_read_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.plan("/v/a.mp4", A)
-    world.look()
+    world.measure()
     world.plan("/v/b.mp4", B)
     read: list[str] = []
     read_bytes = storage.read_bytes
@@ -173,7 +173,7 @@ def test_each_plan_is_read_once(world: World, monkeypatch: pytest.MonkeyPatch) -
         return read_bytes(uri)
 
     monkeypatch.setattr(storage, "read_bytes", noted)
-    assert world.look().segments == world.look().segments == 6
+    assert world.measure().segments == world.measure().segments == 6
     assert read == [world.work.plan("/v/b.mp4")]
 
 
@@ -184,33 +184,33 @@ def test_a_plan_that_goes_while_it_is_looked_at(world: World, monkeypatch: pytes
         raise FileNotFoundError(uri)
 
     monkeypatch.setattr(storage, "read_bytes", gone)
-    assert world.look().segments == 0
+    assert world.measure().segments == 0
 
 
 def test_of_very_many_files_some_are_looked_at(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(survey, "_PLANS_READ", 5)
-    world.surveyor = Surveyor(world.run.layout.out, world.record.model_copy(update={"bytes": 20 * SIZE}))
+    monkeypatch.setattr(module, "_PLANS_READ", 5)
+    world.progress = RunProgress(world.run.layout.out, world.record.model_copy(update={"bytes": 20 * SIZE}))
     for number in range(20):
         world.plan(f"/v/{number}.mp4", f"{number:032x}")
         world.fragment(f"{number:032x}", 0)
     for _ in range(2):
-        seen = world.look()
+        seen = world.measure()
         assert (seen.probed, seen.segments, seen.segments_done) == (20, 60, 20)
         assert seen.share == pytest.approx(1 / 3)
-        assert len(world.surveyor._plans) == 5
+        assert len(world.progress._plans) == 5
     world.plan("/v/20.mp4", f"{20:032x}")
-    assert world.look().segments == 63
+    assert world.measure().segments == 63
 
 
 def test_time_left_is_reckoned_from_this_runs_own_pace() -> None:
-    seen = Survey(1, 0, 10, 5, 0, 0.0, share=0.75, share_before=0.25)
+    seen = Measurement(1, 0, 10, 5, 0, 0.0, share=0.75, share_before=0.25)
     assert seen.seconds_left(100) == pytest.approx(50)
-    assert Survey(1, 0, 10, 10, 0, 0.0, share=1.0, share_before=0.0).seconds_left(100) == 0
+    assert Measurement(1, 0, 10, 10, 0, 0.0, share=1.0, share_before=0.0).seconds_left(100) == 0
 
 
 @pytest.mark.parametrize(("elapsed", "share"), [(4.9, 0.75), (100, 0.255)])
 def test_time_left_cannot_be_told_at_the_beginning(elapsed: float, share: float) -> None:
-    assert Survey(1, 0, 10, 5, 0, 0.0, share, share_before=0.25).seconds_left(elapsed) is None
+    assert Measurement(1, 0, 10, 5, 0, 0.0, share, share_before=0.25).seconds_left(elapsed) is None
 
 
 def test_a_run_notes_what_it_sets_out_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,8 +57,8 @@ def test_a_run_that_goes_on(run: Run, out: Path) -> None:
         now = status(str(out))
     assert now.state == "running"
     assert now.holder is not None and now.holder.startswith(f"PID {os.getpid()} ")
-    assert now.survey is not None and (now.survey.segments_done, now.survey.segments) == (1, 2)
-    assert now.survey.share == 0.5
+    assert now.progress is not None and (now.progress.segments_done, now.progress.segments) == (1, 2)
+    assert now.progress.share == 0.5
     assert now.elapsed == pytest.approx(100, abs=30)
     assert now.seconds_left == pytest.approx(100, abs=30)
 
@@ -80,7 +80,7 @@ def test_a_run_that_was_stopped(run: Run, out: Path) -> None:
     begin(run)
     now = status(str(out))
     assert (now.state, now.holder, now.elapsed, now.seconds_left) == ("stopped", None, None, None)
-    assert now.survey is not None and now.survey.share == 0.5
+    assert now.progress is not None and now.progress.share == 0.5
 
 
 def test_a_run_that_is_through(run: Run, out: Path) -> None:
@@ -89,7 +89,7 @@ def test_a_run_that_is_through(run: Run, out: Path) -> None:
     assert record is not None
     end_run(record.run_id, run.layout.out)
     now = status(str(out))
-    assert (now.state, now.survey, now.seconds_left) == ("finished", None, None)
+    assert (now.state, now.progress, now.seconds_left) == ("finished", None, None)
     assert now.elapsed == pytest.approx(100, abs=30)
 
 
@@ -99,7 +99,7 @@ def test_videos_are_counted_over_all_runs_and_bad_ones_named(run: Run, out: Path
         add_row(run, f"/v/{name}.mp4", status="failed", error_type="worker_died", error_message=f"{name} ended it")
     add_row(run, "/v/e.mp4", status="corrupt", error_type="unreadable", error_message=None)
     now = status(str(out))
-    assert (now.state, now.record, now.survey) == ("none", None, None)
+    assert (now.state, now.record, now.progress) == ("none", None, None)
     assert now.statuses == {"ok": 1, "failed": 2, "corrupt": 1}
     assert now.failed == [("/v/c.mp4", "c ended it"), ("/v/d.mp4", "d ended it"), ("/v/e.mp4", "unreadable")]
 
@@ -176,4 +176,4 @@ def test_storage_options_are_checked(facelog: Facelog, out: Path) -> None:
 def test_files_of_unknown_size_are_no_work(run: Run, out: Path) -> None:
     begin_record(run, "local", [FileInfo("/v/a.mp4", None, None)])
     now = status(str(out))
-    assert now.survey is not None and now.survey.share == 0.0
+    assert now.progress is not None and now.progress.share == 0.0

@@ -13,13 +13,13 @@ import pytest
 
 from pipelines.cli.analyze import parse_time
 from pipelines.inputs import Inputs
-from pipelines.results.run_progress import Survey, begin_record
+from pipelines.results.run_progress import Measurement, begin_record
 from pipelines.runs import on_flink as client
 from pipelines.runs.analyze_archive import analyze
 from pipelines.runs.bookkeeping import Summary
-from pipelines.runs.on_flink import OnFlink, Onlooker, digest, follow
+from pipelines.runs.on_flink import JobDisplay, OnFlink, digest, follow
 from runners.direct import run_direct
-from runners.flink.rest import Job
+from runners.flink.rest import FlinkJob
 from runners.flink.submit import FlinkOptions, Preflight, Submitted
 from runners.lease import HeldError, JobLease, Lease, read_lease, write_lease
 from schemas import storage
@@ -49,12 +49,12 @@ class FakeJob:
         self.rest = type("Rest", (), {"master": MASTER})
         self.cancelled, self.wrong = False, wrong
 
-    def states(self, every: float) -> Iterator[Job]:
+    def states(self, every: float) -> Iterator[FlinkJob]:
         for state in self._states:
             if isinstance(state, BaseException):
                 raise state
-            yield Job(self.job_id, "facelog-run-1", state, self._has_slots)
-        raise AssertionError("nobody should look on any longer")
+            yield FlinkJob(self.job_id, "facelog-run-1", state, self._has_slots)
+        raise AssertionError("nobody should follow it any longer")
 
     def what_went_wrong(self) -> str | None:
         return self.wrong
@@ -73,8 +73,8 @@ def record(run: Run) -> RunRecord:
     return begin_record(run, "flink", [example_file()])
 
 
-def on_flink(detach: bool = False, **onlooker: Any) -> OnFlink:
-    return OnFlink(FlinkOptions(MASTER), detach, Onlooker(**onlooker))
+def on_flink(detach: bool = False, **display: Any) -> OnFlink:
+    return OnFlink(FlinkOptions(MASTER), detach, JobDisplay(**display))
 
 
 def watch(job: FakeJob, run: Run, record: RunRecord | None = None, on: OnFlink | None = None) -> None:
@@ -86,16 +86,16 @@ def host_begins(run: Run) -> None:
 
 
 def test_a_job_is_watched_to_its_end(run: Run, record: RunRecord, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "_SURVEY_SHARE", 1e9)
-    shown: list[tuple[str, Survey]] = []
+    monkeypatch.setattr(client, "_MEASURING_SHARE", 1e9)
+    shown: list[tuple[str, Measurement]] = []
     job = FakeJob("CREATED", "RUNNING", "FINISHED")
     watch(job, run, record, on_flink(show=lambda state, survey: shown.append((state, survey))))
     assert [state for state, _ in shown] == ["CREATED", "RUNNING"]
-    assert shown[0][1] == Survey(0, 0, 0, 0, 0, 0.0, 0.0, 0.0)
+    assert shown[0][1] == Measurement(0, 0, 0, 0, 0, 0.0, 0.0, 0.0)
     assert not job.cancelled
 
 
-def test_the_survey_takes_a_small_share_of_the_time(run: Run, record: RunRecord) -> None:
+def test_measuring_takes_a_small_share_of_the_time(run: Run, record: RunRecord) -> None:
     shown: list[str] = []
     watch(FakeJob(*["RUNNING"] * 50, "FINISHED"), run, record, on_flink(show=lambda state, _: shown.append(state)))
     assert 1 <= len(shown) < 25

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from runners.flink import rest as flink_rest
-from runners.flink.rest import FlinkRest, Job, Overview, is_alive
+from runners.flink.rest import FlinkJob, FlinkRest, Overview, is_alive
 from runners.lease import JobLease
 from schemas.errors import FacelogError
 from tests.runners.fake_flink import FakeFlink, fake_flink
@@ -49,9 +49,9 @@ def test_jobs_are_found_by_name_and_by_id(flink: FakeFlink) -> None:
     rest = FlinkRest(flink.master)
     assert rest.find("facelog-1") is None and rest.job("17") is None
     flink.jobs = {"16": ("other", "RUNNING"), "17": ("facelog-1", "RESTARTING")}
-    assert rest.find("facelog-1") == rest.job("17") == Job("17", "facelog-1", "RESTARTING", has_slots=True)
+    assert rest.find("facelog-1") == rest.job("17") == FlinkJob("17", "facelog-1", "RESTARTING", has_slots=True)
     flink.tasks = {"CREATED": 1, "SCHEDULED": 2, "RUNNING": 0}
-    assert rest.find("facelog-1") == rest.job("17") == Job("17", "facelog-1", "RESTARTING", has_slots=False)
+    assert rest.find("facelog-1") == rest.job("17") == FlinkJob("17", "facelog-1", "RESTARTING", has_slots=False)
 
 
 @pytest.mark.parametrize(

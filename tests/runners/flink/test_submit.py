@@ -11,7 +11,7 @@ import pytest
 from apache_beam.runners.portability.flink_runner import FlinkRunner
 
 from runners.flink import submit as flink_module
-from runners.flink.rest import FlinkRest, Job
+from runners.flink.rest import FlinkJob, FlinkRest
 from runners.flink.submit import FlinkOptions, Preflight, Submitted, preflight, submit
 from runners.flink.submit import _first_sentence as first_sentence
 from schemas.errors import FacelogError, UsageError
@@ -284,7 +284,7 @@ def test_what_went_wrong_is_the_newest_failure(flink: FakeFlink, submitted: Subm
 def test_a_submitted_job_is_cancelled(flink: FakeFlink, submitted: Submitted) -> None:
     submitted.cancel()
     assert flink.asked[-1] == "PATCH /jobs/17?mode=cancel"
-    assert submitted.rest.job("17") == Job("17", "facelog-1", "RUNNING", has_slots=True)
+    assert submitted.rest.job("17") == FlinkJob("17", "facelog-1", "RUNNING", has_slots=True)
     assert isinstance(submitted.rest, FlinkRest)
 
 
