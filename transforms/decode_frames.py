@@ -253,5 +253,5 @@ class DecodeFrames(beam.PTransform):
 
     config: Config
 
-    def expand(self, segments):
+    def expand(self, segments: beam.PCollection[Segment]) -> beam.PCollection[SegmentStream]:
         return segments | beam.Map(decode_segment, self.config).with_output_types(SegmentStream)

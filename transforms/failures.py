@@ -1,4 +1,4 @@
-"""What becomes of a segment that cannot be done: a durable record, from which its video's row says `failed`."""
+"""A segment that cannot be done leaves a durable record; from it, the row of its video says `failed`."""
 
 import dataclasses
 import json
@@ -11,6 +11,7 @@ from schemas import storage
 from schemas.errors import MediaError, StorageError, StorageFullError
 from schemas.layout import Work
 from schemas.video import Plan, Segment
+from transforms.metrics import count
 
 FAILED = "failed"
 """Tag of the output that carries `SegmentFailed`."""
@@ -22,8 +23,8 @@ class SegmentFailed:
 
     Attributes:
       segment: which.
-      error_type: short name of what is wrong.
-      error_message: the same as a sentence.
+      error_type: short name of the problem.
+      error_message: the problem as a sentence.
     """
 
     segment: Segment
@@ -32,7 +33,7 @@ class SegmentFailed:
 
     @classmethod
     def because(cls, segment: Segment, error: Exception) -> "SegmentFailed":
-        """Of an exception that reading the segment raised."""
+        """Makes one of an exception that was raised while the segment was read."""
         name = type(error).__name__
         types = {"FileChangedError": "changed_while_read", "FileNotFoundError": "not_found"}
         error_type = types.get(name, name)
@@ -47,7 +48,8 @@ class SegmentFailed:
 
 
 def write_failure(failed: SegmentFailed, work: Work, run_id: str) -> SegmentFailed:
-    """Makes it durable; it counts for this run alone, for a new run tries again."""
+    """Makes a failure durable. It holds for this run alone: a new run tries the segment again."""
+    count(segments_failed=1)
     record = {"run_id": run_id, "error_type": failed.error_type, "error_message": failed.error_message}
     name = work.failure(failed.segment.video_id, failed.segment.index)
     storage.write_bytes(name, json.dumps(record).encode())
@@ -55,7 +57,7 @@ def write_failure(failed: SegmentFailed, work: Work, run_id: str) -> SegmentFail
 
 
 def first_failure(plan: Plan, work: Work, run_id: str) -> dict[str, str] | None:
-    """Why a segment of a video was given up in this run, as columns of `videos`; None if none was."""
+    """Why a segment of a video was given up in this run, as columns of `videos`; None if no segment was."""
     if not plan.segments:
         return None
     there = {info.uri for info in storage.list_files(work.video(plan.segments[0].video_id))}
@@ -69,9 +71,9 @@ def first_failure(plan: Plan, work: Work, run_id: str) -> dict[str, str] | None:
 
 
 class Guard(beam.DoFn):
-    """Runs a step that reads a segment; when that fails, the segment goes to the output `FAILED` and the rest goes on.
+    """Runs a step that reads a segment; where that fails, the segment goes to the output `FAILED`, and others go on.
 
-    A full disk is no segment's fault and ends the run.
+    A full disk is not the fault of a segment, so it ends the run.
     """
 
     def __init__(self, step: Callable[..., Iterable[Any]], *args: Any):
@@ -84,7 +86,7 @@ class Guard(beam.DoFn):
             yield from self._step(element, *self._args)
         except StorageFullError:
             raise
-        except Exception as error:  # whatever a file does to a library must stay with that file
+        except Exception as error:  # whatever a file does to a library, other files go on
             yield beam.pvalue.TaggedOutput(FAILED, SegmentFailed.because(element.segment, error))
 
 
@@ -100,5 +102,5 @@ class WriteFailure(beam.PTransform):
     work: Work
     run_id: str
 
-    def expand(self, failures):
+    def expand(self, failures: beam.PCollection[SegmentFailed]) -> beam.PCollection[SegmentFailed]:
         return failures | beam.Map(write_failure, self.work, self.run_id).with_output_types(SegmentFailed)

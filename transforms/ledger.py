@@ -5,6 +5,7 @@ A row is one small Parquet file, written last of all that belongs to its video, 
 
 import concurrent.futures
 import dataclasses
+import json
 from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -22,9 +23,11 @@ from schemas.tables import VIDEOS, code_version, make_table, parquet_bytes
 from schemas.video import Plan
 
 Row = dict[str, Any]
-"""One row of `videos`, by column; missing columns are null."""
+"""One row of `videos`, by column; missing columns are null. Where the video was computed, the row has `figures`, too, a
+dict of `segments`, `detections` and `step_seconds`, which stands in the footer of the row's file."""
 
 HAS_TABLES = ("ok", "partial")
+_FIGURES = "figures"
 _READERS = 8
 """Files read at once: a request to an object store is mostly waiting."""
 
@@ -55,7 +58,8 @@ def copied_row(row: Row, file: FileInfo, run: Run) -> Row:
     message = row.get("error_message")
     if message is not None:
         message = message.replace(row["uri"], file.uri)
-    return row | dataclasses.asdict(file) | own | {"error_message": message}
+    computed = {name: value for name, value in row.items() if name != _FIGURES}
+    return computed | dataclasses.asdict(file) | own | {"error_message": message}
 
 
 def _own_columns(run: Run, started_at: datetime) -> Row:
@@ -72,7 +76,8 @@ def _own_columns(run: Run, started_at: datetime) -> Row:
 def write_row(row: Row, run: Run) -> None:
     """Writes one row under its final name."""
     table = make_table(VIDEOS, {name: [row.get(name)] for name in VIDEOS.names})
-    storage.write_bytes(run.layout.ledger(row["uri"]), parquet_bytes(table, run.footer))
+    figures = {_FIGURES: json.dumps(row[_FIGURES])} if _FIGURES in row else {}
+    storage.write_bytes(run.layout.ledger(row["uri"]), parquet_bytes(table, run.footer | figures))
 
 
 def forget_row(uri: str, run: Run) -> None:
@@ -172,12 +177,13 @@ _RowFile = tuple[str, int | None, datetime | None]
 _KEY = pa.schema(
     [("file_name", pa.string()), ("file_size", pa.int64()), ("file_modified_at", pa.timestamp("us", "UTC"))]
 )
-_INDEXED = pa.schema([*_KEY, *VIDEOS])
+_INDEXED = pa.schema([*_KEY, *VIDEOS, (_FIGURES, pa.string())])
 
 
 def _write_index(out: str, rows: Mapping[_RowFile, Row], footer_texts: Mapping[str, str]) -> None:
     columns: dict[str, Any] = {name: [row[name] for row in rows.values()] for name in VIDEOS.names}
     columns |= dict(zip(_KEY.names, zip(*rows, strict=True), strict=True))
+    columns[_FIGURES] = [json.dumps(row[_FIGURES]) if _FIGURES in row else None for row in rows.values()]
     storage.write_bytes(Layout(out).ledger_copy, parquet_bytes(make_table(_INDEXED, columns), footer_texts))
 
 
@@ -209,7 +215,7 @@ def _read_index(out: str) -> dict[_RowFile, Row]:
         return {}
     if _version(table.schema) != SCHEMA_VERSION or not table.schema.equals(_INDEXED):
         return {}
-    rows = table.to_pylist()
+    rows = [_with_figures(row, row.pop(_FIGURES)) for row in table.to_pylist()]
     return {(row.pop("file_name"), row.pop("file_size"), row.pop("file_modified_at")): row for row in rows}
 
 
@@ -225,11 +231,15 @@ def _read_row(uri: str, out: str) -> Row:
     except (OSError, pa.ArrowException) as error:
         raise StorageError(f"{uri} is no row of the ledger; remove it, and its video is analyzed again.") from error
     if version == SCHEMA_VERSION:
-        return rows[0]
+        return _with_figures(rows[0], file.schema_arrow.metadata.get(_FIGURES.encode()))
     raise UsageError(
         f"{out} was written with schema version {version}, this facelog writes {SCHEMA_VERSION}: "
         + (f"run `facelog upgrade {out}`." if version < SCHEMA_VERSION else "use a newer facelog.")
     )
+
+
+def _with_figures(row: Row, figures: str | bytes | None) -> Row:
+    return row if figures is None else row | {_FIGURES: json.loads(figures)}
 
 
 def _version(schema: pa.Schema) -> int:

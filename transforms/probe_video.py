@@ -276,5 +276,5 @@ class ProbeVideo(beam.PTransform):
 
     config: Config
 
-    def expand(self, files):
+    def expand(self, files: beam.PCollection[FileInfo]) -> beam.PCollection[Plan]:
         return files | beam.Map(probe_video, self.config).with_output_types(Plan)

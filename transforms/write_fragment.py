@@ -4,8 +4,10 @@ The footer of a fragment says under `segment` what else later steps need: the bo
 those without a face), the ends of tracks, and what the decoder met.
 """
 
+import bisect
 import dataclasses
 import json
+import math
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -22,9 +24,10 @@ from schemas.layout import Work, fragment_file
 from schemas.process import memory_mb
 from schemas.tables import OBSERVATIONS, footer, make_table, parquet_bytes
 from schemas.video import Plan, Segment
+from transforms import metrics
 
 _KEY = b"segment"
-_LAST_PART = ("start", "end", "ended", "stats", "wall_seconds", "peak_rss_mb")
+_LAST_PART = ("start", "end", "ended", "stats", "wall_seconds", "peak_rss_mb", "step_seconds")
 """Fields of `Fragment` that the last part's footer holds."""
 
 
@@ -42,6 +45,7 @@ class Fragment:
       ended: tracks that ended in it, with the reason.
       stats: `schemas.video.DecodeStats` as a dict.
       wall_seconds: time that the segment took.
+      step_seconds: by step, as far as it was measured when the fragment was written.
       peak_rss_mb: most memory that its worker had held by then.
     """
 
@@ -55,6 +59,7 @@ class Fragment:
     stats: dict[str, Any]
     wall_seconds: float
     peak_rss_mb: float
+    step_seconds: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
 def fragment_of(batch: FaceBatch) -> Fragment:
@@ -71,6 +76,7 @@ def fragment_of(batch: FaceBatch) -> Fragment:
         stats=dataclasses.asdict(log.stats) | {"damaged_seconds": sorted(log.stats.damaged_seconds)},
         wall_seconds=time.monotonic() - log.started,
         peak_rss_mb=memory_mb("VmHWM"),
+        step_seconds={step: round(seconds, 6) for step, seconds in log.times.seconds.items()},
     )
 
 
@@ -115,9 +121,21 @@ def write_fragment(batch: FaceBatch, config: Config, work: Work, run_id: str) ->
     name = work.fragment(video_id, index)
     if not batch.is_last:
         name = work.fragment_part(video_id, index, batch.part)
-    storage.write_bytes(name, fragment_bytes(batch, config, run_id))
+    with batch.log.times.step("write"):
+        storage.write_bytes(name, fragment_bytes(batch, config, run_id))
+    _count(batch)
     if batch.is_last:
         yield SegmentDone(batch.segment, len(batch))
+
+
+def _count(batch: FaceBatch) -> None:
+    """Adds a batch to the job's metrics. The tail of a segment is left out: it counts in the next segment."""
+    end = math.inf if batch.segment.end is None else batch.segment.end
+    detected = ~np.isnan(batch.columns["confidence"]) & (batch.columns["timestamp"] < end)
+    metrics.count(samples=bisect.bisect_left(batch.log.timestamps, end), detections=int(np.count_nonzero(detected)))
+    if batch.is_last:
+        metrics.count(segments_done=1, video_ms=round(1000 * batch.segment.duration))
+        metrics.count_times(batch.log.times.seconds)
 
 
 def pending_segments(plan: Plan, work: Work) -> list[Segment]:
@@ -158,6 +176,7 @@ def read_fragment(folder: str, segment: int) -> Fragment:
         stats=log["stats"],
         wall_seconds=log["wall_seconds"],
         peak_rss_mb=log["peak_rss_mb"],
+        step_seconds=log.get("step_seconds", {}),  # kept observations of earlier versions have none
     )
 
 
@@ -179,6 +198,6 @@ class WriteFragment(beam.PTransform):
     work: Work
     run_id: str
 
-    def expand(self, batches):
+    def expand(self, batches: beam.PCollection[FaceBatch]) -> beam.PCollection[SegmentDone]:
         write = beam.FlatMap(write_fragment, self.config, self.work, self.run_id)
         return batches | write.with_output_types(SegmentDone)

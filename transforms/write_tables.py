@@ -1,9 +1,11 @@
-"""Write what is known of one video: faces, tracks, timeline, and last of all its row in `videos`."""
+"""Write the tables of one video: faces, tracks, timeline, and last of all its row in `videos`."""
 
 import dataclasses
 import math
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
@@ -14,12 +16,14 @@ from models.cards import read_card
 from schemas import storage
 from schemas.config import Config
 from schemas.run import Run
+from schemas.step_times import StepTimes
 from schemas.tables import parquet_bytes
 from schemas.video import Plan, Segment
+from transforms import metrics
 from transforms.aggregate_seconds import aggregate_faces, aggregate_timeline, aggregate_tracks
 from transforms.failures import first_failure
 from transforms.ledger import Row, forget_row, new_row, write_row
-from transforms.stitch_tracks import stitch_tracks
+from transforms.stitch_tracks import Observations, stitch_tracks
 from transforms.write_fragment import Fragment, read_fragment
 
 _TRUNCATED_SECONDS = 1.0
@@ -37,39 +41,45 @@ class VideoDone:
 
 
 def assemble_video(plan: Plan, run: Run, *, keep_observations: bool = False) -> VideoDone:
-    """From the fragments of one video to its rows in the four tables; the row in `videos` is written last."""
+    """Makes the rows of one video in the four tables from its fragments; the row in `videos` is written last."""
     video_id = plan.video_id or ""
     started = datetime.now(UTC)
     if failure := first_failure(plan, run.work, run.run_id):
         row = new_row(plan, run, started_at=started, status="failed", **failure)
         write_row(row, run)
+        metrics.count(videos_failed=1)
         return VideoDone(row)
-    folder = run.work.video(video_id)
-    fragments = [read_fragment(folder, segment.index) for segment in plan.segments]
-    row, tables = make_tables(plan, fragments, run, started_at=started)
-    forget_row(plan.file.uri, run)
-    for name, table in tables.items():
-        storage.write_bytes(run.layout.table(name, video_id), parquet_bytes(table, run.footer))
-    storage.delete_tree(run.layout.observations(video_id))
-    if keep_observations and tables:
-        _keep_observations(video_id, run)
+    folder, times = run.work.video(video_id), StepTimes()
+    with times.step("write"):
+        fragments = [read_fragment(folder, segment.index) for segment in plan.segments]
+        row, tables = make_tables(plan, fragments, run, started_at=started)
+        forget_row(plan.file.uri, run)
+        for name, table in tables.items():
+            storage.write_bytes(run.layout.table(name, video_id), parquet_bytes(table, run.footer))
+        storage.delete_tree(run.layout.observations(video_id))
+        if keep_observations and tables:
+            _keep_observations(video_id, run)
+    row["figures"]["step_seconds"] |= {name: round(seconds, 6) for name, seconds in times.seconds.items()}
     write_row(row, run)
     storage.delete_tree(folder)
+    metrics.count(videos_done=1, face_rows=row.get("face_seconds", 0))
+    metrics.count_times(times.seconds)
     return VideoDone(row)
 
 
 def make_tables(
     plan: Plan, fragments: Sequence[Fragment], run: Run, *, started_at: datetime
 ) -> tuple[Row, dict[str, pa.Table]]:
-    """The row of a video and its three tables; none where not one frame could be decoded."""
+    """The row of a video and its three tables; no tables where not one frame could be decoded."""
     config, video_id = run.config, plan.video_id or ""
     stats = [fragment.stats for fragment in fragments]
+    observations = stitch_tracks(fragments, min_iou=config.aggregation.stitch_iou)
     own = {
+        "figures": _figures(observations, fragments),
         "wall_seconds": sum(fragment.wall_seconds for fragment in fragments),
         "peak_rss_mb": max((fragment.peak_rss_mb for fragment in fragments), default=0.0),
     }
     counts = {f"frames_{name}": sum(s[f"frames_{name}"] for s in stats) for name in ("decoded", "corrupt")}
-    observations = stitch_tracks(fragments, min_iou=config.aggregation.stitch_iou)
     if not len(observations.timestamps):
         error = f"{plan.file.uri} has a video stream and not one frame that decodes."
         why = {"status": "corrupt", "error_type": "no_frames", "error_message": error}
@@ -102,13 +112,22 @@ def make_tables(
     return row, {"faces": faces, "tracks": tracks, "timeline": timeline}
 
 
+def _figures(observations: Observations, fragments: Sequence[Fragment]) -> dict[str, Any]:
+    """What no column of `videos` says of the work; it stands in the footer of the row's file."""
+    seconds: Counter[str] = Counter()
+    for fragment in fragments:
+        seconds.update(fragment.step_seconds)
+    detections = int(np.count_nonzero(~np.isnan(observations.columns["confidence"])))
+    return {"segments": len(fragments), "detections": detections, "step_seconds": dict(seconds)}
+
+
 def _most_at_once(timestamps: np.ndarray) -> int:
     """Most faces in one sample, given the time of each face."""
     return int(np.unique(timestamps, return_counts=True)[1].max(initial=0))
 
 
 def _verdict(plan: Plan, errors: int, truncated: float | None, missing: Sequence[tuple[float, float]]) -> Row:
-    """Status of a file of which at least one frame was decoded."""
+    """The status of a file from which at least one frame was decoded."""
     uri = plan.file.uri
     if truncated is not None and plan.info:
         message = f"{uri} ends after {truncated:.1f} s of {plan.info.duration:.1f} s: it was cut off; copy it again."
@@ -124,7 +143,7 @@ def _verdict(plan: Plan, errors: int, truncated: float | None, missing: Sequence
 
 
 def _missing(segments: Sequence[Segment], timestamps: np.ndarray) -> list[tuple[float, float]]:
-    """Start and end of segments of which not one frame could be read."""
+    """Start and end of segments from which not one frame could be read."""
     bounds = [(s.start, s.start + s.duration if s.end is None else s.end) for s in segments if s.duration > 0]
     return [(start, end) for start, end in bounds if not np.any((timestamps >= start) & (timestamps < end))]
 
@@ -132,8 +151,8 @@ def _missing(segments: Sequence[Segment], timestamps: np.ndarray) -> list[tuple[
 def _truncated(plan: Plan, stats: Sequence[Row]) -> float | None:
     """Second at which a truncated video ends; None for a whole one.
 
-    Truncated: it ends more than a second before its own stated end; where only the container states one, when the last
-    packet of any stream does.
+    A video is truncated when it ends more than a second before the end that its stream states. Where only the container
+    states an end, the last packet of any stream counts.
     """
     ends = [s["packet_end"] for s in stats if s["packet_end"] is not None]
     end = max(ends, default=None)
@@ -150,7 +169,7 @@ def _unknown_below(config: Config) -> float:
 
 
 def _keep_observations(video_id: str, run: Run) -> None:
-    """Copies the fragments; they go when the row stands, so that a run killed in between finds them all."""
+    """Copies the fragments. They are removed once the row stands, so a run that is killed before still finds them."""
     folder = run.layout.observations(video_id)
     for info in storage.list_files(run.work.video(video_id)):
         if info.uri.endswith(".parquet"):
@@ -169,7 +188,7 @@ class AssembleVideo(beam.PTransform):
     run: Run
     keep_observations: bool = False
 
-    def expand(self, plans):
+    def expand(self, plans: beam.PCollection[Plan]) -> beam.PCollection[VideoDone]:
         return plans | beam.Map(assemble_video, self.run, keep_observations=self.keep_observations).with_output_types(
             VideoDone
         )

@@ -20,7 +20,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="The same as one JSON document.")] = False,
     storage_options: StorageOptions = None,
 ) -> None:
-    """Say how far the run in DIR is: done, failed, time left; or how the last one ended.
+    """Say how far the run in DIR is: done, failed, time left, time spent in each step; or how the last one ended.
 
     It asks what is durable, so it works from any machine that sees DIR, of any runner, also when the client is gone.
 
@@ -60,6 +60,8 @@ def _lines(now: "Status") -> list[str]:
             lines.append(f"it took {clock(now.elapsed or 0)}")
         if now.state == "stopped":
             lines.append(f"nobody is at work; the same command goes on where it was: {record.command}")
+        if now.figures:
+            lines += now.figures.lines
     counts = [f"{count} {name}" for name, count in sorted(now.statuses.items())]
     lines.append("videos in the tables: " + (", ".join(counts) or "none yet"))
     lines += [f"  {reason}" for _, reason in now.failed[:_SHOWN]]

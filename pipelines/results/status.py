@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pipelines.results.holding import holder
+from pipelines.results.run_figures import RunFigures
 from pipelines.results.run_progress import Measurement, RunProgress
 from schemas import storage
 from schemas.errors import UsageError
@@ -25,6 +26,7 @@ class Status:
       holder: who holds DIR, in words; None if nobody does.
       record: what the run set out to do; None if there is no record.
       progress: of a run that is running or stopped; otherwise None.
+      figures: what the run has done so far, and what its steps cost; None if there is no record.
       statuses: number of videos by status, of all runs.
       failed: uri and reason of each video that is corrupt or failed.
     """
@@ -34,6 +36,7 @@ class Status:
     holder: str | None
     record: RunRecord | None
     progress: Measurement | None
+    figures: RunFigures | None
     statuses: Counter[str]
     failed: list[tuple[str, str]]
 
@@ -60,6 +63,7 @@ class Status:
             "holder": self.holder,
             "run": self.record.model_dump(mode="json") if self.record else None,
             "progress": progress,
+            "figures": self.figures.as_json() if self.figures else None,
             "seconds_elapsed": self.elapsed,
             "seconds_left": self.seconds_left,
             "videos": dict(self.statuses),
@@ -91,6 +95,7 @@ def status(out: str) -> Status:
         holder=held,
         record=record,
         progress=progress,
+        figures=RunFigures.of(rows.values(), record.run_id) if record else None,
         statuses=Counter(row["status"] for row in rows.values()),
         failed=sorted((row["uri"], row["error_message"] or row["error_type"] or "") for row in bad),
     )

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
+from pipelines.results.run_figures import RunFigures
 from schemas import storage
 from schemas.run import Run
 from schemas.storage import FileInfo
@@ -35,6 +36,7 @@ class Summary:
       wall_seconds: seconds that the run took.
       bad: rows of inputs that are partial, corrupt or failed.
       other_configs: videos in DIR that were written with another configuration.
+      figures: sums over the videos that this run computed, and the time that its steps took; None before its end.
     """
 
     out: str
@@ -49,6 +51,7 @@ class Summary:
     wall_seconds: float = 0.0
     bad: list[Row] = dataclasses.field(default_factory=list)
     other_configs: int = 0
+    figures: RunFigures | None = None
 
     @property
     def exit_status(self) -> int:
@@ -187,5 +190,6 @@ class Archive:
         rows = [self._rows[uri] for uri in sorted(self._inputs) if uri in self._rows]
         self.summary.statuses = Counter(row["status"] for row in rows)
         self.summary.bad = [row for row in rows if row["status"] in ("partial", "corrupt", "failed")]
+        self.summary.figures = RunFigures.of(self._rows.values(), self.run.run_id)
         self.summary.other_configs = sum(row["config_hash"] != self.run.config.hash for row in self._rows.values())
         return self.summary

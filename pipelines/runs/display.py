@@ -150,6 +150,10 @@ def print_summary(summary: Summary, console: Console) -> None:
         took = f"of video in {clock(summary.wall_seconds)} ({speed:.1f}x real time)"
         table.add_row(clock(summary.video_seconds), took)
         table.add_row(str(summary.face_seconds), f"face-seconds in {summary.n_tracks} tracks")
+    if summary.figures and summary.figures.samples:
+        figures = summary.figures
+        table.add_row(f"{figures.samples}", f"samples, with {figures.detections} detected faces")
+        table.add_row(clock(figures.work_seconds), Text(f"of the workers' time, {figures.steps}", "dim"))
     if summary.other_configs:
         table.add_row(str(summary.other_configs), "videos here were made with another configuration")
     console.print(table)
