@@ -1,7 +1,7 @@
 """Bundles: a trained model as a folder (`model.keras`, `card.json`), loaded once per process and called in blocks.
 
 Chips are uint8; scaling, softmax, the order of classes and calibration are part of the graph (`models.outputs`), so
-that nothing outside has to know of them.
+nothing outside has to know them.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from schemas.errors import BundleError
 
 BUNDLES = Path(__file__).parent / "bundles"
 
-# Every call has this many rows, the last one padded: one shape is compiled once, and a chip's result cannot depend on
-# how many others came with it.
+# Every call has this many rows, and the last one is padded. So one shape is compiled once, and the result of a chip
+# cannot depend on how many others came with it.
 BLOCK = 32
 
 
@@ -74,7 +74,7 @@ class Bundle:
           chips: [n, size, size] for grey models, [n, size, size, 3] for RGB; uint8. n may be 0.
 
         Returns:
-          What the card's outputs say, all float32: {"emotion": [n, 7]}, calibrated probabilities in the order of
+          The values of the card's outputs, all float32: {"emotion": [n, 7]}, calibrated probabilities in the order of
           `schemas.tables.EMOTIONS`, NaN for emotions that the model does not know; {"age": [n], "age_std": [n]} in
           years, age ± 1.2816·age_std being an interval that holds 80 %; {"gender_female": [n]}, a calibrated
           probability.
@@ -122,7 +122,7 @@ def checksum(folder: Path) -> str:
 
 
 def read_bundle(folder: Path, device: Device = "cpu") -> Bundle:
-    """Load the bundle in a folder as `load_bundle` does, but anew each time."""
+    """Load the bundle in a folder like `load_bundle`, but anew with each call."""
     card, weights = read_card(folder), folder / "model.keras"
     try:
         found = checksum(folder)
@@ -150,7 +150,7 @@ _load_once = functools.lru_cache(maxsize=8)(read_bundle)
 
 
 def write_bundle(folder: Path, model: Any, **fields: Any) -> Card:
-    """Write a network and its card as a bundle; what was in the folder under these names is replaced.
+    """Write a network and its card as a bundle; files of the same names in the folder are replaced.
 
     Args:
       folder: made if it is not there; its name becomes the model's.
@@ -190,7 +190,7 @@ def _compile(tf: Any, model: Any, card: Card) -> Callable[..., dict[str, Any]]:
 
 
 def _frozen(tf: Any, function: Any) -> Callable[..., dict[str, Any]]:
-    """A concrete function with its weights as constants, so that TensorFlow joins each convolution with what follows.
+    """Turns a function's weights into constants, so that TensorFlow joins each convolution with the next operations.
 
     `emotion` took 2.6 in place of 2.9 ms of CPU a face, on one thread with AVX-512.
     """

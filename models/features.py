@@ -25,7 +25,7 @@ def _predictor() -> dlib.shape_predictor:
     """The predictor of 68 landmarks, loaded once per process (100 MB, about a second).
 
     Raises:
-      BundleError: its file is missing; it lies beside the one of five landmarks.
+      BundleError: its file, which lies beside that of the five landmarks, is missing.
     """
     path = landmark_path().with_name("shape_predictor_68_face_landmarks.dat")
     if not path.is_file():

@@ -22,8 +22,8 @@ _IN_CARDS = pydantic.ConfigDict(extra="forbid")  # cards and prepared data sets 
 Point = tuple[float, float]
 Channels = Literal["grey", "rgb", "bgr"]
 
-# Beyond this a chip pixel is the mean of 64 × 64 picture pixels, a face of 2,000 pixels; only degenerate landmarks ask
-# for more, and the memory for the oversampled chip stays bounded.
+# At this limit a pixel of the chip is the mean of 64 × 64 pixels of the picture, as for a face of 2,000 pixels. Only
+# degenerate landmarks ask for more; the limit bounds the memory of the oversampled chip.
 _MAX_OVERSAMPLING = 64
 
 
@@ -122,12 +122,12 @@ AGE_GENDER = ChipGeometry(
 def align(landmarks: np.ndarray, geometry: ChipGeometry) -> np.ndarray:
     """Least-squares similarity transforms (turn, scale, shift; no reflection) from picture to chip.
 
-    Points are taken as complex numbers, where a similarity is z → a·z + b and its least squares have a closed form: the
-    optimum of Umeyama (TPAMI 1991) for two dimensions.
+    With points as complex numbers, a similarity is z → a·z + b, and its least squares have a closed form: the optimum
+    of Umeyama (TPAMI 1991) for two dimensions.
 
     Args:
       landmarks: [n, 5, 2], pixels of the picture.
-      geometry: where the landmarks shall lie.
+      geometry: where the landmarks have to lie.
 
     Returns:
       [n, 2, 3] float32, as OpenCV's warpAffine takes them. Landmarks that all coincide give scale 0.
@@ -147,8 +147,8 @@ def cut_chip(image: np.ndarray, transform: np.ndarray, size: int) -> np.ndarray:
     """Cut one chip.
 
     A face larger than the chip is first warped to a chip 2, 4, 8 … times as large, at no less than its own resolution,
-    and then averaged down: bilinear sampling alone would skip pixels and alias. What lies outside the picture repeats
-    its nearest pixel, for a black wedge is an edge that no training picture of ours has at the face.
+    and then averaged down: bilinear sampling alone would skip pixels and alias. Outside the picture, its nearest pixel
+    is repeated, since a black wedge would be an edge that no training picture has at the face.
 
     Args:
       image: [H, W] or [H, W, 3] uint8.

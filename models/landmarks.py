@@ -23,7 +23,7 @@ _FILE = "shape_predictor_5_face_landmarks.dat"
 
 
 def landmark_path() -> Path:
-    """Where the predictor's file lies.
+    """Path of the predictor's file.
 
     Raises:
       BundleError: the distribution is not installed or lacks the file.
@@ -39,7 +39,7 @@ def landmark_path() -> Path:
 
 @functools.lru_cache(maxsize=1)
 def landmark_sha256() -> str:
-    """Checksum of the predictor's file, 64 hex digits: part of what decides a run's results."""
+    """Checksum of the predictor's file, 64 hex digits; it is part of the configuration, since results depend on it."""
     return hashlib.sha256(landmark_path().read_bytes()).hexdigest()
 
 
@@ -65,7 +65,7 @@ def predict_landmarks(luma: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     predictor, luma = _predictor(), np.ascontiguousarray(luma)
     out = np.empty((len(boxes), 5, 2), np.float32)
     for i, (x, y, width, height) in enumerate(np.asarray(boxes, np.float64)):
-        # dlib's rectangles hold their right and bottom pixel.
+        # dlib's rectangles include their right and bottom pixels.
         left, top, right, bottom = round(x), round(y), round(x + width) - 1, round(y + height) - 1
         shape = predictor(luma, dlib.rectangle(left, top, right, bottom))
         out[i] = [(point.x, point.y) for point in shape.parts()]

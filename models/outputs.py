@@ -1,4 +1,4 @@
-"""From raw outputs to what the tables say, as TensorFlow operations: the order of classes, calibration, years.
+"""Turn a network's outputs into values of the tables, by TensorFlow operations: class order, calibration, years.
 
 Source of the temperature: C. Guo et al., On calibration of modern neural networks, ICML 2017.
 """
@@ -14,11 +14,11 @@ from models.cards import Card, Output
 from schemas.tables import EMOTIONS
 
 INTERVAL_80 = 1.2816
-"""Half-width of a normal distribution's middle 80 %, in standard deviations: what every age interval is made with."""
+"""Half-width of the middle 80 % of a normal distribution, in standard deviations; age intervals are made with it."""
 
 
 def attributes(tf: Any, raw: Mapping[str | None, Any], card: Card) -> dict[str, Any]:
-    """What a model says of each chip, as `models.bundle.Bundle.predict` returns it.
+    """Turns the network's outputs into what `models.bundle.Bundle.predict` returns.
 
     Args:
       tf: the TensorFlow module.

@@ -1,7 +1,7 @@
 """TensorFlow as this project uses it: imported late, quiet, one thread per process, on a device chosen by name.
 
-Worker processes are many and their models small, so each keeps to one thread; the supervising process never imports
-TensorFlow at all (it costs two seconds and 400 MB).
+There are many worker processes with small models, so each uses one thread. The supervising process never imports
+TensorFlow, which takes two seconds and 400 MB.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Device = Literal["auto", "cpu", "gpu"]
 
 
 def configure_tensorflow(device: Device = "cpu", *, threads: int = 1) -> Any:
-    """Import TensorFlow and set it up; the first call in a process decides.
+    """Import TensorFlow and set it up; later calls in the same process change nothing.
 
     Args:
       device: "cpu" hides any GPU; "gpu" must find one; "auto" takes a GPU where there is one. GPU memory is taken as it
@@ -35,12 +35,12 @@ def configure_tensorflow(device: Device = "cpu", *, threads: int = 1) -> Any:
         raise BundleError(f"Device {device!r} is not known; it is auto, cpu or gpu.")
     with _quiet_unless_asked(), _without_jax():
         os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever the user's own programs have
-        # TensorFlow takes oneDNN by itself only on CPUs with AVX-512: said here, all take the same code. With AVX2 it
-        # needed 0.95 in place of 1.25 ms a face (emotion), and a chip's place in its block changed nothing.
+        # By itself TensorFlow uses oneDNN only on CPUs with AVX-512; with this all CPUs run the same code. On AVX2 it
+        # took 0.95 in place of 1.25 ms a face (emotion), and a chip's result did not depend on its place in the block.
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
         import tensorflow as tf
 
-        # All of this can be set only until TensorFlow has run its first operation: later it stands as it was set first.
+        # All of this can be set only until TensorFlow has run its first operation.
         with contextlib.suppress(RuntimeError):
             tf.config.threading.set_intra_op_parallelism_threads(threads)
             tf.config.threading.set_inter_op_parallelism_threads(threads)
@@ -61,11 +61,11 @@ def configure_tensorflow(device: Device = "cpu", *, threads: int = 1) -> Any:
 
 @contextlib.contextmanager
 def _without_jax() -> Iterator[None]:
-    """Keep TensorFlow from importing JAX where that is installed: a second and 100 MB for a converter nobody calls."""
+    """Keep TensorFlow from importing JAX where it is installed: a second and 100 MB for a converter nobody uses."""
     if "jax" in sys.modules:
         yield
         return
-    sys.modules["jax"] = None  # type: ignore[assignment]  # "there is none", says Python's import system
+    sys.modules["jax"] = None  # type: ignore[assignment]  # Python's import system then says that there is none
     try:
         yield
     finally:
@@ -74,14 +74,14 @@ def _without_jax() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet_unless_asked() -> Iterator[None]:
-    """Keep TensorFlow's start from writing on the terminal, unless TF_CPP_MIN_LOG_LEVEL says what the user wants.
+    """Keep TensorFlow from writing to the terminal when it starts, unless the user has set TF_CPP_MIN_LOG_LEVEL.
 
-    Some of its messages come before its own logging is set up and heed no level, so the file descriptor is redirected.
+    Some messages come before its own logging is set up and ignore the level, so the file descriptor is redirected.
     """
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         yield
         return
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # TensorFlow reads it now, and processes started later shall not
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # TensorFlow reads it now; processes started later must not see it
     stderr = os.dup(2)
     try:
         with open(os.devnull, "wb") as nowhere:

@@ -1,4 +1,4 @@
-"""From samples to rows: one per face and second, one per track, one per second of the video.
+"""Turn samples into rows: one per face and second, one per track, one per second of the video.
 
 Means are weighted by the quality of the samples. Means of probabilities are probabilities again. A value that no model
 gave stays null.
@@ -69,7 +69,7 @@ def aggregate_faces(observations: Observations, video_id: str, config: Config, u
 
 
 def aggregate_tracks(observations: Observations, video_id: str, unknown_below: float) -> pa.Table:
-    """`tracks`: one row for each track; its age is a weighted median, so that a few bad crops do not move it."""
+    """`tracks`: one row for each track. Its age is a weighted median, which a few bad crops do not move."""
     data = observations.columns
     starts = _starts(data["track"])
     n = len(starts)
@@ -113,7 +113,7 @@ def aggregate_timeline(
     damaged_seconds: set[int],
     missing_until: float | None,
 ) -> pa.Table:
-    """`timeline`: one row for each second, those without a face included.
+    """`timeline`: one row for each second, also for those without a face.
 
     Args:
       observations: of the whole video.
@@ -121,7 +121,7 @@ def aggregate_timeline(
       video_id: for its column.
       last_timestamp: of the last displayed frame.
       damaged_seconds: in which something could not be decoded.
-      missing_until: stated duration of a truncated file; None of one that is whole.
+      missing_until: stated duration of a truncated file; None if the file is whole.
     """
     n = int(last_timestamp) + 1
     rows = n if missing_until is None else max(n, int(np.ceil(missing_until)))
@@ -152,7 +152,7 @@ def shot_at(observations: Observations, timestamps: np.ndarray) -> np.ndarray:
 
 
 def _starts(*keys: np.ndarray) -> np.ndarray:
-    """Where runs of equal keys begin."""
+    """Rows at which runs of equal keys begin."""
     if not len(keys[0]):
         return np.zeros(0, int)
     changes = np.any([key[1:] != key[:-1] for key in keys], axis=0)
@@ -169,7 +169,7 @@ def _sums(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
 
 
 def _weighted(values: np.ndarray, weights: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """Weighted mean of each run, without its NaN; NaN where there is nothing else."""
+    """Weighted mean of each run, without its NaN; NaN where a run has no other values."""
     weights = np.where(np.isnan(values), 0, weights).astype(np.float64)
     total = _sums(weights, starts)
     summed = _sums(np.nan_to_num(values).astype(np.float64) * weights, starts)
@@ -190,7 +190,7 @@ def _best_rows(quality: np.ndarray, starts: np.ndarray) -> np.ndarray:
 
 
 def _median(values: np.ndarray, weights: np.ndarray) -> float:
-    """Weighted median without NaN; NaN where there is nothing else."""
+    """Weighted median without NaN; NaN where there are no other values."""
     known = ~np.isnan(values)
     values, weights = values[known], weights[known].astype(np.float64)
     if not len(values):

@@ -1,8 +1,8 @@
-"""Find the files to analyze: what the INPUTs of a call name, once each, with size and time.
+"""Find the files that the INPUTs of a call name: each once, with size and time.
 
-Two kinds of files: those somebody *named* (outright, by a glob, on a line of standard input) get a row whatever they
-are; those only *found* in a folder count if their name ends like media or their content opens as media. The filters of
-the call (`exclude`, `newer_than`, `limit`) hold for both, `settle` for those found.
+There are two kinds of files. A file that somebody *named* (by its name, by a glob, or on a line of standard input) gets
+a row in any case. A file that was only *found* in a folder counts if its name ends like media or its content opens as
+media. The filters `exclude`, `newer_than` and `limit` apply to both, `settle` to files that were found.
 """
 
 import collections
@@ -27,7 +27,7 @@ _MAGIC = re.compile(r"[*?[]")
 
 
 class PassedOver(enum.StrEnum):
-    """Why something that an INPUT holds is not analyzed; the texts are for the summary."""
+    """Why a file or folder of an INPUT is not analyzed; the texts are for the summary."""
 
     OUTPUT = "the output folder itself"
     HIDDEN = "hidden (the name begins with a dot)"
@@ -42,13 +42,13 @@ class PassedOver(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True)
 class Matched:
-    """What the INPUTs of a call come to.
+    """The files that the INPUTs of a call name.
 
     Attributes:
       files: by uri, each once.
       passed_over: how many files (or whole folders) were left out, by reason.
-      missing: uri → why, for lines of a list that name nothing (and names that no table can hold); each becomes a row
-        with status `failed`.
+      missing: uri → reason, for lines of a list that name nothing and for names that no table can hold; each becomes a
+        row with status `failed`.
       warnings: one sentence per folder that could not be read.
     """
 
@@ -73,20 +73,21 @@ def match_inputs(
     """The files that a call means.
 
     Args:
-      inputs: files, folders, globs, `-` (one name per line of standard input, or NUL between names), URLs. What exists
-        under its name is that file or folder, whatever glob characters it has. Lines of a list are never globs.
+      inputs: files, folders, globs, `-` (one name per line of standard input, or NUL between names), URLs. A name that
+        exists is that file or folder, even if it has glob characters. Lines of a list are never globs.
       out: the output folder, not searched.
-      exclude: globs; what they match by name or by whole path is left out, folders with all that is in them.
+      exclude: globs; files and folders that they match by name or by whole path are left out.
       newer_than: only files modified after it.
-      settle: seconds; files found in folders that were modified less long ago may still be written.
-      limit: at most so many files, in the order of their uri.
+      settle: seconds; a file found in a folder is left out if it was modified less than this ago, since it may still be
+        written.
+      limit: largest number of files, in the order of their uri.
       stdin: where `-` reads, default `sys.stdin`.
       now: the time of the call, default the clock's.
       known: uris that are known to be media (they have a row); their content is not looked at again.
 
     Raises:
       UsageError: an INPUT does not exist, or a glob matches nothing; the text names it.
-      StorageError: an INPUT cannot be asked for.
+      StorageError: it cannot be told whether an INPUT exists.
     """
     now = now or datetime.now(UTC)
     search = _Search(storage.normalize(out), tuple(exclude))
@@ -106,7 +107,7 @@ def match_inputs(
         reason = None
         if newer_than and file.modified_at and file.modified_at <= newer_than:
             reason = PassedOver.OLDER
-        # Both ways: a file server's clock may be a little ahead; a file from next year will not settle, and is taken.
+        # abs(): a file server's clock may be a little ahead. A file of next year would never settle, so it is taken.
         elif found and age is not None and abs(age) < settle:
             reason = PassedOver.UNSETTLED
         elif found and not (file.uri in known or _media_name(file.uri) or media.sniff(file.uri)):
@@ -121,7 +122,7 @@ def match_inputs(
 
 
 class _Search:
-    """What was found so far: named files, folders still to walk, found files."""
+    """The state of a search: named files, folders still to walk, found files."""
 
     def __init__(self, out: str, exclude: tuple[str, ...]) -> None:
         self.out, self.exclude = out, exclude
@@ -135,14 +136,14 @@ class _Search:
         self.real_out = self.real(out)
 
     def real(self, uri: str) -> str:
-        """The name without links; asking for the folder once makes it cheap for all files in it."""
+        """The name without links. The folder's own is looked up once, which makes it cheap for all files in it."""
         if not storage.is_local(uri) or uri == "/":
             return uri
         folder, name = os.path.split(uri)
         return os.path.realpath(uri) if os.path.islink(uri) else os.path.join(self.real_folder(folder), name)
 
     def passes(self, reason: PassedOver | None) -> bool:
-        """Counts a reason; whether there was none."""
+        """Counts a reason, if there is one; returns whether there is none."""
         if reason:
             self.passed_over[reason] += 1
         return reason is None
@@ -171,7 +172,7 @@ class _Search:
             self.missing[_readable(uri)] = str(error)
 
     def add(self, uri: str) -> bool:
-        """Takes what has this name; whether there is something."""
+        """Takes the file or folder of this name; returns whether it exists."""
         if storage.is_folder(uri):
             if self.passes(PassedOver.EXCLUDED if self.excluded(uri) else None):
                 self.folders[uri] = None
@@ -225,7 +226,7 @@ class _Search:
         self.warnings.append(f"not searched: {error}")
 
     def unique_files(self) -> Iterator[FileInfo]:
-        """All files by uri; where links give a found file several names, one: a named one, its own, or the first."""
+        """All files by uri. Of several names of a file (by links), one is kept: a named one, its own, or the first."""
         taken = {self.real(uri) for uri in self.named}
         kept = dict(self.named)
         for uri in sorted(self.found.keys() - self.named.keys(), key=self.rank):
@@ -257,7 +258,7 @@ def _media_name(uri: str) -> bool:
 
 
 def _glob(pattern: str) -> Iterator[str]:
-    """Files and folders that match; leading parts that exist as they are written are no patterns."""
+    """Files and folders that match a pattern; its leading parts that exist as they are written are taken literally."""
     parts = pattern.split("/")
     start = next(i for i, part in enumerate(parts) if _MAGIC.search(part))
     if storage.is_local(pattern):
@@ -276,7 +277,7 @@ def _glob(pattern: str) -> Iterator[str]:
 
 
 def _match_parts(names: Sequence[str], patterns: Sequence[str]) -> bool:
-    """As `glob.glob` has it: `*` ends at a slash and leaves out dot-files, `**` is any number of folders."""
+    """Matches like `glob.glob`: `*` ends at a slash and leaves out dot-files, `**` is any number of folders."""
     if not patterns:
         return not names
     if patterns[0] == "**":

@@ -1,4 +1,4 @@
-"""Samples that were kept (`facelog analyze --keep-observations`), read back with the numbers that the tables have."""
+"""Read samples that were kept (`facelog analyze --keep-observations`), with the track numbers of the tables."""
 
 import json
 import re
@@ -17,7 +17,7 @@ _SEGMENT = re.compile(r"\d{5}\.parquet")
 
 
 def read_observations(out: str, video_id: str) -> Observations | None:
-    """Every sample of every face of a video, `track` being the `track_id` of the tables.
+    """Every sample of every face of a video; its `track` is the `track_id` of the tables.
 
     Args:
       out: DIR, normalized.

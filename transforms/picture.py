@@ -1,8 +1,8 @@
 """A decoded frame as the later steps need it: upright luma on square pixels, and chips cut straight from its planes.
 
-Working pixels are those of the upright frame with square pixels: what is detected, tracked and cropped is measured in
-them. `Picture.box_scale` leads back to decoded pixels. The frame as a whole is never converted to RGB unless it is
-stored so: a chip is cut from each plane on its own, and only the chip's 64 x 64 pixels become RGB.
+Detection, tracking and cropping measure in working pixels, the square pixels of the upright frame. `Picture.box_scale`
+leads back to decoded pixels. A frame is never converted to RGB as a whole unless it is stored as RGB: a chip is cut
+from each plane on its own, and only the 64 x 64 pixels of the chip become RGB.
 """
 
 import dataclasses
@@ -21,8 +21,8 @@ _NATIVE = re.compile(r"yuv(a|j)?4\d\dp(\d+le)?|gray(\d+le)?")
 """Formats whose planes are used as they are."""
 
 _ODDEST_ASPECT = 4.0
-"""Sample aspect ratio above which, or below whose inverse, it is taken for a mistake: television goes up to 2.9 (352 x
-576 shown as 16:9), and working pixels of what some headers claim would not fit into memory."""
+"""A sample aspect ratio above this, or below its inverse, is taken for a mistake. Television goes up to 2.9 (352 x 576
+shown as 16:9); with the ratios that some headers claim, the working pixels would not fit into memory."""
 
 _BT709 = (0.2126, 0.0722)
 _BT601 = (0.299, 0.114)
@@ -39,7 +39,7 @@ def luma_weights(frame: av.VideoFrame) -> tuple[float, float]:
 
 @dataclasses.dataclass(frozen=True)
 class Orientation:
-    """How the stored picture becomes the displayed one: transposed first, then flipped.
+    """How the stored picture becomes the displayed one: it is transposed first, then flipped.
 
     Attributes:
       transposed: rows become columns.
@@ -65,13 +65,13 @@ class Orientation:
 
     @property
     def degrees(self) -> int:
-        """The rotation in it, clockwise: 0, 90, 180 or 270; of a mirrored picture, what is left after mirroring."""
+        """Its rotation, clockwise: 0, 90, 180 or 270; for a mirrored picture, the rotation after mirroring."""
         if self.transposed:
             return 90 if self.flip_x else 270
         return 180 if self.flip_y else 0
 
     def apply(self, plane: np.ndarray) -> np.ndarray:
-        """The plane [H, W, ...] as displayed; the same memory where nothing is to be turned."""
+        """The plane [H, W, ...] as displayed; a view of the same memory."""
         if self.transposed:
             plane = plane.swapaxes(0, 1)
         return plane[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1]
@@ -82,7 +82,7 @@ class Orientation:
 
 
 class Picture:
-    """One frame, upright, with its planes read only when they are asked for.
+    """One frame, upright; its planes are read when they are first needed.
 
     Attributes:
       frame: libav's frame; its memory is used as it is.
@@ -95,7 +95,7 @@ class Picture:
         self.frame = frame
         self.orientation = Orientation.of(frame)
         self.size = self.orientation.display_size(frame.width, frame.height)
-        # Widening rather than narrowing keeps all pixels: one of the two sides is stretched.
+        # One of the two sides is stretched, and none is shrunk, so all pixels are kept.
         aspect = sample_aspect_ratio if 1 / _ODDEST_ASPECT <= sample_aspect_ratio <= _ODDEST_ASPECT else 1.0
         stretch = (max(1.0, aspect), max(1.0, 1 / aspect))
         width, height = (max(1, round(n * s)) for n, s in zip(self.size, stretch, strict=True))
@@ -136,7 +136,7 @@ class Picture:
         )
 
     def _for_plane(self, transform: np.ndarray, plane: np.ndarray) -> np.ndarray:
-        # Chroma of an odd size is rounded up: its pixels are whole steps of the luma's all the same.
+        # The size of a chroma plane is rounded up, and its pixels are whole steps of luma pixels all the same.
         steps = (round(size / n) for size, n in zip(self.size, plane.shape[1::-1], strict=True))
         scale_x, scale_y = (step / scale for step, scale in zip(steps, self.box_scale, strict=True))
         matrix = transform.astype(np.float64, copy=True)
@@ -156,7 +156,7 @@ class Picture:
 
     @functools.cached_property
     def _source(self) -> av.VideoFrame:
-        """The frame itself; where its planes cannot be used as they are, what libav makes of it."""
+        """The frame itself, or the frame that libav converts it to where its planes cannot be used as they are."""
         pixel_format = self.frame.format
         if _NATIVE.fullmatch(pixel_format.name):
             return self.frame
@@ -174,7 +174,7 @@ class Picture:
 
     @functools.cached_property
     def _planes(self) -> list[np.ndarray]:
-        """The first plane, and two of chroma [h, w] if it has them."""
+        """The first plane, and two planes of chroma [h, w] if the frame has them."""
         chroma = (1, 2) if self._source.format.name.startswith("yuv") else ()
         return [self._first_plane, *(self._upright(self._plane(i)) for i in chroma)]
 

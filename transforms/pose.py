@@ -1,7 +1,7 @@
 """Head pose from five landmarks.
 
 A rigid head of average measures is fitted to the landmarks by perspective-n-point (SQPNP: Terzakis and Lourakis, ECCV
-2020). Five points on eyes and nose fix yaw and roll well and pitch only roughly.
+2020). Five points on eyes and nose determine yaw and roll well, and pitch only roughly.
 """
 
 import cv2
@@ -14,7 +14,7 @@ _HEAD = np.array(
     [(44.0, 0.0, 9.0), (19.5, 1.5, 0.0), (-44.0, 0.0, 9.0), (-19.5, 1.5, 0.0), (0.0, 46.0, -17.0)], np.float64
 )
 _FOCAL = 5.0
-"""Focal length in widths of the face: far enough that perspective hardly matters, as in most footage."""
+"""Focal length in widths of the face; the camera is so far away that perspective hardly matters, as in most footage."""
 
 
 def head_pose(landmarks: np.ndarray) -> np.ndarray:
@@ -30,7 +30,7 @@ def head_pose(landmarks: np.ndarray) -> np.ndarray:
     out = np.full((len(landmarks), 3), np.nan, np.float32)
     for i, points in enumerate(np.asarray(landmarks, np.float64)):
         if not np.isfinite(points).all() or np.ptp(points, axis=0).max() < 1:
-            continue  # all in one place: OpenCV raises over these
+            continue  # all landmarks in one place, for which OpenCV raises
         focal = _FOCAL * max(float(np.ptp(points[:, 0])), float(np.ptp(points[:, 1])), 1.0)
         camera = np.diag((focal, focal, 1.0))
         found, rotation, _ = cv2.solvePnP(_HEAD, points - points.mean(axis=0), camera, None, flags=cv2.SOLVEPNP_SQPNP)
@@ -41,7 +41,7 @@ def head_pose(landmarks: np.ndarray) -> np.ndarray:
 
 
 def _angles(matrix: np.ndarray) -> tuple[float, float, float]:
-    # The head looks along -z: where that points gives yaw and pitch; how its x axis lies in the picture gives roll.
+    # The head looks along -z: that direction gives yaw and pitch. Its x axis in the picture gives roll.
     look = -matrix[:, 2]
     yaw = np.degrees(np.arctan2(look[0], -look[2]))
     pitch = np.degrees(np.arctan2(-look[1], np.hypot(look[0], look[2])))

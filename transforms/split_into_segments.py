@@ -1,6 +1,6 @@
-"""Cut a video into restartable pieces of about a minute, at keyframes.
+"""Cut a video at keyframes into pieces of about a minute, each of which can be done again on its own.
 
-Bounds follow from the file and the configuration alone, so every run makes the same ones.
+The bounds follow from the file and the configuration alone, so every run makes the same ones.
 """
 
 import dataclasses
@@ -30,14 +30,14 @@ class Keyframes:
 def split_into_segments(
     file: FileInfo, video_id: str, clock: Clock, duration: float | None, keyframes: Keyframes | None, config: Config
 ) -> tuple[Segment, ...]:
-    """Segments of one video; a file shorter than two, or one that cannot be sought, is one segment.
+    """Segments of one video. A file that is shorter than two segments or cannot be sought is one segment.
 
     Args:
       file: the file as it was listed.
       video_id: its identity.
       clock: its time.
       duration: its seconds, if known.
-      keyframes: those with a known PTS; None where the file cannot be sought.
+      keyframes: keyframes whose PTS is known; None where the file cannot be sought.
       config: the run's configuration.
     """
     length = config.sampling.segment_seconds

@@ -1,7 +1,7 @@
-"""Join the segments of a video: tracks across their bounds, shots counted through, every sample once.
+"""Join the segments of a video: tracks go on across bounds, shots are counted through, each sample stands once.
 
-A segment was read past its end, so the same samples were tracked by it and by its successor. Tracks that lie on each
-other there are one face.
+A segment is read past its end, so the next segment tracks the same samples again. Two tracks that overlap there are the
+same face.
 """
 
 import dataclasses
@@ -50,14 +50,14 @@ def stitch_tracks(fragments: Sequence[Fragment], *, min_iou: float) -> Observati
         known = names[i - 1] if i else {}
         follows = _same(pieces[i - 1], piece, fragment.start, min_iou) if i else {}
         numbers: dict[int, int] = {}
-        # Tracks of the tail alone, too: where a segment is shorter than a tail, they tell what its successor saw.
+        # Tracks that are in the tail alone count, too: a segment may be shorter than a tail.
         for track in np.unique(piece["track"]).tolist():
             number = known.get(follows.get(track, -1))
             if number is None:
                 number = len(reasons)
                 reasons.append("")
             numbers[track] = number
-            # One that was still followed when its segment's tail ended, and that nobody saw from there on, was lost.
+            # A track that was still followed at the end of its segment's tail, and is not seen after it, was lost.
             reasons[number] = fragment.ended.get(track, "eof" if i >= last else "lost")
         names.append(numbers)
 
@@ -98,7 +98,7 @@ def _boxes(piece: dict[str, np.ndarray], rows: np.ndarray) -> np.ndarray:
 
 
 def _same(before: dict[str, np.ndarray], after: dict[str, np.ndarray], bound: float, min_iou: float) -> dict[int, int]:
-    """Which track of the earlier segment each track of the later one is, where it is one."""
+    """Track of the later segment → track of the earlier one that is the same face."""
     tail = np.flatnonzero(before["timestamp"] >= bound)
     if not len(tail):
         return {}
@@ -115,7 +115,7 @@ def _same(before: dict[str, np.ndarray], after: dict[str, np.ndarray], bound: fl
 
 
 def _shots(fragments: Sequence[Fragment]) -> tuple[np.ndarray, np.ndarray]:
-    """Times and shots of all samples; whether a segment begins with a cut is known to those before it."""
+    """Times and shots of all samples. Whether a segment begins with a cut is known from the tail of the one before."""
     times, cuts, known = [], [], set[float]()
     for fragment, own in zip(fragments, _own_samples(fragments), strict=True):
         is_cut = fragment.is_cut[own].copy()
@@ -127,7 +127,7 @@ def _shots(fragments: Sequence[Fragment]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _renumbered(observations: Observations) -> Observations:
-    """Tracks counted by first timestamp, then x, then y; rows by track and time."""
+    """The same with tracks numbered by first timestamp, then x, then y, and rows sorted by track and time."""
     columns = observations.columns
     rows = np.lexsort((columns["timestamp"], columns["track"]))
     tracks, first = np.unique(columns["track"][rows], return_index=True)
