@@ -7,10 +7,11 @@ import dataclasses
 import functools
 import math
 import os
+import zipfile
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from training.datasets.base import READ_ERRORS, AnyPath, DataError, ZipPath, is_hidden
+from training.datasets.base import READ_ERRORS, AnyPath, DataError, is_hidden
 
 _PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm")
 
@@ -84,7 +85,7 @@ class Files:
     @functools.cached_property
     def names(self) -> list[str]:
         """Paths of all files below the root with `/`, sorted, without hidden files."""
-        if isinstance(self.root, ZipPath):
+        if isinstance(self.root, zipfile.Path):
             at = self.root.at
             listed = (name[len(at) :] for name in self.root.root.namelist() if name.startswith(at))
             return sorted({name for name in listed if name and name[-1] != "/" and not _hidden(name)})
@@ -103,7 +104,7 @@ class Files:
     @functools.cached_property
     def top(self) -> list[str]:
         """Names of files and folders at the first level, sorted."""
-        if isinstance(self.root, ZipPath):
+        if isinstance(self.root, zipfile.Path):
             return sorted({name.split("/", 1)[0] for name in self.names})
         return sorted(name for name in os.listdir(self.root) if not is_hidden(name))
 
