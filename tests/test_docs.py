@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import typer.main
 
+import pipelines
 from benchmarks import model_table
 from models.bundle import bundle_names, bundle_path
 from models.cards import Card, Output
@@ -89,6 +90,18 @@ def test_every_field_of_a_recipe_is_in_its_example() -> None:
     assert all(f"[{name}]" in text for name in nested - {"network"})
     fields = [name for name in _fields(Recipe, Schedule, Jitter, Weights, Head) if name not in nested]
     assert not [name for name in fields if not re.search(rf"^{name} = ", text, re.MULTILINE)]
+
+
+def test_python_examples_use_public_names() -> None:
+    text = "".join(document.read_text("utf-8") for document in _DOCUMENTS)
+    names = [
+        name.strip()
+        for names in re.findall(r"^from pipelines import (.+)$", text, re.MULTILINE)
+        for name in names.split(",")
+    ]
+    names += re.findall(r"\bpipelines\.([\w.]+)\(", text)
+    assert len(names) > 10
+    assert not set(names) - set(pipelines.__all__)
 
 
 def test_architecture_names_each_folder_and_each_part_of_pipelines_and_training() -> None:
