@@ -28,7 +28,7 @@ from benchmarks.flink_cost import CLIENT, POOL
 from benchmarks.flink_use import Use, Watch
 from benchmarks.speed import by_step
 from deploy.flink_cluster.cluster import Cluster
-from pipelines.settings import make_config
+from pipelines.settings import ATTRIBUTES, make_config
 from schemas import storage
 from schemas.layout import Layout
 from schemas.run import Run
@@ -37,7 +37,7 @@ from transforms.probe_video import probe_video
 
 _VIDEOS = 4
 _SETTLE_SECONDS = 5.0  # until the pools have noticed that their workers have ended
-MODELS = {"without models": ("--emotion-model", "none", "--age-gender-model", "none"), "with models": ()}
+MODELS = {"without models": tuple(f"--without={attribute}" for attribute in ATTRIBUTES), "with models": ()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +117,7 @@ def make_videos(folder: Path, minutes: float) -> float:
 
 def steps_seconds(video: Path, folder: Path, settings: tuple[str, ...]) -> float:
     """CPU seconds of the steps for a minute of a video, without Beam."""
-    config = make_config(**({"emotion_model": None, "age_gender_model": None} if settings else {}))
+    config = make_config(without=ATTRIBUTES if settings else ())
     plan = probe_video(storage.stat(str(video)), config)
     for number in (1, 2):  # the first time, models and caches are loaded
         run = Run("steps", config, Layout(str(folder / f"steps-{number}")))

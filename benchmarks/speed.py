@@ -21,6 +21,7 @@ import numpy as np
 
 from benchmarks.clips import minute_720p
 from models.bundle import load_bundle
+from models.detectors.choose import make_detector
 from models.handlers import FaceModelHandler
 from pipelines.analyze import SegmentsToFragments
 from pipelines.settings import make_config
@@ -66,10 +67,10 @@ def with_beam(plan: Plan, run: Run, times: int) -> float:
 def floor(path: str, config: Config) -> float:
     """CPU seconds of a bare loop: decode every frame, detect and track at the same times, no models."""
     start = time.process_time()
-    detector = dlib.get_frontal_face_detector()
+    detector, settings = dlib.get_frontal_face_detector(), make_detector(config.detection)
     trackers: list[Any] = []
     sample = detection = 0
-    scale = 80 / config.detection.min_face
+    scale = 80 / settings.min_face
     with av.open(path) as container:
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
@@ -83,7 +84,7 @@ def floor(path: str, config: Config) -> float:
             plane = frame.planes[0]
             luma = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
             luma = np.ascontiguousarray(luma[: frame.height, : frame.width])
-            if at + 1e-6 >= detection * config.detection.detect_every:
+            if at + 1e-6 >= detection * settings.detect_every:
                 detection += 1
                 found = detector(luma if scale == 1 else cv2.resize(luma, None, fx=scale, fy=scale))
                 trackers = []

@@ -1,7 +1,7 @@
 """The configuration of a run: one frozen value, made once at the edge, hashed, written into every output.
 
-Only what changes rows is in here. Where results go, how many workers there are and on what device they run is not, so
-two machines with the same `config_hash` write the same tables.
+It holds all that changes rows, and nothing else. Where results go, how many workers there are and on what device they
+run is not part of it, so two machines with the same `config_hash` write the same tables.
 """
 
 import dataclasses
@@ -9,8 +9,12 @@ import hashlib
 import json
 import math
 import tomllib
-import types
-from typing import Any, Self, get_args, get_type_hints
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
+
+import pydantic
+import pydantic_core
+from pydantic.dataclasses import dataclass
 
 from schemas.errors import UsageError
 
@@ -19,43 +23,64 @@ ALGORITHM_VERSION = 1
 """Raised by hand whenever the code's results change for the same configuration."""
 
 
-@dataclasses.dataclass(frozen=True)
+def _number(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise pydantic_core.PydanticCustomError("number", "takes a number")
+    return value
+
+
+def _all_frames(value: Any) -> Any:
+    return None if value in ("all", math.inf) else value
+
+
+_IsNumber = pydantic.BeforeValidator(_number)
+_AnyNumber = Annotated[float, _IsNumber]
+_Positive = Annotated[float, _IsNumber, pydantic.Field(gt=0)]
+_NotNegative = Annotated[float, _IsNumber, pydantic.Field(ge=0)]
+_Share = Annotated[float, _IsNumber, pydantic.Field(gt=0, le=1)]
+_Count = Annotated[int, _IsNumber, pydantic.Field(gt=0)]
+
+
+@dataclass(frozen=True)
 class Sampling:
     """Which frames are looked at.
 
     Attributes:
       sample_fps: samples a second, on the grid k / sample_fps from second 0; None takes every frame.
-      segment_seconds: seconds of video in one restartable unit of work (cut at keyframes, so "about").
+      segment_seconds: length in seconds of a restartable unit of work; cut at keyframes, so it is approximate.
       max_pixels: pixels of the largest frame that is decoded; a guard against decompression bombs.
     """
 
-    sample_fps: float | None = 4.0
-    segment_seconds: float = 60.0
-    max_pixels: int = 8192 * 8192
+    sample_fps: Annotated[_Positive | None, pydantic.BeforeValidator(_all_frames)] = 4.0
+    segment_seconds: _Positive = 60.0
+    max_pixels: _Count = 8192 * 8192
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Detection:
     """How faces are found.
 
+    Four settings are None where the detector's own value is meant. `models.detectors.choose.settle` writes these values
+    out, so that the configuration of a run has numbers.
+
     Attributes:
-      detector: name of the detector; `hog` is dlib's frontal HOG detector.
-      detect_every: seconds between two runs of the detector; samples in between are left to the tracker.
-      min_face: smallest face to find, in square pixels of the displayed frame; 80 is HOG without scaling.
-      threshold: detector score from which a detection may begin a track (dlib's margin, unbounded).
+      detector: name of the detector; see `models.detectors`.
+      detect_every: seconds between two runs of the detector; the tracker does the samples in between.
+      min_face: side in pixels of the smallest face to find, in the displayed frame.
+      threshold: detector score from which a detection may begin a track.
       keep_threshold: score from which it may continue one: a face that turns away scores low long before it is gone.
       cut_threshold: 1 - correlation of two samples' thumbnails, in [0, 2], from which there is a shot cut.
     """
 
     detector: str = "hog"
-    detect_every: float = 0.5
-    min_face: int = 60
-    threshold: float = 0.0
-    keep_threshold: float = -0.5
-    cut_threshold: float = 0.75
+    detect_every: _NotNegative | None = None
+    min_face: _Count | None = None
+    threshold: _AnyNumber | None = None
+    keep_threshold: _AnyNumber | None = None
+    cut_threshold: _Positive = 0.75
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Tracking:
     """How detections become tracks.
 
@@ -65,14 +90,14 @@ class Tracking:
       match_iou: smallest overlap (intersection over union) of a detection with the track that it continues.
     """
 
-    lost_after: float = 2.0
-    tracker_threshold: float = 3.5
-    match_iou: float = 0.3
+    lost_after: _Positive = 2.0
+    tracker_threshold: _NotNegative = 3.5
+    match_iou: _Share = 0.3
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Quality:
-    """From where on a crop is flagged.
+    """Limits from which a crop is flagged.
 
     Attributes:
       small_px: side of the face's box in pixels below which it is small.
@@ -81,34 +106,34 @@ class Quality:
       dark_below: mean luma (0-255, full range) below which it is dark.
     """
 
-    small_px: float = 48.0
-    profile_degrees: float = 35.0
-    blurred_below: float = 60.0
-    dark_below: float = 50.0
+    small_px: _NotNegative = 48.0
+    profile_degrees: _Positive = 35.0
+    blurred_below: _NotNegative = 60.0
+    dark_below: _NotNegative = 50.0
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Aggregation:
     """How samples become rows.
 
     Attributes:
       age_gender_samples: best samples of each track and second that age and gender are read from.
-      smooth_seconds: standard deviation, in seconds, of the Gaussian behind the smoothed columns.
+      smooth_seconds: standard deviation in seconds of the Gaussian that smooths columns; 0: no smoothing.
       stitch_iou: smallest mean overlap in the shared tail for two tracks of neighbouring segments to be one.
     """
 
-    age_gender_samples: int = 2
-    smooth_seconds: float = 1.5
-    stitch_iou: float = 0.3
+    age_gender_samples: _Count = 2
+    smooth_seconds: _NotNegative = 1.5
+    stitch_iou: _Share = 0.3
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class ModelRef:
-    """A model as a run uses it; checksums and attributes decide about results, names do not.
+    """A model as a run uses it. Its checksums and attributes decide about results; its name does not.
 
     Attributes:
       name: bundle name, or the path that the user gave.
-      attributes: which of the model's attributes the run takes from it: emotion, or age, gender or both.
+      attributes: the attributes that the run takes from it: emotion, or age, gender or both.
       sha256: hex digest of the bundle's weights.
       card_sha256: hex digest of what else in its card changes results: crop geometry, calibration, thresholds.
       figures: test figures of the card, for the footers.
@@ -126,7 +151,7 @@ class ModelRef:
         return "_".join(self.attributes)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Config:
     """Everything that changes rows, in groups.
 
@@ -134,10 +159,12 @@ class Config:
       sampling: which frames are looked at.
       detection: how faces are found.
       tracking: how detections become tracks.
-      quality: from where on a crop is flagged.
+      quality: limits from which a crop is flagged.
       aggregation: how samples become rows.
-      models: what attributes are read with; each attribute at most once, one without a model is null everywhere.
+      models: the models that attributes are read with. No two give the same attribute; columns of an attribute without
+        a model are null.
       landmarks_sha256: checksum of the 5-point landmark file.
+      detector_sha256: checksum of the detector's weights; empty: it has none.
     """
 
     sampling: Sampling = Sampling()
@@ -147,6 +174,7 @@ class Config:
     aggregation: Aggregation = Aggregation()
     models: tuple[ModelRef, ...] = ()
     landmarks_sha256: str = ""
+    detector_sha256: str = ""
 
     @property
     def canonical_json(self) -> str:
@@ -154,12 +182,29 @@ class Config:
         values = dataclasses.asdict(self)
         values["models"] = {model.task: [model.sha256, model.card_sha256] for model in self.models}
         values |= {"schema_version": SCHEMA_VERSION, "algorithm_version": ALGORITHM_VERSION}
+        if not self.detector_sha256:
+            del values["detector_sha256"]
         return json.dumps(values, sort_keys=True, separators=(",", ":"))
 
     @property
     def hash(self) -> str:
         """Sha256 of the canonical JSON, 64 hex digits."""
         return hashlib.sha256(self.canonical_json.encode()).hexdigest()
+
+    @classmethod
+    def from_canonical(cls, text: str) -> Self:
+        """The settings in a footer's canonical JSON, also of an older or newer facelog.
+
+        Settings that it does not name have their defaults; unknown ones are left out, and so are models, of which it
+        has checksums alone.
+        """
+        values = json.loads(text)
+        groups = {
+            group: kind(**{name: values[group][name] for name in _names(kind) if name in values.get(group, {})})
+            for group, kind in _KINDS.items()
+        }
+        sums = {name: values[name] for name in ("landmarks_sha256", "detector_sha256") if name in values}
+        return cls(**groups, **sums)
 
     def model(self, attribute: str) -> ModelRef | None:
         """The model that gives an attribute."""
@@ -168,84 +213,117 @@ class Config:
     def override(self, **values: Any) -> Self:
         """A copy with some settings changed, by their plain names (`min_face=40`); None leaves one as it is.
 
-        `sample_fps="all"` (or infinity) takes every frame.
+        `sample_fps="all"` (or infinity) takes every frame. With another `detector`, the settings that each detector has
+        values of its own for become that detector's, unless they are given too.
 
         Raises:
-          UsageError: no such setting, or a value of the wrong type or range.
+          UsageError: there is no such setting, or a value has the wrong type or range.
         """
         groups: dict[str, dict[str, Any]] = {}
         for name, value in values.items():
-            if value is None:
-                continue
-            group = next((g for g in GROUPS if name in _fields(getattr(self, g))), None)
-            if group is None:
-                raise UsageError(f"There is no setting called {name!r}; known: {', '.join(sorted(setting_names()))}.")
-            groups.setdefault(group, {})[name] = _checked(getattr(self, group), name, value)
-        changed = {g: dataclasses.replace(getattr(self, g), **v) for g, v in groups.items()}
+            if name not in _GROUP_OF:
+                raise UsageError(f"There is no setting called {name!r}; known: {', '.join(sorted(_GROUP_OF))}.")
+            if value is not None:
+                groups.setdefault(_GROUP_OF[name], {})[name] = value
+        detection = groups.get("detection", {})
+        if detection.get("detector", self.detection.detector) != self.detection.detector:
+            groups["detection"] = dict.fromkeys(DETECTORS_OWN) | detection
+        changed = {group: _replaced(getattr(self, group), changes) for group, changes in groups.items()}
         return dataclasses.replace(self, **changed)
 
 
-GROUPS = ("sampling", "detection", "tracking", "quality", "aggregation")
-_MAY_BE_NEGATIVE = {"threshold", "keep_threshold"}
-_MAY_BE_ZERO = {"tracker_threshold", "small_px", "blurred_below", "dark_below", "smooth_seconds", "detect_every"}
-_AT_MOST_ONE = {"match_iou", "stitch_iou"}
+DETECTORS_OWN = ("detect_every", "min_face", "threshold", "keep_threshold")
+"""Settings that each detector has values of its own for."""
+
+_KINDS = {
+    "sampling": Sampling,
+    "detection": Detection,
+    "tracking": Tracking,
+    "quality": Quality,
+    "aggregation": Aggregation,
+}
+GROUPS = tuple(_KINDS)
+
+
+def _names(kind: Any) -> list[str]:
+    return [field.name for field in dataclasses.fields(kind)]
+
+
+def group_of_each(kinds: Mapping[str, Any]) -> dict[str, str]:
+    """By plain name of a setting, the group that it is in.
+
+    Raises:
+      TypeError: two groups have a setting of one name.
+    """
+    groups: dict[str, str] = {}
+    for group, kind in kinds.items():
+        for name in _names(kind):
+            if name in groups:
+                raise TypeError(
+                    f"{groups[name]} and {group} both have a setting {name}, which is set by its name alone"
+                )
+            groups[name] = group
+    return groups
+
+
+_GROUP_OF = group_of_each(_KINDS)
 
 
 def setting_names() -> list[str]:
     """Plain names of all settings that `override` and a configuration file take."""
-    return [name for group in GROUPS for name in _fields(getattr(Config(), group))]
+    return list(_GROUP_OF)
 
 
-def read_config(text: str, source: str = "configuration", base: Config | None = None) -> Config:
+def read_settings(text: str, source: str = "configuration") -> dict[str, Any]:
     """Settings from TOML, in tables named like the groups (`[detection] min_face = 40`) or without tables.
 
     Args:
       text: the file's text.
       source: its name, for messages.
-      base: what the settings change; default: facelog's defaults.
+
+    Returns:
+      The settings by their plain names, as `Config.override` takes them.
 
     Raises:
-      UsageError: no TOML, an unknown table or setting, a bad value.
+      UsageError: it is not TOML, or has an unknown table, an unknown setting or a bad value.
     """
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{source} is not valid TOML: {error}") from error
-    config = base or Config()
+    settings: dict[str, Any] = {}
     try:
         for key, value in document.items():
             if not isinstance(value, dict):
-                config = config.override(**{key: value})
+                settings[key] = value
                 continue
             if key not in GROUPS:
                 raise UsageError(f"There is no table [{key}]; known: {', '.join(GROUPS)}.")
-            if stray := set(value) - set(_fields(getattr(config, key))):
+            if stray := set(value) - set(_names(_KINDS[key])):
                 raise UsageError(f"[{key}] has no setting {', '.join(sorted(stray))}.")
-            config = config.override(**value)
+            settings |= value
+        Config().override(**settings)
     except UsageError as error:
         raise UsageError(f"{source}: {error}") from error
-    return config
+    return settings
 
 
-def _fields(group: Any) -> dict[str, Any]:
-    return get_type_hints(type(group))
+def _replaced(group: Any, changes: dict[str, Any]) -> Any:
+    try:
+        return dataclasses.replace(group, **changes)
+    except pydantic.ValidationError as error:
+        raise UsageError(_sentence(error.errors()[0])) from error
 
 
-def _checked(group: Any, name: str, value: Any) -> Any:
-    hint = _fields(group)[name]
-    kind = next(t for t in (get_args(hint) or (hint,)) if t is not types.NoneType)
-    if kind is str:
-        if not isinstance(value, str):
-            raise UsageError(f"{name} takes a name, not {value!r}.")
-        return value
-    if name == "sample_fps" and value in ("all", math.inf):
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise UsageError(f"{name} takes a number, not {value!r}.")
-    if kind is int and value != int(value):
-        raise UsageError(f"{name} takes a whole number, not {value!r}.")
-    if name not in _MAY_BE_NEGATIVE and (value < 0 or (value == 0 and name not in _MAY_BE_ZERO)):
-        raise UsageError(f"{name} must be {'0 or more' if name in _MAY_BE_ZERO else 'above 0'}, not {value!r}.")
-    if name in _AT_MOST_ONE and value > 1:
-        raise UsageError(f"{name} must be at most 1, not {value!r}.")
-    return kind(value)
+def _sentence(error: Any) -> str:
+    """What is wrong with a setting, in words."""
+    limits = error.get("ctx", {})
+    expected = {
+        "number": "takes a number",
+        "int_from_float": "takes a whole number",
+        "string_type": "takes a name",
+        "greater_than": f"must be above {limits.get('gt'):g}" if "gt" in limits else "",
+        "greater_than_equal": f"must be {limits.get('ge'):g} or more" if "ge" in limits else "",
+        "less_than_equal": f"must be at most {limits.get('le'):g}" if "le" in limits else "",
+    }.get(error["type"], error["msg"])
+    return f"{error['loc'][0]} {expected}, not {error['input']!r}."

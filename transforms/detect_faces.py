@@ -1,16 +1,18 @@
 """Find faces in sampled frames, where detection is due."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import apache_beam as beam
 
-from models.detectors.choose import Detector, make_detector
+from models.detectors.choose import make_detector
+from models.detectors.interface import Picture
 from schemas.config import Config
+from schemas.faces import Boxes
 from transforms.samples import Sample, SampleGrid, SegmentStream
 
 
-def detect_faces(samples: Iterable[Sample], detector: Detector, *, every: float) -> Iterator[Sample]:
+def detect_faces(samples: Iterable[Sample], detector: Callable[[Picture], Boxes], *, every: float) -> Iterator[Sample]:
     """Runs the detector where it is due; the samples in between are left to the tracker.
 
     It is due at the first sample at or after each multiple of `every` seconds of the video, and at the first sample of
@@ -21,7 +23,7 @@ def detect_faces(samples: Iterable[Sample], detector: Detector, *, every: float)
         due = grid.takes(sample.timestamp)
         if due or sample.is_first or sample.is_cut:
             grid.pass_over(sample.timestamp)
-            sample.detections = detector(sample.picture.luma)
+            sample.detections = detector(sample.picture)
         yield sample
 
 
@@ -41,6 +43,4 @@ class DetectFaces(beam.PTransform):
 
 def _with_detections(stream: SegmentStream, config: Config) -> SegmentStream:
     detector = make_detector(config.detection)
-    return stream.through(
-        "detect", lambda samples: detect_faces(samples, detector, every=config.detection.detect_every)
-    )
+    return stream.through("detect", lambda samples: detect_faces(samples, detector, every=detector.detect_every))

@@ -19,8 +19,8 @@ def follow_faces(samples: Iterable[Sample], config: Config, times: StepTimes | N
       config: how faces are found and followed.
       times: gets the seconds of the three steps.
     """
-    times, detection = times or StepTimes(), config.detection
-    samples = times.each("cuts", detect_cuts(samples, threshold=detection.cut_threshold))
-    found = detect_faces(samples, make_detector(detection), every=detection.detect_every)
+    times, detector = times or StepTimes(), make_detector(config.detection)
+    samples = times.each("cuts", detect_cuts(samples, threshold=config.detection.cut_threshold))
+    found = detect_faces(samples, detector, every=detector.detect_every)
     samples = times.each("detect", found)
-    return times.each("track", track_faces(samples, config.tracking, begin_threshold=detection.threshold))
+    return times.each("track", track_faces(samples, config.tracking, begin_threshold=detector.threshold))

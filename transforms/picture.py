@@ -14,6 +14,7 @@ import av
 import cv2
 import numpy as np
 
+from models.detectors.interface import resized, scaled_size
 from models.geometry import Channels, cut_chip
 
 _LIMITED, _FULL = 1, 2
@@ -112,6 +113,20 @@ class Picture:
             luma = cv2.resize(luma, self._working_size, interpolation=cv2.INTER_LINEAR)
         return luma
 
+    def bgr(self, scale: float) -> np.ndarray:
+        """[h, w, 3] uint8 in full range, upright: the whole picture at `scale` times its working pixels.
+
+        Each plane is scaled first, so that colours are computed for the pixels that are wanted alone.
+        """
+        size = scaled_size(self._working_size, scale)
+        planes = [resized(plane, size) for plane in self._planes]
+        if planes[0].ndim == 3:
+            return np.ascontiguousarray(planes[0][:, :, ::-1])
+        if len(planes) == 1:
+            return cv2.cvtColor(self._full_range(planes[0]), cv2.COLOR_GRAY2BGR)
+        matrix = _yuv_to_rgb(limited=not self._is_full_range, weights=luma_weights(self.frame))
+        return cv2.transform(cv2.merge(planes), matrix[::-1])
+
     def chip(self, transform: np.ndarray, size: int, channels: Channels) -> np.ndarray:
         """One chip, uint8 in full range.
 
@@ -200,3 +215,15 @@ def _to_rgb(y: np.ndarray, u: np.ndarray, v: np.ndarray, *, limited: bool, weigh
     b = luma + 2 * (1 - blue) * cb
     g = (luma - red * r - blue * b) / (1 - red - blue)
     return np.clip(np.rint(np.stack([r, g, b], axis=2)), 0, 255).astype(np.uint8)
+
+
+def _yuv_to_rgb(*, limited: bool, weights: tuple[float, float]) -> np.ndarray:
+    """[3, 4] from (Y, Cb, Cr, 1) in stored levels to (R, G, B) in 0 to 255."""
+    red, blue = weights
+    green = 1 - red - blue
+    luma, chroma = (255 / 219, 255 / 224) if limited else (1.0, 1.0)
+    of_cr = np.array([2 * (1 - red), -2 * red * (1 - red) / green, 0.0])
+    of_cb = np.array([0.0, -2 * blue * (1 - blue) / green, 2 * (1 - blue)])
+    matrix = np.column_stack([np.full(3, luma), chroma * of_cb, chroma * of_cr, np.zeros(3)])
+    matrix[:, 3] = -matrix[:, :3] @ (16.0 if limited else 0.0, 128.0, 128.0)
+    return matrix

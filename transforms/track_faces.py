@@ -15,6 +15,7 @@ import dlib
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from models.detectors.choose import make_detector
 from schemas.config import Config, Tracking
 from schemas.faces import Boxes, TrackedFaces
 from transforms.samples import Sample, SegmentStream
@@ -187,6 +188,6 @@ class TrackFaces(beam.PTransform):
     config: Config
 
     def expand(self, streams: beam.PCollection[SegmentStream]) -> beam.PCollection[SegmentStream]:
-        tracking, begin = self.config.tracking, self.config.detection.threshold
+        tracking, begin = self.config.tracking, make_detector(self.config.detection).threshold
         step = functools.partial(track_faces, tracking=tracking, begin_threshold=begin)
         return streams | beam.Map(SegmentStream.through, "track", step).with_output_types(SegmentStream)

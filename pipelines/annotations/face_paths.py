@@ -5,7 +5,6 @@ second. In between, a box moves evenly.
 """
 
 import dataclasses
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy as np
 
 from pipelines.face_words import age_words, emotion_words, gender_words
 from pipelines.results.tables import read_video_table
-from schemas.config import Config, Detection, Sampling, Tracking
+from schemas.config import Config
 from schemas.layout import Layout
 from schemas.table_files import read_footer
 from schemas.tables import EMOTION_COLUMNS, SMOOTH_COLUMNS
@@ -131,15 +130,12 @@ def caption(face: Row, person: Row, known: frozenset[str] = frozenset({"emotion"
 
 
 def read_settings(out: str, video_id: str) -> Config:
-    """The settings that a video was analyzed with, as far as times go (sampling, detection, tracking).
+    """The settings that a video was analyzed with.
 
     Raises:
       StorageError: its tables cannot be read.
     """
-    text = json.loads(read_footer(Layout(out).table("faces", video_id)).get("config_json", "{}"))
-    kinds = {"sampling": Sampling, "detection": Detection, "tracking": Tracking}
-    groups: dict[str, Any] = {name: kind(**text.get(name, {})) for name, kind in kinds.items()}
-    return dataclasses.replace(Config(), **groups)
+    return Config.from_canonical(read_footer(Layout(out).table("faces", video_id)).get("config_json", "{}"))
 
 
 def read_paths(out: str, video_id: str, config: Config) -> FacePaths:
@@ -169,7 +165,7 @@ def read_paths(out: str, video_id: str, config: Config) -> FacePaths:
     # A cut lies somewhere between two samples: what is held there may stand in the next shot.
     holds = np.array([0.0 if track["end_reason"] == "cut" else period for track in tracks])
     # A face may have come right after the detector ran, and a track ends with its last detection.
-    unseen = max(0.5, config.detection.detect_every + period)
+    unseen = max(0.5, (config.detection.detect_every or 0.0) + period)
     return FacePaths(paths, holds, from_observations=observations is not None, unseen=unseen)
 
 

@@ -15,12 +15,15 @@ from pipelines.cli.options import (
     AgeGenderModel,
     AgeModel,
     ConfigFile,
+    Detector,
     Device,
     EmotionModel,
     GenderModel,
     MinFace,
+    Models,
     RunsOn,
     StorageOptions,
+    Without,
     settings_of,
     use_stores,
 )
@@ -104,6 +107,7 @@ def analyze(
             metavar="N|all", help="Samples a second. \\[default: 4]", rich_help_panel=LOOK, show_default=False
         ),
     ] = None,
+    detector: Detector = None,
     min_face: MinFace = None,
     detect_every: Annotated[
         float | None,
@@ -112,7 +116,7 @@ def analyze(
             metavar="SECONDS",
             rich_help_panel=LOOK,
             show_default=False,
-            help="Between two runs of the detector; the tracker does the rest. \\[default: 0.5]",
+            help="Between two runs of the detector; the tracker does the rest. \\[default: the detector's; hog: 0.5]",
         ),
     ] = None,
     lost_after: Annotated[
@@ -125,6 +129,8 @@ def analyze(
             help="Without a detection, after which a track has ended. \\[default: 2]",
         ),
     ] = None,
+    models: Models = None,
+    without: Without = None,
     emotion_model: EmotionModel = None,
     age_gender_model: AgeGenderModel = None,
     age_model: AgeModel = None,
@@ -229,11 +235,14 @@ def analyze(
 
         settings = settings_of(
             config,
+            models=models,
+            without=without,
             emotion_model=emotion_model,
             age_gender_model=age_gender_model,
             age_model=age_model,
             gender_model=gender_model,
             sample_fps=parse_fps(sample_fps) if sample_fps else None,
+            detector=detector,
             min_face=min_face,
             detect_every=detect_every,
             lost_after=lost_after,

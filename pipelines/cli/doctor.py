@@ -1,4 +1,4 @@
-"""What an installation has and lacks."""
+"""`facelog doctor`: what an installation has, and what it lacks."""
 
 import os
 import platform
@@ -12,7 +12,7 @@ _FLAGS = ("sse4_2", "avx", "avx2", "avx512f", "amx_bf16", "asimd")
 
 
 def examine(console: Console) -> bool:
-    """Prints versions, processor, GPU, models and landmark file; whether all that is needed is there."""
+    """Prints versions, processor, models, detectors and GPU; returns whether everything is there."""
     table = Table(box=None, show_header=False, pad_edge=False)
     problems = []
     table.add_row("python", platform.python_version())
@@ -23,6 +23,7 @@ def examine(console: Console) -> bool:
         table.add_row(package, version)
         problems += missing
     problems += _models(table)
+    problems += _detectors(table)
     from runners.devices import free_gpu_mb
 
     free = free_gpu_mb()
@@ -65,6 +66,23 @@ def _models(table: Table) -> list[str]:
         table.add_row("landmarks", f"sha256 {landmark_sha256()[:12]}…")
     except BundleError as error:
         problems.append(str(error))
+    return problems
+
+
+def _detectors(table: Table) -> list[str]:
+    from models.detectors import summaries
+    from models.detectors.choose import detector_card, weights_sha256
+    from schemas.errors import FacelogError
+
+    problems = []
+    for name in summaries():
+        try:
+            card, sha256 = detector_card(name), weights_sha256(name)
+            weights = f"weights sha256 {sha256[:12]}…" if sha256 else "no weights of its own"
+            table.add_row(f"detector {name}", f"{card.source}; {card.licence}; {weights}")
+        except (ImportError, FacelogError) as error:
+            table.add_row(f"detector {name}", "missing")
+            problems.append(f"the detector {name}: {error}")
     return problems
 
 

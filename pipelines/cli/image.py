@@ -13,12 +13,15 @@ from pipelines.cli.options import (
     AgeGenderModel,
     AgeModel,
     ConfigFile,
+    Detector,
     Device,
     EmotionModel,
     GenderModel,
     MinFace,
+    Models,
     RunsOn,
     StorageOptions,
+    Without,
     settings_of,
     use_stores,
 )
@@ -69,7 +72,10 @@ def image(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", "-y", help="Replace copies that are there.", rich_help_panel=_COPY)
     ] = False,
+    detector: Detector = None,
     min_face: MinFace = None,
+    models: Models = None,
+    without: Without = None,
     emotion_model: EmotionModel = None,
     age_gender_model: AgeGenderModel = None,
     age_model: AgeModel = None,
@@ -97,10 +103,13 @@ def image(
         use_stores(storage_options)
         settings = settings_of(
             config,
+            models=models,
+            without=without,
             emotion_model=emotion_model,
             age_gender_model=age_gender_model,
             age_model=age_model,
             gender_model=gender_model,
+            detector=detector,
             min_face=min_face,
         )
 

@@ -1,4 +1,4 @@
-"""Options that several commands have, and what follows from them."""
+"""Options that several commands have, and the values that they give."""
 
 import enum
 from collections.abc import Sequence
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from models.detectors import summaries
 from pipelines.cli.terminal import key_values
 
 if TYPE_CHECKING:
@@ -28,32 +29,46 @@ MinFace = Annotated[
     typer.Option(
         min=20,
         metavar="PIXELS",
-        help="Smallest face to find; half of it costs four times as much. \\[default: 60]",
+        help="Smallest face to find; half of it costs four times as much. \\[default: the detector's; hog: 60]",
         rich_help_panel=LOOK,
         show_default=False,
     ),
 ]
-EmotionModel = Annotated[
-    str | None,
-    typer.Option(metavar="NAME|PATH|none", help="Bundle for emotions.", rich_help_panel=LOOK, show_default=False),
-]
-AgeGenderModel = Annotated[
-    str | None,
-    typer.Option(metavar="NAME|PATH|none", help="Bundle for age and gender.", rich_help_panel=LOOK, show_default=False),
-]
-AgeModel = Annotated[
+Detector = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME|PATH",
-        help="Bundle for age alone; with it or the next, --age-gender-model is not used.",
+        metavar="NAME",
+        help="What finds faces. \\[default: hog] "
+        + " ".join(f"{name}: {summary}" for name, summary in summaries().items()),
         rich_help_panel=LOOK,
         show_default=False,
     ),
 ]
-GenderModel = Annotated[
-    str | None,
-    typer.Option(metavar="NAME|PATH", help="Bundle for gender alone.", rich_help_panel=LOOK, show_default=False),
+Models = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        metavar="NAME|PATH",
+        help="Bundle to use in place of the default for all that it gives: emotion, age, gender; may be repeated. "
+        "`facelog models list` names those that are here.",
+        rich_help_panel=LOOK,
+        show_default=False,
+    ),
 ]
+Without = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="ATTRIBUTE",
+        help="Do not read emotion, age or gender; its columns are null. May be repeated.",
+        rich_help_panel=LOOK,
+        show_default=False,
+    ),
+]
+# Names that --model had once, each for its attributes alone; they stay for scripts.
+EmotionModel = Annotated[str | None, typer.Option(metavar="NAME|PATH|none", hidden=True)]
+AgeGenderModel = Annotated[str | None, typer.Option(metavar="NAME|PATH|none", hidden=True)]
+AgeModel = Annotated[str | None, typer.Option(metavar="NAME|PATH", hidden=True)]
+GenderModel = Annotated[str | None, typer.Option(metavar="NAME|PATH", hidden=True)]
 ConfigFile = Annotated[
     str | None,
     typer.Option(
@@ -67,8 +82,8 @@ StorageOptions = Annotated[
     list[str] | None,
     typer.Option(
         metavar="KEY=VALUE",
-        help="Of the object store, such as endpoint_override=HOST:PORT or region=eu-west-1; may be repeated. Keys come "
-        "from the environment.",
+        help="Option of the object store, such as endpoint_override=HOST:PORT or region=eu-west-1; may be repeated. "
+        "Its keys come from the environment.",
         rich_help_panel=RUN,
         show_default=False,
     ),
@@ -78,13 +93,15 @@ StorageOptions = Annotated[
 def settings_of(
     config: str | None,
     *,
+    models: Sequence[str] | None,
+    without: Sequence[str] | None,
     emotion_model: str | None,
     age_gender_model: str | None,
     age_model: str | None,
     gender_model: str | None,
     **more: Any,
 ) -> "Config":
-    """The configuration that a file and options make; `none` for a model leaves its columns null."""
+    """The configuration that a file and options make; with `none` for a model its columns are null."""
     from pipelines.settings import AGE_GENDER_MODEL, EMOTION_MODEL, make_config
 
     names = {
@@ -93,12 +110,12 @@ def settings_of(
         "age_model": age_model,
         "gender_model": gender_model,
     }
-    models = {option: None if name is None or name.lower() == "none" else name for option, name in names.items()}
-    return make_config(config, **models, **more)
+    apart = {option: None if name is None or name.lower() == "none" else name for option, name in names.items()}
+    return make_config(config, models=models or (), without=without or (), **apart, **more)
 
 
 def use_stores(storage_options: Sequence[str] | None) -> dict[str, str]:
-    """Says how this process reaches object stores; what was given, by name."""
+    """Sets how this process reaches object stores; returns the options by name."""
     from schemas import storage
 
     options = key_values("--storage-options", storage_options or ())

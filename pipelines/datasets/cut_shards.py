@@ -10,7 +10,8 @@ from pathlib import Path
 import apache_beam as beam
 import numpy as np
 
-from models.detectors.hog import detect_hog
+from models.detectors.choose import Detector, make_detector
+from models.detectors.interface import Picture, StillPicture
 from models.geometry import cut_chip
 from models.landmarks import predict_landmarks
 from schemas import storage
@@ -71,20 +72,20 @@ def own_face(boxes: np.ndarray, size: tuple[int, int]) -> int:
     return int(over[0])
 
 
-def face_box(grey: np.ndarray, min_face: int) -> np.ndarray:
-    """The box [1, 4] of a picture's own face by dlib's detector: large faces first, which are cheap to find.
+def face_box(picture: Picture, detector: Detector) -> np.ndarray:
+    """The box [1, 4] of a picture's own face. Large faces are looked for first, since they are cheap to find.
 
     Args:
-      grey: [H, W] uint8.
-      min_face: side in pixels of the smallest face to find.
+      picture: whose face is looked for.
+      detector: finds it.
 
     Raises:
       Dropped: as `own_face`.
     """
-    height, width = grey.shape
-    large = max(min_face, round(min(height, width) * _OWN_FACE))
-    for smallest in dict.fromkeys((large, min_face)):
-        boxes = detect_hog(grey, min_face=smallest, threshold=Detection().threshold).xywh
+    height, width = picture.luma.shape
+    large = max(detector.min_face, round(min(height, width) * _OWN_FACE))
+    for smallest in dict.fromkeys((large, detector.min_face)):
+        boxes = detector.strong(picture, smallest).xywh
         if len(boxes):
             break
     chosen = own_face(boxes, (width, height))
@@ -97,8 +98,10 @@ def cut_sample(sample: LabelledPicture, info: PreparedInfo) -> np.ndarray:
     Raises:
       Dropped: there is none.
     """
+    detector = make_detector(Detection(detector=info.detector, min_face=info.min_face))
+    in_colour = detector.card.wants_colour and not info.whole_picture
     try:
-        image = sample.picture(grey=info.geometry.channels == "grey")
+        image = sample.picture(grey=info.geometry.channels == "grey" and not in_colour)
     except DataError as error:
         missing = isinstance(error.__cause__, FileNotFoundError | KeyError)
         raise Dropped(MISSING if missing else UNREADABLE) from error
@@ -106,7 +109,7 @@ def cut_sample(sample: LabelledPicture, info: PreparedInfo) -> np.ndarray:
     if info.whole_picture:
         return training_chip(image, geometry, info.margin)
     grey = in_channels(image, "grey")
-    box = face_box(grey, info.min_face)
+    box = face_box(StillPicture(image if in_colour else grey), detector)
     transform = geometry.transforms(predict_landmarks(grey, box), box, grey.shape[::-1])[0]
     transform[:, 2] += info.border
     return cut_chip(in_channels(image, geometry.channels), transform, info.size)

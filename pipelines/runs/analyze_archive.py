@@ -15,7 +15,7 @@ from pipelines.runs.on_beam import run_in_process
 from pipelines.runs.on_flink import OnFlink, come_back, start_on_flink
 from pipelines.runs.on_workers import run_on_workers
 from pipelines.runs.request import Request, RunOptions
-from pipelines.settings import make_config
+from pipelines.settings import make_config, settled
 from runners.lease import HeldError
 from runners.options import parse_runner
 from schemas import storage
@@ -133,7 +133,8 @@ def run_archive(
     started = time.monotonic()
     options = options or RunOptions()
     storage.configure(options.storage_options)
-    request = _match(Inputs.of(inputs), Run.new(storage.normalize(out), config or make_config()), options)
+    config = settled(config) if config else make_config()
+    request = _match(Inputs.of(inputs), Run.new(storage.normalize(out), config), options)
     run, matched = request.run, request.matched
     wait: Callable[[], Archive] | None = None
     try:

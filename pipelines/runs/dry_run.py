@@ -6,7 +6,7 @@ from rich.console import Console
 
 from pipelines.inputs import Inputs
 from pipelines.runs.bookkeeping import Archive
-from pipelines.settings import make_config
+from pipelines.settings import make_config, settled
 from pipelines.words import clock, size
 from runners.devices import worker_count
 from schemas import storage
@@ -49,7 +49,7 @@ def plan_run(
       The plans of the files that are not done yet.
     """
     inputs = Inputs.of(inputs)
-    config = config or make_config()
+    config = settled(config) if config else make_config()
     out = storage.normalize(out)
     ledger = read_ledger(out)
     matched = inputs.match(out, list(ledger))

@@ -1,6 +1,7 @@
 """The configuration of a run: file, options, models."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -8,6 +9,17 @@ from models.bundle import bundle_names, bundle_path
 from models.cards import read_card
 from pipelines.settings import AGE_GENDER_MODEL, EMOTION_MODEL, make_config, model_ref
 from schemas.errors import BundleError, UsageError
+
+
+@pytest.fixture
+def age_only(tmp_path: Path) -> str:
+    """A bundle that gives age alone."""
+    card = read_card(bundle_path(AGE_GENDER_MODEL))
+    folder = tmp_path / "age"
+    folder.mkdir()
+    outputs = tuple(output for output in card.outputs if output.attribute == "age")
+    (folder / "card.json").write_text(card.model_copy(update={"outputs": outputs}).model_dump_json())
+    return str(folder)
 
 
 def test_the_models_that_come_with_facelog_are_the_default():
@@ -84,6 +96,52 @@ def test_a_wrong_file_is_named(tmp_path: Path, content: bytes | None, said: str)
         make_config(str(path))
 
     assert str(path) in str(refused.value)
+
+
+def tasks(**options: Any) -> dict[str, str]:
+    return {model.task: model.name for model in make_config(**options).models}
+
+
+def test_the_default_configuration_has_the_hash_that_it_always_had():
+    assert make_config().hash == "c7d17df8c4c489c21d6cdc21240a6c2f566df5f3e438d21da16947c5ce2efc72"
+
+
+def test_a_model_replaces_the_default_for_what_its_card_names(age_only: str):
+    assert tasks(models=["emotion-fer2013"]) == {"emotion": "emotion-fer2013", "age_gender": AGE_GENDER_MODEL}
+    assert tasks(models=[age_only]) == {"emotion": EMOTION_MODEL, "age": age_only, "gender": AGE_GENDER_MODEL}
+    assert tasks(models=[AGE_GENDER_MODEL, EMOTION_MODEL]) == tasks()
+
+
+def test_attributes_may_be_left_out(age_only: str):
+    assert tasks(without=["emotion"]) == {"age_gender": AGE_GENDER_MODEL}
+    assert tasks(without=["age"]) == {"emotion": EMOTION_MODEL, "gender": AGE_GENDER_MODEL}
+    assert tasks(models=[age_only], without=["emotion", "age"]) == {"gender": AGE_GENDER_MODEL}
+    assert tasks(without=["emotion", "age", "gender"]) == {}
+
+
+def test_models_of_one_attribute_are_as_they_were(age_only: str):
+    assert tasks(age_model=age_only) == {"emotion": EMOTION_MODEL, "age": age_only}
+    assert tasks(age_model=age_only, gender_model=AGE_GENDER_MODEL, emotion_model=None) == {
+        "age": age_only,
+        "gender": AGE_GENDER_MODEL,
+    }
+    names = (AGE_GENDER_MODEL, AGE_GENDER_MODEL)
+    hashed = make_config(age_model=names[0], gender_model=names[1]).hash
+    assert hashed == "d7adefd688ac4ef08b74a336e17730456de38e9587b679f414920a6d68b4eade"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"models": [EMOTION_MODEL, "emotion-fer2013"]}, "emotion and emotion-fer2013 both give emotion"),
+        ({"models": [AGE_GENDER_MODEL], "age_model": AGE_GENDER_MODEL}, "both give age"),
+        ({"without": ["mood"]}, "no attribute 'mood'; known: emotion, age, gender"),
+        ({"detector": "cnn"}, "no detector called 'cnn'"),
+    ],
+)
+def test_a_wrong_choice_is_refused(options: dict[str, Any], said: str):
+    with pytest.raises(UsageError, match=said):
+        make_config(**options)
 
 
 def test_a_model_for_another_task_is_refused():

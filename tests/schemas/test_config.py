@@ -10,10 +10,33 @@ from typing import Any
 import pytest
 
 from schemas import config as config_module
-from schemas.config import GROUPS, Config, ModelRef, read_config, setting_names
+from schemas.config import GROUPS, Config, ModelRef, Quality, Sampling, group_of_each, read_settings, setting_names
 from schemas.errors import UsageError
 
 REF = ModelRef("emotion", ("emotion",), "a" * 64, "b" * 64, {"accuracy": 0.6})
+
+
+# Of facelog before its settings were pydantic fields and detectors had values of their own.
+HOG = {"detect_every": 0.5, "min_face": 60, "threshold": 0.0, "keep_threshold": -0.5}
+OLD_HASHES = [
+    (Config().override(**HOG), "74489191132cdee2be966a2dfc7a0bba3d18b3d5c00207f118c9fe1119f65cb9"),
+    (
+        Config(landmarks_sha256="d" * 64).override(
+            detect_every=0.5, min_face=40, sample_fps="all", threshold=-0.2, keep_threshold=-1
+        ),
+        "cc3bc2f763e7910e7bdab99890fd9a40890fc63232edb1fc5283ab9a5fcc6863",
+    ),
+    (
+        Config(models=(REF, ModelRef("age-gender", ("age", "gender"), "c" * 64)), landmarks_sha256="d" * 64).override(
+            **HOG | {"detect_every": 0, "lost_after": 3, "small_px": 0, "age_gender_samples": 3}
+        ),
+        "1bae88330d03d6b6df2aa7b4675e3294f38cdd162db982d3afd8c33569d0d87e",
+    ),
+]
+
+
+def read(text: str) -> Config:
+    return Config().override(**read_settings(text))
 
 
 def other(value: Any) -> Any:
@@ -22,10 +45,29 @@ def other(value: Any) -> Any:
 
 @pytest.mark.parametrize("name", setting_names())
 def test_every_setting_changes_the_hash(name: str):
-    value = next(getattr(getattr(Config(), g), name) for g in GROUPS if hasattr(getattr(Config(), g), name))
-    changed = Config().override(**{name: other(value)})
+    config = Config().override(**HOG)
+    value = next(getattr(getattr(config, g), name) for g in GROUPS if hasattr(getattr(config, g), name))
+    changed = config.override(**{name: other(value)})
 
-    assert changed.hash != Config().hash
+    assert changed.hash != config.hash
+
+
+@pytest.mark.parametrize(("config", "expected"), OLD_HASHES)
+def test_a_configuration_has_the_hash_that_it_always_had(config: Config, expected: str):
+    assert config.hash == expected
+
+
+def test_a_configuration_in_a_footer_is_read_back():
+    for config, _ in OLD_HASHES:
+        assert Config.from_canonical(config.canonical_json) == dataclasses.replace(config, models=())
+    assert Config.from_canonical("{}") == Config()
+    later = '{"tracking":{"lost_after":1.0,"motion":"kalman"},"persons":{"same_above":0.5}}'
+    assert Config.from_canonical(later) == Config().override(lost_after=1.0)
+
+
+def test_no_two_groups_have_a_setting_of_one_name():
+    with pytest.raises(TypeError, match="first and second both have a setting small_px"):
+        group_of_each({"first": Quality, "other": Sampling, "second": Quality})
 
 
 @pytest.mark.parametrize(
@@ -37,6 +79,7 @@ def test_every_setting_changes_the_hash(name: str):
         {"models": (dataclasses.replace(REF, attributes=("age", "gender")),)},
         {"models": (REF, dataclasses.replace(REF, attributes=("age",)))},
         {"landmarks_sha256": "d" * 64},
+        {"detector_sha256": "d" * 64},
     ],
 )
 def test_models_and_landmarks_change_the_hash(change: dict[str, Any]):
@@ -79,7 +122,7 @@ def test_none_leaves_a_setting_as_it_is():
 @pytest.mark.parametrize("value", ["all", float("inf")])
 def test_all_takes_every_frame(value: str | float):
     assert Config().override(sample_fps=value).sampling.sample_fps is None
-    assert read_config('sample_fps = "all"').sampling.sample_fps is None
+    assert read('sample_fps = "all"').sampling.sample_fps is None
 
 
 @pytest.mark.parametrize(
@@ -107,7 +150,7 @@ def test_a_wrong_setting_is_refused(setting: dict[str, Any], said: str):
 def test_settings_are_read_with_and_without_tables():
     text = "sample_fps = 2\n[detection]\nmin_face = 40\nthreshold = -0.2\n[tracking]\nlost_after = 3\n"
 
-    config = read_config(text)
+    config = read(text)
 
     assert config == Config().override(sample_fps=2.0, min_face=40, threshold=-0.2, lost_after=3.0)
 
@@ -125,6 +168,6 @@ def test_settings_are_read_with_and_without_tables():
 )
 def test_a_wrong_file_says_itself_and_the_setting(text: str, said: str):
     with pytest.raises(UsageError, match=said) as refused:
-        read_config(text, "night.toml")
+        read_settings(text, "night.toml")
 
     assert "night.toml" in str(refused.value)

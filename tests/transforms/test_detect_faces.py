@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from models.detectors.choose import make_detector
+from models.detectors.interface import Picture
 from schemas.config import Config
 from schemas.faces import Boxes
 from tests.clips import Clip, portrait_clip
@@ -15,7 +16,7 @@ from transforms.detect_faces import detect_faces
 from transforms.track_faces import overlap
 
 
-def nothing(luma: np.ndarray) -> Boxes:
+def nothing(picture: Picture) -> Boxes:
     return Boxes(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
 
 
@@ -68,6 +69,6 @@ def test_boxes_of_a_clip(name, request):
     detector = make_detector(config.detection)
     for sample in decode_segment(segment, config).samples:
         truth = clip.boxes[np.argmin(np.abs(clip.times - sample.timestamp))]
-        boxes = detector(sample.picture.luma)
+        boxes = detector(sample.picture)
         strong = boxes.xywh[boxes.score >= 0] * np.tile(sample.picture.box_scale, 2)
         assert overlap(truth, strong).max(axis=1).min() > 0.5

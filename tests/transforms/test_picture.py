@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import pytest
 from av.video.reformatter import ColorRange, Colorspace
@@ -230,6 +231,17 @@ class TestSquarePixels:
         matrix = transform(square, scale=0.5)
         for channels in ("grey", "rgb"):
             assert_close(wide.chip(matrix, _CHIP, channels), square.chip(matrix, _CHIP, channels), mean=4)
+
+    @pytest.mark.parametrize("name", FORMATS)
+    @pytest.mark.parametrize("scale", [1.0, 0.5])
+    def test_the_whole_picture_in_bgr_has_the_colours_of_libav(self, name, scale):
+        rgb, _ = scene(0.0, size=(161, 120))
+        frame = av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(format=name)
+        expected = frame.reformat(format="rgb24", interpolation="BICUBIC").to_ndarray()
+        size = (round(161 * scale), round(120 * scale))
+        assert_close(
+            Picture(frame).bgr(scale), cv2.resize(expected, size, interpolation=cv2.INTER_AREA)[:, :, ::-1], mean=4
+        )
 
     def test_bgr_is_rgb_backwards(self, portrait):
         picture = Picture(first_frame(portrait.path))

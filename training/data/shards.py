@@ -58,6 +58,7 @@ class PreparedInfo(pydantic.BaseModel):
       margin: margin on each side, as a share of the chip's size.
       split: the only split that was taken; None: all.
       whole_picture: whether the face was taken to fill its picture; otherwise it was detected.
+      detector: name of the detector that searched, in `models.detectors`.
       min_face: side in pixels of the smallest face that was searched for.
       landmarks_sha256: checksum of the landmark predictor.
       shard_size: pictures per shard, including those that were dropped.
@@ -74,6 +75,7 @@ class PreparedInfo(pydantic.BaseModel):
     margin: Annotated[float, pydantic.Field(ge=0, le=1)]
     split: str | None = None
     whole_picture: bool
+    detector: str = "hog"
     min_face: int
     landmarks_sha256: str
     shard_size: int

@@ -9,18 +9,20 @@ import random
 from pathlib import Path
 
 import cv2
-import dlib
 import numpy as np
 import typer
 
+from models.detectors.choose import make_detector
+from models.detectors.interface import StillPicture
 from models.landmarks import predict_landmarks
+from schemas.config import Detection
 from training.datasets.base import decode
 
 
 def landmark_places(pictures: Path, *, count: int = 600, side: int = 200, seed: int = 0) -> np.ndarray:
-    """Landmarks of the faces that dlib finds in pictures that are each a crop around one face.
+    """Landmarks of the faces that the default detector finds in pictures that are each a crop around one face.
 
-    Pictures are enlarged, because the detector finds faces of 80 pixels and more, and get a border, because they are
+    Pictures are enlarged, because faces of 80 pixels and more are searched for, and get a border, because they are
     cropped closely.
 
     Args:
@@ -33,17 +35,16 @@ def landmark_places(pictures: Path, *, count: int = 600, side: int = 200, seed: 
       [n, 5, 2] float32, shares of the picture's width and height, for the n pictures in which a face was found.
     """
     files = sorted(pictures.rglob("*.jpg"))
-    detector, places = dlib.get_frontal_face_detector(), []
+    detector, places = make_detector(Detection(min_face=80)), []
     for file in random.Random(seed).sample(files, min(count, len(files))):
         grey = decode(file.read_bytes(), file.name, grey=True)
         factor = max(1, round(side / min(grey.shape)))
         large = cv2.resize(grey, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
         border = side // 4
         large = cv2.copyMakeBorder(large, border, border, border, border, cv2.BORDER_REPLICATE)
-        found = detector(large, 0)
-        if found:
-            box = found[0]
-            points = predict_landmarks(large, np.array([[box.left(), box.top(), box.width(), box.height()]]))[0]
+        found = detector.strong(StillPicture(large)).xywh
+        if len(found):
+            points = predict_landmarks(large, found[:1])[0]
             places.append((points - border + 0.5) / (np.array(grey.shape[::-1]) * factor))
     return np.array(places, np.float32).reshape(-1, 5, 2)
 

@@ -15,6 +15,7 @@ import apache_beam as beam
 
 from models.bundle import bundle_path
 from models.cards import read_card
+from models.detectors.choose import weights_sha256
 from models.landmarks import landmark_sha256
 from schemas import storage
 from schemas.config import Config
@@ -127,6 +128,13 @@ def _what_is_wrong(check: HostCheck, host: str) -> str | None:
         return f"host {host} has no landmark file: {error}"
     if landmarks != check.config.landmarks_sha256:
         return f"host {host} has another landmark file than this client: install the same facelog there"
+    detector = check.config.detection.detector
+    try:
+        weights = weights_sha256(detector)
+    except FacelogError as error:
+        return f"host {host} cannot use the detector {detector}: {error}"
+    if weights != check.config.detector_sha256:
+        return f"host {host} has other weights of the detector {detector} than this client: install the same there"
     try:
         with storage.open_input(check.first.uri) as file:
             file.read(1)

@@ -1,19 +1,90 @@
-"""The configuration names the detector and says what it passes on."""
+"""Detectors are found by the name of their file, and a configuration's open settings are the detector's own."""
 
+import dataclasses
+import sys
+import types
+
+import numpy as np
 import pytest
 
-from models.detectors.choose import make_detector
-from schemas.config import Config
+from models.detectors import summaries
+from models.detectors.choose import detector_card, make_detector, settle, weights_sha256
+from models.detectors.interface import DetectorCard, Picture, StillPicture
+from schemas.config import Config, Detection
 from schemas.errors import UsageError
+from schemas.faces import Boxes
+from tests.clips import scene
 from tests.models.detectors.heads import tilted_head
 
 
-def test_an_unknown_detector():
+def find(picture: Picture, *, min_face: int, threshold: float) -> Boxes:
+    """Two boxes that say what they were found with."""
+    scores = np.array([0.9, threshold], np.float32)
+    return Boxes(np.full((2, 4), min_face, np.float32), scores)
+
+
+OTHER = DetectorCard(find, 0.7, 0.5, 40, 0.0, "somebody", "MIT", weights_sha256=lambda: "e" * 64)
+
+
+@pytest.fixture
+def other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second detector, as a file of the folder would be."""
+    module = types.ModuleType("models.detectors.other")
+    module.DETECTOR = OTHER  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "models.detectors.other", module)
+    named = {**summaries(), "other": "another one."}
+    monkeypatch.setattr("models.detectors.choose.summaries", lambda: named)
+
+
+def test_each_detector_says_what_it_costs_and_where_it_comes_from() -> None:
+    assert Detection().detector in summaries()
+    for name, summary in summaries().items():
+        card = detector_card(name)
+        assert summary.endswith(".") and len(summary) < 120
+        assert card.source and card.licence and card.keep_threshold <= card.threshold
+
+
+def test_an_unknown_detector_is_refused() -> None:
     with pytest.raises(UsageError, match="no detector called 'cnn'; known: hog"):
-        make_detector(Config().override(detector="cnn").detection)
+        make_detector(Detection(detector="cnn"))
+    with pytest.raises(UsageError, match="no detector called 'choose'"):
+        weights_sha256("choose")
 
 
-def test_weak_detections_reach_the_tracker():
-    luma = tilted_head()
+def test_settings_that_are_left_open_are_the_detectors_own(other: None) -> None:
+    assert settle(Detection()) == Detection("hog", 0.5, 60, 0.0, -0.5)
+    assert settle(Detection(detector="other", threshold=0.8)) == Detection("other", 0.0, 40, 0.8, 0.5)
+    assert settle(settle(Detection())) == settle(Detection())
+
+
+def test_another_detector_brings_its_own_settings(other: None) -> None:
+    settled = dataclasses.replace(Config(), detection=settle(Detection()))
+    assert settle(settled.override(detector="other", min_face=20).detection) == Detection("other", 0.0, 20, 0.7, 0.5)
+    assert settled.override(detector="hog", min_face=20).detection == Detection("hog", 0.5, 20, 0.0, -0.5)
+
+
+def test_weights_have_a_checksum_where_there_are_some(other: None) -> None:
+    assert (weights_sha256("hog"), weights_sha256("other")) == ("", "e" * 64)
+
+
+def test_weak_detections_are_asked_for_unless_only_strong_ones_are_wanted(other: None) -> None:
+    detector = make_detector(Detection(detector="other"))
+    picture = StillPicture(np.zeros((4, 4), np.uint8))
+    assert detector(picture).score.tolist() == pytest.approx([0.9, 0.5])
+    assert detector.strong(picture).score.tolist() == pytest.approx([0.9, 0.7])
+    assert detector.strong(picture, 77).xywh[0, 0] == 77
+
+
+def test_a_still_picture_gives_luma_and_bgr() -> None:
+    rgb, _ = scene(0.0, size=(160, 120))
+    colour, grey = StillPicture(rgb), StillPicture(StillPicture(rgb).luma)
+    assert colour.luma.shape == (120, 160)
+    np.testing.assert_array_equal(colour.luma, grey.luma)
+    np.testing.assert_array_equal(colour.bgr(1.0), rgb[:, :, ::-1])
+    assert colour.bgr(0.5).shape == grey.bgr(0.5).shape == (60, 80, 3)
+    assert np.ptp(grey.bgr(0.5), axis=2).max() == 0
+
+
+def test_weak_detections_reach_the_tracker() -> None:
     config = Config().override(min_face=80, threshold=0.0, keep_threshold=-1.0)
-    assert make_detector(config.detection)(luma).score.min() < 0
+    assert make_detector(config.detection)(StillPicture(tilted_head())).score.min() < 0

@@ -14,6 +14,7 @@ from skimage import data
 from typer.testing import CliRunner, Result
 
 from models.bundle import Bundle
+from models.detectors.choose import make_detector
 from models.detectors.hog import detect_hog
 from models.geometry import AGE_GENDER, cut_chip
 from models.landmarks import predict_landmarks
@@ -67,7 +68,7 @@ def run(bundle: Bundle) -> Evaluate:
 def test_a_picture_with_room_is_cut_as_the_pipeline_does(bundle: Bundle) -> None:
     (crop, ready), *_ = module.pipeline_crops([LabelledPicture("p", PORTRAIT)], bundle)
     grey = cv2.cvtColor(PORTRAIT, cv2.COLOR_RGB2GRAY)
-    boxes = detect_hog(grey, min_face=Detection().min_face, threshold=0.0).xywh[:1]
+    boxes = detect_hog(grey, min_face=make_detector(Detection()).min_face, threshold=0.0).xywh[:1]
     expected = cut_chip(PORTRAIT, AGE_GENDER.transforms(predict_landmarks(grey, boxes), boxes, (320, 300))[0], 64)
     np.testing.assert_array_equal(crop.chip, expected)
     assert ready.chip is not None and np.abs(ready.chip.astype(int) - expected).mean() > 10  # all of it as a face

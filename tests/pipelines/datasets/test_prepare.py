@@ -19,6 +19,8 @@ import typer
 from rich.console import Console
 from typer.testing import CliRunner
 
+from models.detectors.choose import make_detector
+from models.detectors.interface import StillPicture
 from models.geometry import AGE_GENDER, EMOTION, align, cut_chip
 from models.landmarks import predict_landmarks
 from models.zoo import ZOO
@@ -38,6 +40,7 @@ from pipelines.datasets.cut_shards import (
     own_face,
 )
 from pipelines.datasets.prepare import _Run, in_rgb, prepare, print_report, shards_of
+from schemas.config import Detection
 from schemas.errors import FacelogError, UsageError
 from tests.clips import FACE_IN_HEAD, head, scene
 from tests.training.data.test_prepared import make_info
@@ -115,10 +118,14 @@ def test_own_face_that_cannot_be_told_is_dropped(boxes: Sequence[Any], reason: s
         own_face(np.array(boxes, np.float32).reshape(-1, 4), (100, 80))
 
 
+def box_of(image: np.ndarray, min_face: int = 40) -> np.ndarray:
+    return face_box(StillPicture(image), make_detector(Detection(min_face=min_face)))
+
+
 @pytest.mark.parametrize("side", [120, 300, 1500])
 def test_the_head_is_found_at_any_size(side: int) -> None:
     image = head(side)
-    x, y, width, height = face_box(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), 40)[0] / side
+    x, y, width, height = box_of(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))[0] / side
     left, top, w, h = FACE_IN_HEAD
     overlap = (min(x + width, left + w) - max(x, left)) * (min(y + height, top + h) - max(y, top))
     assert overlap / (width * height + w * h - overlap) > 0.6
@@ -127,15 +134,15 @@ def test_the_head_is_found_at_any_size(side: int) -> None:
 def test_a_small_face_in_a_large_picture_is_looked_for_second() -> None:
     image = np.full((900, 900), 200, np.uint8)
     image[600:760, 40:200] = cv2.cvtColor(head(160), cv2.COLOR_RGB2GRAY)
-    x, y, width, _ = face_box(image, 40)[0]
+    x, y, width, _ = box_of(image)[0]
     assert 60 < x < 130 and 630 < y < 690 and 50 < width < 100
     with pytest.raises(Dropped, match=NO_FACE):
-        face_box(image, 120)
+        box_of(image, 120)
 
 
 def test_of_three_heads_the_one_in_the_middle_is_cut() -> None:
     image = three_heads()
-    x, _, width, _ = face_box(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), 40)[0]
+    x, _, width, _ = box_of(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))[0]
     assert x > 240 and x + width < 480
 
 
@@ -147,7 +154,7 @@ def test_the_chip_is_the_pipelines_with_a_margin(geometry: Any) -> None:
     assert chip.shape == info.shape
 
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    landmarks = predict_landmarks(grey, face_box(grey, info.min_face))
+    landmarks = predict_landmarks(grey, box_of(grey, info.min_face))
     picture = grey if geometry.channels == "grey" else image
     padded = geometry.padded(info.margin)
     wanted = cut_chip(picture, align(landmarks, padded)[0], padded.size)
@@ -163,7 +170,7 @@ def test_chips_for_networks_of_bgr_are_kept_in_rgb() -> None:
     image = one_head()
     chip = cut_sample(LabelledPicture("a", image), make_info(geometry))
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    box = face_box(grey, 40)
+    box = box_of(grey)
     transform = geometry.transforms(np.empty((1, 5, 2), np.float32), box, grey.shape[::-1])[0]
     assert np.array_equal(chip, cut_chip(image, transform, geometry.size))
     assert in_rgb(EMOTION) == EMOTION

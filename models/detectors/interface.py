@@ -1,0 +1,95 @@
+"""What a detector is given, what it says, and what is known about it."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from schemas.faces import Boxes
+
+
+class Picture(Protocol):
+    """What a detector may ask for. `transforms.picture.Picture` is one of a frame of a video."""
+
+    @property
+    def luma(self) -> np.ndarray:
+        """[H, W] uint8, contiguous."""
+
+    def bgr(self, scale: float) -> np.ndarray:
+        """[h, w, 3] uint8 in full range, contiguous; h and w are those of luma times `scale`, rounded."""
+
+
+class StillPicture:
+    """A picture in memory."""
+
+    def __init__(self, image: np.ndarray):
+        """Of [H, W] or, in RGB, [H, W, 3] uint8."""
+        self._image = image
+
+    @functools.cached_property
+    def luma(self) -> np.ndarray:
+        """[H, W] uint8, contiguous."""
+        grey = self._image if self._image.ndim == 2 else cv2.cvtColor(self._image, cv2.COLOR_RGB2GRAY)
+        return np.ascontiguousarray(grey)
+
+    def bgr(self, scale: float) -> np.ndarray:
+        """[h, w, 3] uint8; a grey picture three times the same."""
+        small = resized(self._image, scaled_size(self._image.shape[1::-1], scale))
+        return cv2.cvtColor(small, cv2.COLOR_GRAY2BGR if small.ndim == 2 else cv2.COLOR_RGB2BGR)
+
+
+def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    """Width and height times a scale, in whole pixels, at least 1."""
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def resized(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A picture or a plane of one, at another width and height; the same memory where it has them already."""
+    if plane.shape[1::-1] == size:
+        return plane
+    smaller = size[0] * size[1] < plane.shape[0] * plane.shape[1]
+    return cv2.resize(plane, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
+
+
+class Find(Protocol):
+    """The function of a detector."""
+
+    def __call__(self, picture: Picture, *, min_face: int, threshold: float) -> Boxes:
+        """The faces in a picture, best first.
+
+        Args:
+          picture: to be searched; several threads may search at once, each its own picture.
+          min_face: side in pixels of the smallest face to find.
+          threshold: score below which a face is left out.
+        """
+
+
+@dataclasses.dataclass(frozen=True)
+class DetectorCard:
+    """A detector: its function, the values that are its own, and where it comes from.
+
+    Attributes:
+      find: finds faces.
+      threshold: score from which a detection may begin a track, unless the configuration says another.
+      keep_threshold: likewise, score from which a detection may continue one.
+      min_face: likewise, side in pixels of the smallest face to find.
+      detect_every: likewise, seconds between two runs of it.
+      source: whose work it is.
+      licence: of its code and its weights.
+      wants_colour: whether `find` asks for colour.
+      weights_sha256: checksum of its weights, which go into `config_hash`; raises BundleError where they are missing or
+        damaged. None: it has no file of weights.
+    """
+
+    find: Find
+    threshold: float
+    keep_threshold: float
+    min_face: int
+    detect_every: float
+    source: str
+    licence: str
+    wants_colour: bool = False
+    weights_sha256: Callable[[], str] | None = None
