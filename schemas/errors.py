@@ -1,8 +1,27 @@
-"""The few exceptions that facelog raises on purpose; their text is written for the person at the terminal."""
+"""The exceptions that facelog raises on purpose, with texts for the person at the terminal, and exit statuses."""
+
+import enum
+
+
+class Exit(enum.IntEnum):
+    """Exit statuses of all commands."""
+
+    DONE = 0
+    FAILED = 1
+    """The command itself failed."""
+    USAGE = 2
+    """The call is wrong; click uses the same number."""
+    SOME_FAILED = 3
+    """The command finished, and some of what it was given could not be done."""
+    STOPPED = 130
+    """Ctrl-C; shells use the same number."""
 
 
 class FacelogError(Exception):
-    """Something went wrong that the user can understand; the text says what, with which file, and what to do."""
+    """An error that the user can understand; its text says what is wrong, with which file, and what to do.
+
+    Exit status 1, unless a subclass says another.
+    """
 
 
 class UsageError(FacelogError):
@@ -10,19 +29,19 @@ class UsageError(FacelogError):
 
 
 class StorageError(FacelogError):
-    """A file system did not let us read or write."""
+    """A file cannot be read or written."""
 
 
 class StorageFullError(StorageError):
-    """No space is left where results are written; the run cannot go on. Exit status 1."""
+    """No space is left where results are written, so the run cannot go on."""
 
 
 class MediaError(FacelogError):
-    """A file does not open as video or picture; becomes its row in `videos`, status `corrupt`."""
+    """A file does not open as video or picture. Its row in `videos` gets the status `corrupt`."""
 
 
 class BundleError(FacelogError):
-    """A model bundle is missing, damaged or does not fit."""
+    """A model bundle is missing or damaged, or does not fit."""
 
 
 class HostError(FacelogError):
@@ -30,10 +49,10 @@ class HostError(FacelogError):
 
 
 class LeftRunningError(FacelogError):
-    """The client goes and its job stays: nobody's error, but no result either. Exit status 0 if wanted, else 130.
+    """The client ends and its job goes on, so there is no error and no result yet. Exit status 0 if wanted, else 130.
 
     Attributes:
-      wanted: whether the user had asked for it from the beginning.
+      wanted: whether the user asked for it when the command began.
     """
 
     def __init__(self, text: str, *, wanted: bool):

@@ -47,8 +47,10 @@ def names(wheel: Path) -> set[str]:
 
 
 def test_holds_the_packages_and_nothing_else(names: set[str]) -> None:
-    expected = {path.relative_to(_ROOT).as_posix() for package in _PACKAGES for path in (_ROOT / package).rglob("*.py")}
-    assert {name for name in names if name.endswith(".py")} == expected
+    sources = [path for package in _PACKAGES for path in (_ROOT / package).rglob("*.py*") if path.suffix != ".pyc"]
+    assert {name for name in names if name.endswith((".py", ".pyi"))} == {
+        path.relative_to(_ROOT).as_posix() for path in sources if path.is_file()
+    }
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == _PACKAGES
 
 

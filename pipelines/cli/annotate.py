@@ -11,7 +11,7 @@ from rich.console import Console
 from pipelines.cli.options import StorageOptions, use_stores
 from pipelines.cli.terminal import exit_on_error
 from pipelines.words import clock, counted
-from schemas.errors import UsageError
+from schemas.errors import Exit, UsageError
 
 if TYPE_CHECKING:
     from pipelines.annotations.annotate import AnnotatedVideo
@@ -132,4 +132,4 @@ def stopped(text: str) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         Console(stderr=True, soft_wrap=True).print(f"\nfacelog: {text}", highlight=False)
-        raise typer.Exit(130) from None
+        raise typer.Exit(Exit.STOPPED) from None

@@ -11,6 +11,7 @@ from pipelines.cli.options import StorageOptions, use_stores
 from pipelines.cli.removing import AsJson, Dir, DryRun, Yes, agreed_to, file_counts, lines_console
 from pipelines.cli.terminal import exit_on_error
 from pipelines.words import counted
+from schemas.errors import Exit
 
 if TYPE_CHECKING:
     from pipelines.keeping.forget import Forgotten
@@ -70,7 +71,7 @@ def forget(
             console.print("nothing was removed")
         for name in found.unknown:
             lines_console(stderr=True).print(f"{found.out} holds nothing of {name}")
-    raise typer.Exit(3 if found.unknown else 0)
+    raise typer.Exit(Exit.SOME_FAILED if found.unknown else Exit.DONE)
 
 
 def _show_traces(found: "Forgotten", console: Console) -> None:

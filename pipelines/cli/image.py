@@ -27,7 +27,7 @@ from pipelines.cli.options import (
 )
 from pipelines.cli.terminal import exit_on_error, log_to
 from pipelines.words import counted
-from schemas.errors import UsageError
+from schemas.errors import Exit, UsageError
 
 if TYPE_CHECKING:
     from pipelines.annotations.image import PictureFaces
@@ -131,7 +131,7 @@ def image(
         )
         if as_json:
             print(json.dumps([dataclasses.asdict(picture) for picture in found], indent=2))
-    raise typer.Exit(3 if any(picture.is_bad for picture in found) else 0)
+    raise typer.Exit(Exit.SOME_FAILED if any(picture.is_bad for picture in found) else Exit.DONE)
 
 
 def _print(picture: "PictureFaces", console: Console) -> None:

@@ -1,4 +1,4 @@
-"""The command line: `facelog`. What it does is in the functions that it calls, which are imported when they are."""
+"""The command line, `facelog`. Commands import what they call when they run, so that `--help` is quick."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -24,6 +24,7 @@ from pipelines.cli.terminal import WithMore, exit_on_error
 from pipelines.cli.train import train
 from pipelines.cli.upgrade import upgrade
 from pipelines.cli.worker import worker
+from schemas.errors import Exit
 
 app = typer.Typer(
     name="facelog",
@@ -41,7 +42,7 @@ def doctor() -> None:
         from pipelines.cli.doctor import examine
 
         healthy = examine(console)
-    raise typer.Exit(0 if healthy else 1)
+    raise typer.Exit(Exit.DONE if healthy else Exit.FAILED)
 
 
 _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {

@@ -10,6 +10,7 @@ from pipelines.cli.options import StorageOptions, use_stores
 from pipelines.cli.removing import AsJson, Dir, DryRun, Yes, agreed_to, file_counts, lines_console
 from pipelines.cli.terminal import exit_on_error
 from pipelines.words import counted, size
+from schemas.errors import Exit
 
 if TYPE_CHECKING:
     from pipelines.keeping.prune import Pruned
@@ -59,7 +60,7 @@ def prune(
         else:
             console.print(f"removed: {file_counts(found.traces)}" if found.done else "nothing was removed")
         _show_refused(found)
-    raise typer.Exit(3 if found.refused else 0)
+    raise typer.Exit(Exit.SOME_FAILED if found.refused else Exit.DONE)
 
 
 def _show_gone(found: "Pruned", console: Console) -> None:

@@ -13,7 +13,7 @@ from rich.console import Console
 from pipelines.cli.options import StorageOptions, use_stores
 from pipelines.cli.terminal import exit_on_error
 from pipelines.words import counted
-from schemas.errors import UsageError
+from schemas.errors import Exit, UsageError
 
 if TYPE_CHECKING:
     import duckdb
@@ -75,7 +75,7 @@ def query(
                 _leave_quietly()
             except KeyboardInterrupt:
                 Console(stderr=True).print("\nfacelog: cancelled.", highlight=False)
-                raise typer.Exit(130) from None
+                raise typer.Exit(Exit.STOPPED) from None
         elif out is not None or chosen != "table":
             raise UsageError("There is no question: give it in SQL, with --file, or - to read it from standard input.")
         elif sys.stdin.isatty() and console.is_terminal:
@@ -147,4 +147,4 @@ def _answer(
 def _leave_quietly() -> None:
     """Whoever read our output has seen enough. What is left of it goes nowhere, or Python would complain at its end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    raise typer.Exit(0)
+    raise typer.Exit(Exit.DONE)

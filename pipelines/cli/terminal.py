@@ -1,4 +1,4 @@
-"""What every command does at the terminal: errors as one sentence with an exit status, and where the log goes."""
+"""What all commands do at the terminal: an error becomes one sentence and an exit status, and the log is set up."""
 
 import contextlib
 import logging
@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from typer.core import TyperCommand
 
-from schemas.errors import FacelogError, LeftRunningError, UsageError
+from schemas.errors import Exit, FacelogError, LeftRunningError, UsageError
 
 MORE = "facelog.more"
 """Key of `typer.Context.meta` for options behind `--`."""
@@ -27,7 +27,7 @@ class WithMore(TyperCommand):
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Puts them by as `ctx.meta[MORE]`."""
+        """Stores the options after `--` in `ctx.meta[MORE]`."""
         if "--" in args and _ON_FLINK.search(" ".join(args[: args.index("--")])):
             ctx.meta[MORE] = args[args.index("--") + 1 :]
             args = args[: args.index("--")]
@@ -35,7 +35,7 @@ class WithMore(TyperCommand):
 
 
 def key_values(option: str, texts: Iterable[str]) -> dict[str, str]:
-    """Of an option that is given as KEY=VALUE, once or more.
+    """Keys and values of an option that is given as KEY=VALUE, once or more.
 
     Raises:
       UsageError: there is no `=`.
@@ -49,27 +49,27 @@ def key_values(option: str, texts: Iterable[str]) -> dict[str, str]:
 
 @contextlib.contextmanager
 def exit_on_error() -> Iterator[None]:
-    """Turns our exceptions into one sentence and an exit status; anything else is a bug and keeps its traceback."""
+    """Turns our exceptions into one sentence and an exit status. Other exceptions are bugs and keep their traceback."""
     stderr = Console(stderr=True, soft_wrap=True)
     try:
         yield
     except LeftRunningError as error:
         stderr.print(f"facelog: {error}", markup=False, highlight=False)
-        raise typer.Exit(0 if error.wanted else 130) from None
+        raise typer.Exit(Exit.DONE if error.wanted else Exit.STOPPED) from None
     except UsageError as error:
         stderr.print(f"facelog: {error}", markup=False, highlight=False)
-        raise typer.Exit(2) from None
+        raise typer.Exit(Exit.USAGE) from None
     except FacelogError as error:
         stderr.print(f"facelog: {error}", markup=False, highlight=False)
-        raise typer.Exit(1) from None
+        raise typer.Exit(Exit.FAILED) from None
     except KeyboardInterrupt:
         stderr.print("\nfacelog: stopped; the same command goes on where it was.", markup=False, highlight=False)
-        raise typer.Exit(130) from None
+        raise typer.Exit(Exit.STOPPED) from None
 
 
 @contextlib.contextmanager
 def log_to(console: Console, file: Path | None) -> Iterator[None]:
-    """Warnings to the terminal, beside the live display; everything to the log file."""
+    """Sends warnings to the terminal, above the live display, and all messages to the log file."""
     from runners.options import quiet_beam
 
     root = logging.getLogger()

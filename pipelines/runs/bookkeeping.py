@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from pipelines.results.run_figures import RunFigures
 from schemas import storage
+from schemas.errors import Exit
 from schemas.run import Run
 from schemas.storage import FileInfo
 from schemas.video import Plan
@@ -15,8 +16,6 @@ from transforms.copies import earlier_results, is_up_to_date, rows_that_follow, 
 from transforms.ledger import HAS_TABLES, Row, close_ledger, new_row, read_ledger, videos_with_tables, write_row
 
 _LOG = logging.getLogger(__name__)
-
-EXIT_DONE, EXIT_SOME_FAILED = 0, 3
 
 
 @dataclasses.dataclass
@@ -56,7 +55,7 @@ class Summary:
     @property
     def exit_status(self) -> int:
         """0: done; 3: some files are corrupt or failed."""
-        return EXIT_SOME_FAILED if self.statuses["corrupt"] + self.statuses["failed"] else EXIT_DONE
+        return Exit.SOME_FAILED if self.statuses["corrupt"] + self.statuses["failed"] else Exit.DONE
 
 
 class Archive:

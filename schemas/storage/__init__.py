@@ -30,7 +30,6 @@ __all__ = [
     "FileInfo",
     "at_once",
     "configure",
-    "configured",
     "delete_file",
     "delete_tree",
     "exists",
@@ -65,11 +64,6 @@ def configure(options: Mapping[str, str], *, patient: bool = False) -> None:
       UsageError: an option is not known, has a bad value, or is a secret.
     """
     remote.configure(options, patient=patient)
-
-
-def configured() -> dict[str, str]:
-    """The options of this process, to be handed to `configure` in another; they hold no secrets."""
-    return remote.configured()
 
 
 def is_local(uri: str) -> bool:

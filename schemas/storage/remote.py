@@ -50,11 +50,6 @@ def configure(options: Mapping[str, str], *, patient: bool = False) -> None:
     connect.cache_clear()
 
 
-def configured() -> dict[str, str]:
-    """The options."""
-    return dict(_options)
-
-
 def resolve(uri: str) -> tuple[fs.FileSystem, str]:
     """The file system of a name (one per scheme and bucket in each process) and the path in it."""
     scheme, authority, key = _split(uri)

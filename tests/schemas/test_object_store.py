@@ -189,13 +189,13 @@ class TestOptions:
 
     def test_another_process_takes_them_over(self, s3_bucket: str, s3_server: S3Server):
         storage.write_bytes(f"{s3_bucket}/x", b"hello")
-        storage.configure({"endpoint_override": s3_server.url})
+        options = {"endpoint_override": s3_server.url}
         code = (
             "import pickle, sys; from schemas import storage; storage.configure(pickle.load(sys.stdin.buffer)); "
             f"print(storage.read_bytes('{s3_bucket}/x'))"
         )
         variables = os.environ | environment("http://127.0.0.1:1")
-        handed = pickle.dumps(storage.configured())
+        handed = pickle.dumps(options)
         answer = subprocess.run([sys.executable, "-c", code], input=handed, env=variables, capture_output=True)
         assert answer.stdout == b"b'hello'\n", answer.stderr
 
@@ -214,7 +214,6 @@ class TestOptions:
         with pytest.raises(UsageError, match=message) as caught:
             storage.configure(options)
         assert "hush" not in str(caught.value)
-        assert storage.configured() == {}
 
     def test_an_azure_address_without_an_account(self, monkeypatch):
         monkeypatch.delenv("AZURE_STORAGE_ACCOUNT", raising=False)
