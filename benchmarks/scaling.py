@@ -320,7 +320,7 @@ def lines(archive: Archive, machines: Machines, found: Needs) -> Iterator[str]:
     yield f"| tables | {found.rows / 1e6:,.0f} million rows, {found.table_bytes / 1e9:,.0f} GB |"
     yield f"| memory of a host | {found.host_mb / 1e3:.1f} GB |"
     yield f"| of the job manager | {found.manager_mb / 1e3:.1f} GB |"
-    yield f"| of a client that looks on | {found.client_mb / 1e3:.1f} GB |"
+    yield f"| of a client that watches the job | {found.client_mb / 1e3:.1f} GB |"
     yield f"| a host lost half way | {_clock(found.lost_host)} more |"
 
 
