@@ -79,7 +79,7 @@ def import_model(
     You can use it like any other model. Its probabilities are those of the network, without calibration.
 
         facelog models import fer2013_mini_XCEPTION.102-0.66.hdf5 --as mini-xception --out my-emotion
-        facelog analyze archive/ --out results --emotion-model my-emotion
+        facelog analyze archive/ --out results --model my-emotion
     """
     console = Console()
     with exit_on_error():

@@ -16,6 +16,11 @@ LOOK, RUN = "What to look for", "How to run"
 """Panels of `--help`."""
 
 
+DETECTOR_HELP = "What finds faces. \\[default: hog] " + " ".join(
+    f"{name}: {summary}" for name, summary in summaries().items()
+)
+
+
 class Device(enum.StrEnum):
     """Where models run."""
 
@@ -38,8 +43,7 @@ Detector = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="What finds faces. \\[default: hog] "
-        + " ".join(f"{name}: {summary}" for name, summary in summaries().items()),
+        help=DETECTOR_HELP,
         rich_help_panel=LOOK,
         show_default=False,
     ),

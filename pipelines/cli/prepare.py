@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from pipelines.cli.options import DETECTOR_HELP
 from pipelines.cli.terminal import exit_on_error, log_to
 
 _LOOK, _RUN = "Which pictures and how", "How to run"
@@ -46,6 +47,10 @@ def prepare(
             min=0, max=1, help="Margin around the chip on each side, as a share of its size.", rich_help_panel=_LOOK
         ),
     ] = 0.125,
+    detector: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help=DETECTOR_HELP, rich_help_panel=_LOOK, show_default=False),
+    ] = None,
     min_face: Annotated[
         int,
         typer.Option(min=20, metavar="PIXELS", help="Smallest face to search for.", rich_help_panel=_LOOK),
@@ -100,6 +105,7 @@ def prepare(
             margin=margin,
             split=split,
             whole_picture=whole_picture,
+            detector=detector,
             min_face=min_face,
             runner=runner,
             workers=workers,

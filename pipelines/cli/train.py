@@ -145,7 +145,7 @@ def train(
 ) -> None:
     """Train a model on labelled faces, calibrate it, evaluate it on held-back pictures, and write it as a bundle.
 
-    After a stop, the same command continues. Use the bundle with `facelog analyze --emotion-model DIR`, for instance.
+    After a stop, the same command continues. Use the bundle with `facelog analyze --model DIR`.
 
         facelog train emotion --data fer2013.csv
         facelog train age-gender --data UTKFace/ --data fairface.zip --bundle models/mine

@@ -22,6 +22,7 @@ from rich.text import Text
 
 from models.bundle import bundle_path
 from models.cards import read_card
+from models.detectors.choose import detector_card
 from models.geometry import Geometry
 from models.landmarks import landmark_sha256
 from models.zoo import ZOO
@@ -33,6 +34,7 @@ from runners.local.one_thread import init_worker
 from runners.local.supervisor import Outcome, Task, run_local
 from runners.lock import hold
 from runners.options import parse_runner
+from schemas.config import Detection
 from schemas.errors import BundleError, FacelogError, UsageError
 from training.data.shards import (
     PreparedInfo,
@@ -82,6 +84,7 @@ def prepare(
     margin: float = 0.125,
     split: str | None = None,
     whole_picture: bool | None = None,
+    detector: str | None = None,
     min_face: int = MIN_FACE,
     runner: str = "local",
     workers: int | None = None,
@@ -102,6 +105,7 @@ def prepare(
       split: take only this split.
       whole_picture: whether one face fills each picture, so that nothing is detected. None: True for FER2013, UTKFace,
         FairFace and the aligned faces of All-Age-Faces.
+      detector: what searches for faces; default: the detector of `analyze`.
       min_face: side in pixels of the smallest face to search for.
       runner: `local` (worker processes) or `direct` (Beam's in-process runner).
       workers: processes of the local runner; default: one per core.
@@ -129,6 +133,7 @@ def prepare(
         margin=margin,
         split=split,
         whole_picture=whole_picture,
+        detector=_detector(detector),
         min_face=min_face,
         landmarks_sha256=landmark_sha256(),
         shard_size=shard_size,
@@ -151,6 +156,13 @@ def prepare(
         if info != there:
             write_info(folder, info)
     return info
+
+
+def _detector(name: str | None) -> str:
+    """The name of a detector that there is; default: that of `analyze`."""
+    name = name or Detection().detector
+    detector_card(name)
+    return name
 
 
 class _Run:

@@ -3,6 +3,7 @@
 import dataclasses
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from models.detectors import summaries
 from models.detectors.choose import detector_card, make_detector, settle, weights_sha256
 from models.detectors.interface import DetectorCard, Picture, StillPicture
-from schemas.config import Config, Detection
+from pipelines.cli.options import DETECTOR_HELP
+from schemas.config import Config, Detection, read_settings
 from schemas.errors import UsageError
 from schemas.faces import Boxes
 from tests.clips import scene
@@ -88,3 +90,15 @@ def test_a_still_picture_gives_luma_and_bgr() -> None:
 def test_weak_detections_reach_the_tracker() -> None:
     config = Config().override(min_face=80, threshold=0.0, keep_threshold=-1.0)
     assert make_detector(config.detection)(StillPicture(tilted_head())).score.min() < 0
+
+
+def test_the_docs_and_the_help_say_what_the_default_is() -> None:
+    docs = (Path(__file__).parents[3] / "docs" / "configuration.md").read_text("utf-8")
+    for name in summaries():
+        card = detector_card(name)
+        values = (card.detect_every, card.min_face, card.threshold, card.keep_threshold)
+        assert f"| `{name}` | {' | '.join(map(str, values))} |" in docs
+    _, block, _ = docs.split("```")
+    documented = Config().override(**read_settings(block.removeprefix("toml")))
+    assert documented == dataclasses.replace(Config(), detection=settle(Detection()))
+    assert f"[default: {Detection().detector}]" in DETECTOR_HELP
