@@ -178,7 +178,7 @@ def test_at_the_terminal(pictures: Path, facelog: Facelog, tmp_path: Path) -> No
     assert result.exit_code == 3
     assert "two.png: 2 faces" in result.stdout and "nobody.jpg: 0 faces" in result.stdout
     assert "corrupt: " in result.stderr and "bad.jpg does not open" in result.stderr
-    assert result.stdout.count("?") == 6  # emotion, age and gender of two faces
+    assert result.stdout.count("unknown") == 6  # emotion, age and gender of two faces
     result = facelog("image", pictures / "two.png", *BARE, "--json", "--out", tmp_path / "o.jpg")
     (document,) = json.loads(result.stdout)
     assert result.exit_code == 0 and len(document["faces"]) == 2 and document["copy"] == str(tmp_path / "o.jpg")
