@@ -13,13 +13,12 @@ import pydantic
 
 from models.geometry import Geometry
 from schemas.errors import BundleError
-from schemas.tables import EMOTIONS
+from schemas.tables import EMOTIONS, GENDERS
 
 _Positive = Annotated[float, pydantic.Field(gt=0)]
 
 Attribute = Literal["emotion", "age", "gender"]
 Rows = Literal["every", "best"]
-GENDERS = ("male", "female")
 
 _ROWS: dict[Attribute, Rows] = {"emotion": "every", "age": "best", "gender": "best"}
 """Emotions change from sample to sample; age and gender do not, so a few good samples tell them best."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipelines.words import UNKNOWN, percent
-from schemas.tables import AT_BORDER, BLURRED, DARK, PROFILE, SMALL, TRACKER_ONLY
+from schemas.tables import AT_BORDER, BLURRED, DARK, GENDERS, PROFILE, SMALL, TRACKER_ONLY
 
 FLAGS = {
     SMALL: "small",
@@ -51,6 +51,6 @@ def gender_words(gender: str | None, female: float | None, *, unknown: str = UNK
       female: probability of female.
       unknown: said where neither female nor male was likely enough.
     """
-    if gender not in ("female", "male") or female is None:
+    if gender not in GENDERS or female is None:
         return unknown
     return f"{gender} {percent(female if gender == 'female' else 1 - female)}"

@@ -21,7 +21,10 @@ import pyarrow.parquet as pq
 from schemas.config import SCHEMA_VERSION, Config
 
 EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
-GENDERS = ("female", "male", "unknown")
+GENDERS = ("female", "male")
+"""Values of `gender`, beside `UNKNOWN_GENDER`. Look one up by its name: no number stands for it anywhere."""
+
+UNKNOWN_GENDER = "unknown"
 STATUSES = ("ok", "partial", "no_video", "corrupt", "failed")
 
 SMALL, PROFILE, BLURRED, DARK, AT_BORDER, TRACKER_ONLY = 1, 2, 4, 8, 16, 32

@@ -11,9 +11,10 @@ import numpy as np
 from models.bundle import Bundle, read_bundle, write_bundle
 from models.cards import Output, write_card
 from models.zoo import Network
+from schemas.iteration import chunks
 from training.data.labelled_faces import CALIBRATION, TEST, TRAINING, Faces
 from training.datasets import LabelledPicture
-from training.judging.evaluate import Tally, in_blocks, predict, ready_crops
+from training.judging.evaluate import AT_ONCE, Tally, predict, ready_crops
 from training.learning.network import plain_network
 from training.learning.targets import Task
 from training.recipe import Recipe
@@ -148,7 +149,7 @@ def judge(folder: Path, sets: Sequence[Faces], *, ferplus_first: bool) -> dict[s
         if "emotion" in bundle.card.attributes and (votes.max(axis=1) > 0.5).any():
             truths[f"{prefix}ferplus_"] = "ferplus"
         tallies = {start: Tally(bundle.card, labels=truths[start]) for start in sorted(truths, reverse=ferplus_first)}
-        for crops in in_blocks(ready_crops(samples(), bundle.card.geometry)):
+        for crops in chunks(ready_crops(samples(), bundle.card.geometry), AT_ONCE):
             outputs = predict(bundle, crops)
             for tally in tallies.values():
                 tally.add(crops, outputs)

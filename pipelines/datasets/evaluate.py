@@ -19,21 +19,22 @@ import av
 import cv2
 import numpy as np
 from rich.console import Console
-from rich.progress import track
 
 from models.bundle import Bundle, load_bundle
 from models.cards import Card
 from models.geometry import Geometry
 from models.outputs import INTERVAL_80
+from pipelines.progress_bar import with_bar
 from pipelines.settings import AGE_GENDER_MODEL, EMOTION_MODEL, model_ref
 from schemas.config import Config
 from schemas.errors import UsageError
+from schemas.iteration import Reservoir, chunks
 from schemas.storage import FileInfo
 from schemas.tables import EMOTION_COLUMNS
 from schemas.video import Clock, DecodeStats, Segment
 from training.data.ready_chips import ready_chip
 from training.datasets import DataError, LabelledPicture, read_dataset
-from training.judging.evaluate import UNREADABLE, Crop, Tally, in_blocks, predict, ready_crops, speed, true_emotion
+from training.judging.evaluate import AT_ONCE, UNREADABLE, Crop, Tally, predict, ready_crops, speed, true_emotion
 from transforms.crop_faces import crop_faces
 from transforms.follow_faces import follow_faces
 from transforms.picture import Picture
@@ -138,20 +139,13 @@ def evaluate(
         samples = draw(samples, limit, seed)
     if console is not None:
         total = limit or (dataset.size if split is None else None)
-        samples = track(
-            samples,
-            f"Evaluating {bundle.card.name}",
-            total,
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
+        samples = with_bar(samples, f"evaluating {bundle.card.name}", total, console)
     with _Predictions(predictions, bundle.card, labels) as rows:
         if end_to_end:
             for crops, outputs in _both_ways(samples, bundle, tally, ready):
                 rows.add(crops, outputs)
         else:
-            for crops in in_blocks(ready_crops(samples, bundle.card.geometry)):
+            for crops in chunks(ready_crops(samples, bundle.card.geometry), AT_ONCE):
                 outputs = predict(bundle, crops)
                 tally.add(crops, outputs)
                 rows.add(crops, outputs)
@@ -188,7 +182,7 @@ def _both_ways(
     samples: Iterable[LabelledPicture], bundle: Bundle, tally: Tally, ready: Tally
 ) -> Iterator[tuple[list[Crop], dict[str, np.ndarray]]]:
     """The pipeline's crops and the model's outputs, which are added to `tally`; ready-made crops go to `ready`."""
-    for pairs in in_blocks(pipeline_crops(samples, bundle)):
+    for pairs in chunks(pipeline_crops(samples, bundle), AT_ONCE):
         crops, as_ready = [pair[0] for pair in pairs], [pair[1] for pair in pairs if pair[0].chip is not None]
         outputs = predict(bundle, crops)
         tally.add(crops, outputs)
@@ -197,17 +191,11 @@ def _both_ways(
 
 
 def draw(samples: Iterable[LabelledPicture], count: int, seed: int) -> list[LabelledPicture]:
-    """So many of the samples, at random and in their order; all where there are no more. Holds no others in memory.
-
-    Source: Vitter, Random sampling with a reservoir, TOMS 1985 (algorithm R).
-    """
-    generator, kept = random.Random(seed), []
-    for i, sample in enumerate(samples):
-        if i < count:
-            kept.append((i, sample))
-        elif (place := generator.randrange(i + 1)) < count:
-            kept[place] = (i, sample)
-    return [sample for _, sample in sorted(kept, key=lambda pair: pair[0])]
+    """So many of the samples, at random and in their order; all where there are no more. Holds no others in memory."""
+    drawn = Reservoir[tuple[int, LabelledPicture]](count, random.Random(seed))
+    for pair in enumerate(samples):
+        drawn.offer(pair)
+    return [sample for _, sample in sorted(drawn.items, key=lambda pair: pair[0])]
 
 
 def pipeline_crops(samples: Iterable[LabelledPicture], bundle: Bundle) -> Iterator[tuple[Crop, Crop]]:
@@ -217,7 +205,7 @@ def pipeline_crops(samples: Iterable[LabelledPicture], bundle: Bundle) -> Iterat
     """
     ref = model_ref(str(bundle.path), *bundle.card.attributes)
     config, geometry = Config(models=(ref,)), bundle.card.geometry
-    for block in in_blocks(samples):
+    for block in chunks(samples, AT_ONCE):
         ready: list[Crop] = []
         tracked = follow_faces(_frames(block, geometry, ready), config)
         chips: dict[int, np.ndarray] = {}

@@ -7,7 +7,6 @@ reason.
 
 import dataclasses
 import functools
-import itertools
 import logging
 import time
 from collections import Counter
@@ -36,6 +35,7 @@ from runners.lock import hold
 from runners.options import parse_runner
 from schemas.config import Detection
 from schemas.errors import BundleError, FacelogError, UsageError
+from schemas.iteration import chunks
 from training.data.shards import (
     PreparedInfo,
     ShardDone,
@@ -66,12 +66,7 @@ _PICTURE_SECONDS = 2.0
 
 def shards_of(samples: Iterable[LabelledPicture], size: int) -> Iterator[Shard]:
     """The samples in shards of `size`; the last shard may be smaller."""
-    samples = iter(samples)
-    for index in itertools.count():
-        some = tuple(itertools.islice(samples, size))
-        if not some:
-            return
-        yield Shard(index, some)
+    return (Shard(index, tuple(some)) for index, some in enumerate(chunks(samples, size)))
 
 
 def prepare(

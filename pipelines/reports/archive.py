@@ -14,7 +14,7 @@ from pipelines.reports.video import absent
 from pipelines.reports.words import advice
 from pipelines.words import UNKNOWN
 from schemas.run import read_run
-from schemas.tables import EMOTION_COLUMNS, EMOTIONS, GENDERS, STATUSES, code_version
+from schemas.tables import EMOTION_COLUMNS, EMOTIONS, GENDERS, STATUSES, UNKNOWN_GENDER, code_version
 from transforms.ledger import HAS_TABLES, Row
 
 _WORST_FIRST = ("failed", "corrupt", "partial", "no_video", "ok")
@@ -127,7 +127,7 @@ def _figures(connection: duckdb.DuckDBPyConnection) -> Figures:
     return Figures(
         emotions=_emotions(connection),
         ages=_classes(connection, "age", _decades),
-        genders=_classes(connection, "gender", lambda found: [name for name in GENDERS if name in found]),
+        genders=_classes(connection, "gender", _genders),
         faces=_faces(connection),
         age_interval=_median_width(connection),
     )
@@ -160,6 +160,10 @@ def _classes(connection: duckdb.DuckDBPyConnection, column: str, order: Any) -> 
     keys = order({key for counts in found for key in counts if key is not None})
     seconds, tracks = (_in_order(counts, keys) for counts in found)
     return Distribution(seconds, tracks)
+
+
+def _genders(found: set[str]) -> list[str]:
+    return [name for name in (*GENDERS, UNKNOWN_GENDER) if name in found]
 
 
 def _decades(found: set[int]) -> list[int]:

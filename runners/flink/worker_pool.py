@@ -8,7 +8,6 @@ with the pool, even by `kill -9`; and when nothing listens at its control endpoi
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import dataclasses
 import errno
 import logging
@@ -27,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
+from runners.end_with_parent import end_with_parent
 from runners.local.worker_process import ONE_THREAD
 from runners.options import quiet_beam
 from schemas.errors import FacelogError, StorageError, UsageError
@@ -38,7 +38,6 @@ if TYPE_CHECKING:  # Beam takes 2–3 s to import; `facelog worker --check` shou
 PORT = 50000
 
 _SERVICE = "/org.apache.beam.model.fn_execution.v1.BeamFnExternalWorkerPool/"
-_PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 _THREADS = 64  # calls at a time: a task manager starts the workers of all its slots at once
 _LOOK_SECONDS = 1.0
 _START_SECONDS = 120.0  # Beam's import takes 2–3 s, and the harness gives its control endpoint 60
@@ -251,7 +250,7 @@ def run_worker(control: str, worker_id: str, pool: int, connected: int) -> None:
       pool: process number of the pool.
       connected: a file descriptor; one byte is written to it when the control endpoint has been reached.
     """
-    _end_with(pool)
+    end_with_parent(lambda: _wait_for_end(pool))
     logging.basicConfig(format=f"worker {worker_id}: %(levelname)s %(name)s: %(message)s")
     quiet_beam()
     from apache_beam.runners.worker.sdk_worker import SdkHarness
@@ -317,20 +316,10 @@ def _end(workers: Iterable[_Worker]) -> None:
                 worker.process.wait(max(0.0, deadline - time.monotonic()))
 
 
-def _end_with(pool: int) -> None:
-    """Lets this process end when the pool does, even by `kill -9`.
-
-    The thread does it on every system, but needs the GIL, which C code that hangs may hold; Linux's signal does not.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-    def watch() -> None:
-        while os.getppid() == pool:
-            time.sleep(_LOOK_SECONDS)
-        os._exit(1)
-
-    threading.Thread(target=watch, name="pool-watch", daemon=True).start()
+def _wait_for_end(pool: int) -> None:
+    """Returns when the pool, this process' parent, has ended."""
+    while os.getppid() == pool:
+        time.sleep(_LOOK_SECONDS)
 
 
 def _refuses(control: str) -> bool:

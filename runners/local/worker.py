@@ -14,7 +14,6 @@ Messages to the supervisor are tuples whose first item says what they are:
 
 from __future__ import annotations
 
-import ctypes
 import faulthandler
 import logging
 import logging.handlers
@@ -22,7 +21,6 @@ import multiprocessing
 import os
 import pickle
 import re
-import signal
 import sys
 import threading
 import traceback
@@ -31,6 +29,7 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
 from runners.direct import run_direct
+from runners.end_with_parent import end_with_parent
 from runners.options import quiet_beam
 from schemas.errors import FacelogError, StorageFullError
 from schemas.process import memory_mb
@@ -38,7 +37,6 @@ from schemas.process import memory_mb
 if TYPE_CHECKING:  # 2–3 s to import: done in `main`, when what goes wrong there can be told
     import apache_beam as beam
 
-_PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 _MESSAGE_CHARS = 500
 
 
@@ -55,7 +53,8 @@ def main(connection: Connection, output: Connection, program: bytes, log_level: 
     os.dup2(output.fileno(), 1)
     os.dup2(output.fileno(), 2)
     faulthandler.enable()  # where a segmentation fault was, for the supervisor's log
-    _end_with_supervisor()
+    if (supervisor := multiprocessing.parent_process()) is not None:
+        end_with_parent(supervisor.join)
     _link = _Link(connection)
     logging.getLogger().addHandler(_SendRecords())  # basicConfig would format the records before they are sent
     logging.getLogger().setLevel(log_level)
@@ -163,24 +162,6 @@ class _SendRecords(logging.handlers.QueueHandler):
 
     def enqueue(self, record: logging.LogRecord) -> None:
         _link.send("log", record)
-
-
-def _end_with_supervisor() -> None:
-    """Let this process end when the supervisor does, even by `kill -9`.
-
-    The thread does it on every system, but needs the GIL, which C code that hangs may hold; Linux's signal does not.
-    The signal misses a supervisor that died before it was asked for; the thread does not.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    threading.Thread(target=_wait_for_end, name="supervisor-watch", daemon=True).start()
-
-
-def _wait_for_end() -> None:
-    supervisor = multiprocessing.parent_process()
-    if supervisor is not None:
-        supervisor.join()
-        os._exit(1)
 
 
 def _reset_peak() -> None:

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import itertools
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from models.bundle import Bundle
-from models.cards import GENDERS, Card
+from models.cards import Card
 from models.geometry import Geometry
 from models.outputs import INTERVAL_80
 from schemas.errors import UsageError
-from schemas.tables import EMOTIONS
+from schemas.tables import EMOTIONS, GENDERS
 from training.data.ready_chips import ready_chip
 from training.datasets import DataError, LabelledPicture
 from training.judging import metrics
@@ -28,7 +27,8 @@ from training.judging import metrics
 UNREADABLE = "the picture does not read"
 
 _LABELS = ("fer2013", "ferplus")
-_BLOCK = 256
+AT_ONCE = 256
+"""Crops that a model is asked about at once, so that few are in memory."""
 
 # Names of all figures, first those of the classes.
 FIGURES = (
@@ -42,7 +42,6 @@ _GROUPS = {"age": "age_band", "gender": "gender", "race": "race"}
 
 _Columns = dict[str, np.ndarray]
 _Figures = dict[str, Any]
-_T = TypeVar("_T")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -69,13 +68,6 @@ def ready_crops(samples: Iterable[LabelledPicture], geometry: Geometry) -> Itera
             yield Crop(sample, None, UNREADABLE)
         else:
             yield Crop(sample, ready_chip(picture, geometry))
-
-
-def in_blocks(items: Iterable[_T], size: int = _BLOCK) -> Iterator[list[_T]]:
-    """The items in lists of `size`; the last list may be shorter."""
-    iterator = iter(items)
-    while block := list(itertools.islice(iterator, size)):
-        yield block
 
 
 def predict(bundle: Bundle, crops: Sequence[Crop]) -> _Columns:
@@ -229,14 +221,15 @@ class Tally:
             "age_low": ages[:, 0],
             "age_high": ages[:, 1],
             "age_band": np.where(np.isnan(ages[:, 0]), "", bands).astype("O"),
-            "gender": np.array(["" if s.female is None else GENDERS[s.female] for s in samples], "O"),
+            "gender": np.array([_gender(s) or "" for s in samples], "O"),
             "race": np.array([s.race or "" for s in samples], "O"),
         }
         if self._emotions:
             emotions = [true_emotion(sample, self._labels) for sample in samples]
             columns["label"] = np.array([self._emotions.index(emotion) for emotion in emotions if emotion], np.int64)
         else:
-            columns["label"] = np.array([-1 if s.female is None else int(s.female) for s in samples], np.int64)
+            genders = map(_gender, samples)
+            columns["label"] = np.array([-1 if name is None else GENDERS.index(name) for name in genders], np.int64)
         return columns
 
     def _output_columns(self, outputs: _Columns) -> _Columns:
@@ -244,7 +237,8 @@ class Tally:
         if self._emotions:
             probabilities = outputs["emotion"][:, [EMOTIONS.index(name) for name in self._emotions]]
         elif "gender_female" in outputs:
-            probabilities = np.stack([1 - outputs["gender_female"], outputs["gender_female"]], axis=1)
+            of = {"female": outputs["gender_female"], "male": 1 - outputs["gender_female"]}
+            probabilities = np.stack([of[name] for name in GENDERS], axis=1)
         else:
             return columns
         return columns | {"predicted": probabilities.argmax(axis=1), "confidence": probabilities.max(axis=1)}
@@ -264,6 +258,11 @@ class Tally:
         if "age" in columns:
             figures |= _of_age(*(columns[name] for name in ("age", "age_std", "age_low", "age_high")))
         return figures
+
+
+def _gender(sample: LabelledPicture) -> str | None:
+    """The name of the labelled gender; None without a label."""
+    return None if sample.female is None else "female" if sample.female else "male"
 
 
 def _of_classes(classes: Sequence[str], label: np.ndarray, predicted: np.ndarray, confidence: np.ndarray) -> _Figures:

@@ -7,7 +7,7 @@ import dataclasses
 import itertools
 import math
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from schemas.iteration import Reservoir
 from schemas.tables import EMOTIONS
 from training.datasets.base import DataError, DataSet, LabelledPicture
 from training.datasets.duplicates import difference_hash, near_duplicates, pixel_digest
@@ -215,9 +216,8 @@ class _Labels:
         self.ages: Counter[tuple[float, str]] = Counter()
         self.gender: Counter[str] = Counter()
         self.races: Counter[str] = Counter()
-        self.rows: dict[str, list[int]] = {}
-        self._seen: Counter[str] = Counter()
-        self._random = random.Random(seed)
+        generator = random.Random(seed)
+        self._drawn = defaultdict[str, Reservoir[int]](lambda: Reservoir(_IN_ROW, generator))
 
     def add(self, sample: LabelledPicture) -> None:
         self.splits.update(sample.splits)
@@ -229,22 +229,18 @@ class _Labels:
         self.gender[_UNKNOWN if sample.female is None else "female" if sample.female else "male"] += 1
         if sample.race:
             self.races[sample.race] += 1
-        self._offer(_row(sample))
+        self._drawn[_row(sample)].offer(self.count)
         self.count += 1
+
+    @property
+    def rows(self) -> dict[str, list[int]]:
+        """Indices of samples drawn at random for each row of the sheet."""
+        return {row: drawn.items for row, drawn in self._drawn.items()}
 
     def sheet(self) -> Iterator[int]:
         """Indices of the samples on the sheet, one from each row in turn."""
         turns = itertools.zip_longest(*self.rows.values())
         return (index for turn in turns for index in turn if index is not None)
-
-    def _offer(self, row: str) -> None:
-        """Reservoir sampling: every sample of a row has the same chance."""
-        kept = self.rows.setdefault(row, [])
-        self._seen[row] += 1
-        if len(kept) < _IN_ROW:
-            kept.append(self.count)
-        elif (place := self._random.randrange(self._seen[row])) < _IN_ROW:
-            kept[place] = self.count
 
 
 class _Pictures:

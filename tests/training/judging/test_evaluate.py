@@ -7,16 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from models import cards
 from models.bundle import Bundle
 from schemas.errors import UsageError
-from schemas.tables import EMOTIONS
+from schemas.iteration import chunks
+from schemas.tables import EMOTIONS, GENDERS
 from tests.bundles import age_gender_bundle, colour_tells, emotion_bundle, grey_tells
 from training.datasets import LabelledPicture
 from training.judging.evaluate import (
     FIGURES,
     Crop,
     Tally,
-    in_blocks,
     milliseconds_per_face,
     predict,
     ready_crops,
@@ -49,7 +50,7 @@ def person(
 def figures_of(bundle: Bundle, samples: Iterable[LabelledPicture], labels: str = "fer2013") -> dict[str, Any]:
     """The figures on ready crops."""
     tally = Tally(bundle.card, labels=labels)
-    for crops in in_blocks(ready_crops(samples, bundle.card.geometry)):
+    for crops in chunks(ready_crops(samples, bundle.card.geometry), 256):
         tally.add(crops, predict(bundle, crops))
     return {**tally.figures(), **speed(bundle)}
 
@@ -117,7 +118,7 @@ def test_ages_and_genders(tmp_path: Path) -> None:
     assert (figures["age_group_accuracy"], figures["age_group_error"]) == (0.5, 5)
     assert figures["gender_accuracy"] == figures["accuracy"] == 0.75
     assert figures["gender_unknown"] == 0.5 and figures["gender_accuracy_known"] == 1
-    assert figures["classes"] == ["male", "female"] and figures["confusion"] == [[1, 1], [0, 2]]
+    assert figures["classes"] == ["female", "male"] and figures["confusion"] == [[2, 0], [1, 1]]
     assert figures["ece"] == pytest.approx((0.1 + 0.2 + 0.6 + 0.45) / 4)
     assert figures["left_out"] == {"no label of age or gender": 1}
     groups = figures["groups"]
@@ -125,6 +126,19 @@ def test_ages_and_genders(tmp_path: Path) -> None:
     assert groups["age"]["30-39"]["n"] == 3 and groups["age"]["30-39"]["age_mae"] == 1
     assert groups["gender"]["male"]["gender_accuracy"] == 0.5
     assert groups["race"]["Black"]["n"] == 1 and groups["race"]["Black"]["age_group_accuracy"] is None
+
+
+@pytest.mark.parametrize("order", [GENDERS, GENDERS[::-1]])
+def test_no_order_of_genders_mixes_them_up(
+    order: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cards.GENDERS is GENDERS, "there is one list of them"
+    monkeypatch.setattr("training.judging.evaluate.GENDERS", order)
+    samples = [person((5, 90), None, True), person((5, 90), None, True), person((5, 95), None, False)]
+    figures = figures_of(age_gender_bundle(tmp_path / "b", colour_tells), samples)
+    assert figures["recall"] == {"female": 1, "male": 0}
+    assert {name: group["n"] for name, group in figures["groups"]["gender"].items()} == {"female": 2, "male": 1}
+    assert figures["groups"]["gender"]["female"]["gender_accuracy"] == 1
 
 
 def test_unknown_is_below_what_the_card_says(tmp_path: Path) -> None:
