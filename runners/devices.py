@@ -1,4 +1,4 @@
-"""How many worker processes this machine can hold, with or without a GPU."""
+"""How many worker processes fit on this machine, with or without a GPU."""
 
 import logging
 import os
@@ -8,11 +8,11 @@ import subprocess
 _LOG = logging.getLogger(__name__)
 
 GPU_MB_PER_WORKER = 1500
-"""GPU memory that a worker takes: TensorFlow's context, its kernels and both models. An estimate, to be measured."""
+"""GPU memory of a worker: TensorFlow's context, its kernels and both models. An estimate, not measured."""
 
 
 def worker_count(asked: int | None, device: str) -> int:
-    """Worker processes to start.
+    """The number of worker processes to start.
 
     Args:
       asked: by the user; None: one for each core that this process may use.
@@ -33,7 +33,7 @@ def worker_count(asked: int | None, device: str) -> int:
 
 
 def free_gpu_mb() -> int | None:
-    """Free memory of the first NVIDIA GPU in MB; None where there is none."""
+    """Free memory of the first NVIDIA GPU in MB; None if there is no GPU."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return None

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 def run_direct(build: Callable[[beam.Pipeline], object]) -> None:
-    """Build a pipeline and run it to its end on Beam's `FnApiRunner`.
+    """Builds a pipeline and runs it to its end on Beam's `FnApiRunner`.
 
-    `FnApiRunner` runs stage by stage with everything between two stages in memory, and one exception ends it all.
+    `FnApiRunner` runs stage by stage and keeps everything between two stages in memory; one exception ends the run.
 
     Args:
-      build: applies its transforms to the pipeline that it is given; what it returns is ignored.
+      build: applies transforms to the pipeline; its result is ignored.
 
     Raises:
       Exception: what a transform raised, with Beam's "[while running …]" added to its text; the original is its

@@ -1,6 +1,6 @@
-"""Rows of `videos`: the ledger that says of every uri what became of it.
+"""Rows of `videos`, the ledger: for each uri, what became of it.
 
-A row is one small Parquet file, written last of all that belongs to its video, so a row means "done".
+A row is one small Parquet file. It is written after all other files of its video, so a row means "done".
 """
 
 import concurrent.futures
@@ -29,11 +29,11 @@ dict of `segments`, `detections` and `step_seconds`, which stands in the footer 
 HAS_TABLES = ("ok", "partial")
 _FIGURES = "figures"
 _READERS = 8
-"""Files read at once: a request to an object store is mostly waiting."""
+"""Files that are read at once; a request to an object store spends most of its time waiting."""
 
 
 def new_row(plan: Plan, run: Run, *, started_at: datetime, **figures: Any) -> Row:
-    """A row from what the probe found out; `figures` are further columns and win over it."""
+    """A row made of a plan; `figures` are further columns, and replace those of the plan."""
     row: Row = {
         "uri": plan.file.uri,
         "video_id": plan.video_id,
@@ -81,7 +81,7 @@ def write_row(row: Row, run: Run) -> None:
 
 
 def forget_row(uri: str, run: Run) -> None:
-    """Removes a uri's row, if there is one: its video is about to be done again."""
+    """Removes the row of a uri, if there is one, before its video is analyzed again."""
     name = run.layout.ledger(uri)
     if storage.exists(name):
         storage.delete_file(name)
@@ -99,7 +99,7 @@ def remove_tables(video_id: str, run: Run) -> None:
 
 
 def videos_with_tables(run: Run) -> set[str]:
-    """Ids of the videos that have a file in `faces`, `tracks` or `timeline`, or kept observations, named or not."""
+    """Ids of all videos with a file in `faces`, `tracks` or `timeline` or with kept observations, with a row or not."""
     layout = run.layout
     ids = {_stem(info.uri) for table in ROW_TABLES for info in _parquet_files(layout.folder(table))}
     return ids | {info.uri.rsplit("/", 2)[-2] for info in _parquet_files(layout.folder("observations"))}
@@ -126,11 +126,11 @@ def read_row(uri: str, run: Run) -> Row:
 
 
 def close_ledger(run: Run, rows: Mapping[str, Row] | None = None, *, changed: bool = True) -> None:
-    """Removes what no row names any more, also after runs that were killed, and keeps a copy of all rows.
+    """Removes tables and fragments that no row needs, also those of killed runs, and renews the copy of all rows.
 
     Args:
-      run: whose end it is.
-      rows: the ledger by uri, where it is known; else it is read.
+      run: that ends.
+      rows: all rows by uri; None: they are read.
       changed: whether a row was written since the copy was made.
     """
     rows = read_ledger(run.layout.out) if rows is None else rows
@@ -138,7 +138,7 @@ def close_ledger(run: Run, rows: Mapping[str, Row] | None = None, *, changed: bo
     named = {row["video_id"] for row in rows.values() if row["status"] in HAS_TABLES}
     for video_id in sorted(videos_with_tables(run) - named):
         remove_tables(video_id, run)
-    # Fragments stay for videos that another run may still finish: failed ones, and those that have no row.
+    # Fragments of failed videos and of videos without a row stay, since another run may still finish them.
     ours = [row for row in rows.values() if row["config_hash"] == run.config.hash]
     done = {row["video_id"] for row in ours if row["status"] != "failed"}
     for video_id in sorted(done & work.video_ids()):
@@ -149,10 +149,10 @@ def close_ledger(run: Run, rows: Mapping[str, Row] | None = None, *, changed: bo
 
 
 def index_ledger(run: Run) -> None:
-    """Keeps a copy of all rows in one file, from which `read_ledger` takes those whose files are still the same.
+    """Writes a copy of all rows to one file; `read_ledger` takes a row from it if the row's file has not changed.
 
     Reading 20,000 one-row files took 69 s of CPU and 240 MB (100 s and 2.6 GB as one pyarrow data set), and 2 s with
-    the copy. It may be removed at any time.
+    the copy. The copy may be removed at any time.
     """
     rows = _read_rows(run.layout.out)
     if rows:
@@ -160,7 +160,7 @@ def index_ledger(run: Run) -> None:
 
 
 def renew_index(out: str, without: Collection[str] = ()) -> None:
-    """The same, where no run ends: after rows were written anew, or before those of some uris go.
+    """Renews the copy outside of a run: after rows were rewritten, or before the rows of some uris are removed.
 
     Args:
       out: DIR.
@@ -188,7 +188,7 @@ def _write_index(out: str, rows: Mapping[_RowFile, Row], footer_texts: Mapping[s
 
 
 def _read_rows(out: str) -> dict[_RowFile, Row]:
-    """Rows by the file that each stands in: its name, size and time."""
+    """Rows, each by the name, size and time of its file."""
     files = {
         (_stem(info.uri), info.size_bytes, info.modified_at): info
         for info in _parquet_files(Layout(out).folder("videos"))
@@ -204,7 +204,7 @@ def _read_rows(out: str) -> dict[_RowFile, Row]:
 def _read_if_there(uri: str, out: str) -> Row | None:
     try:
         return _read_row(uri, out)
-    except FileNotFoundError:  # a run that goes on has begun the video anew since it was listed
+    except FileNotFoundError:  # a run under way has begun this video again since it was listed
         return None
 
 
@@ -247,7 +247,7 @@ def _version(schema: pa.Schema) -> int:
 
 
 def _parquet_files(folder: str) -> Iterator[FileInfo]:
-    """Files of a table, without names under construction."""
+    """The files of a table, without unfinished files."""
     for info in storage.list_files(folder):
         name = info.uri.rsplit("/", 1)[-1]
         if name.endswith(".parquet") and not name.startswith("."):

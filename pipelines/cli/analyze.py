@@ -1,4 +1,4 @@
-"""`facelog analyze`, and `facelog demo`, which analyzes a clip that it makes."""
+"""`facelog analyze`, and `facelog demo`, which makes a clip and analyzes it."""
 
 import re
 import sys
@@ -34,7 +34,7 @@ _FILES, _FLINK = "Which files", "On Flink"
 
 
 def parse_time(text: str) -> datetime | timedelta:
-    """A date, a date with time (of this machine's zone unless it says one), or an age such as `36h` or `7d`."""
+    """Reads a date, a date with time (in this machine's zone unless it names one), or an age such as `36h` or `7d`."""
     if match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*([mhdw])", text.strip()):
         unit = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}[match[2]]
         return timedelta(**{unit: float(match[1])})
@@ -45,7 +45,7 @@ def parse_time(text: str) -> datetime | timedelta:
 
 
 def parse_fps(text: str) -> float:
-    """Samples a second, or infinity for `all`."""
+    """Reads samples a second; `all` is infinity."""
     if text.strip().lower() == "all":
         return float("inf")
     try:
@@ -65,39 +65,45 @@ def analyze(
         ),
     ],
     out: Annotated[
-        str, typer.Option("--out", "-o", metavar="DIR", help="Where the tables go; made if it is not there.")
+        str, typer.Option("--out", "-o", metavar="DIR", help="Folder of the tables; made if it does not exist.")
     ],
     exclude: Annotated[
         list[str] | None,
         typer.Option(
             metavar="PATTERN",
-            help="Leave out names or paths like this; may be repeated.",
+            help="Leave out names or paths that match; may be repeated.",
             rich_help_panel=_FILES,
             show_default=False,
         ),
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many files.", rich_help_panel=_FILES)] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Analyze at most this many files.", rich_help_panel=_FILES)
+    ] = None,
     newer_than: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="Only files modified since: 2026-11-01, or 36h, 7d.", rich_help_panel=_FILES),
+        typer.Option(
+            metavar="TIME",
+            help="Only files modified after a date (2026-11-01) or within an age (36h, 7d).",
+            rich_help_panel=_FILES,
+        ),
     ] = None,
     settle: Annotated[
         float,
         typer.Option(
             min=0,
             metavar="SECONDS",
-            help="Pass over files of folders modified less than this long ago.",
+            help="Leave out files in folders that were modified less than this long ago.",
             rich_help_panel=_FILES,
         ),
     ] = 0.0,
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Try files again that failed before.", rich_help_panel=_FILES)
+        bool, typer.Option("--retry-failed", help="Try failed files again.", rich_help_panel=_FILES)
     ] = False,
     dry_run: Annotated[
         bool,
         typer.Option(
             "--dry-run",
-            help="Only list what would be done, with hours, bytes, and an estimate.",
+            help="Only list the files, with their hours and bytes, and an estimate of time and space.",
             rich_help_panel=_FILES,
         ),
     ] = False,
@@ -116,7 +122,8 @@ def analyze(
             metavar="SECONDS",
             rich_help_panel=LOOK,
             show_default=False,
-            help="Between two runs of the detector; the tracker does the rest. \\[default: the detector's; hog: 0.5]",
+            help="Time between two runs of the detector; the tracker does the rest. "
+            "\\[default: the detector's; hog: 0.5]",
         ),
     ] = None,
     lost_after: Annotated[
@@ -126,7 +133,7 @@ def analyze(
             metavar="SECONDS",
             rich_help_panel=LOOK,
             show_default=False,
-            help="Without a detection, after which a track has ended. \\[default: 2]",
+            help="A track ends after this time without a detection. \\[default: 2]",
         ),
     ] = None,
     models: Models = None,
@@ -145,9 +152,8 @@ def analyze(
     runner: Annotated[
         str,
         typer.Option(
-            metavar="local|flink|…",
-            help="local: worker processes. flink: a cluster. direct: Beam in this process. dataflow, spark: see "
-            "docs/cluster.md.",
+            metavar="local|flink|direct",
+            help="local: worker processes. flink: a cluster. direct: Beam in this process.",
             rich_help_panel=RUN,
         ),
     ] = "local",
@@ -161,7 +167,7 @@ def analyze(
         int | None,
         typer.Option(
             min=1,
-            help="Times that a segment may end its worker. \\[default: 3, on a cluster 6]",
+            help="How often a segment may end its worker. \\[default: 3, on a cluster 6]",
             rich_help_panel=RUN,
             show_default=False,
         ),
@@ -169,7 +175,7 @@ def analyze(
     device: RunsOn = Device.auto,
     storage_options: StorageOptions = None,
     log_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a log here as well.", rich_help_panel=RUN)
+        Path | None, typer.Option(metavar="FILE", help="Also write a log to this file.", rich_help_panel=RUN)
     ] = None,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="No display and no summary.", rich_help_panel=RUN)
@@ -208,15 +214,15 @@ def analyze(
     ] = None,
     detach: Annotated[
         bool,
-        typer.Option("--detach", help="Leave the job alone as soon as it is at work.", rich_help_panel=_FLINK),
+        typer.Option("--detach", help="Leave as soon as the job is at work.", rich_help_panel=_FLINK),
     ] = False,
 ) -> None:
     """Analyze videos and pictures into the tables faces, tracks, timeline and videos.
 
-    What is done already is not done again, so the same command goes on after a stop, a crash or new files. A file that
-    cannot be read costs nothing but its own row in videos, which says why.
+    Files that are done are not done again, so the same command continues after a stop, a crash, or with new files. A
+    file that cannot be read does not stop the run; its row in videos says what is wrong.
 
-    Exit status: 0 done; 3 finished, and some files are corrupt or failed; 2 the call is wrong; 1 the run itself
+    Exit status: 0 done; 3 finished, but some files are corrupt or failed; 2 the call is wrong; 1 the run itself
     failed; 130 stopped by Ctrl-C.
 
         facelog analyze archive/ --out results
@@ -300,7 +306,7 @@ def demo(
 ) -> None:
     """Make a clip of twenty seconds from a public-domain portrait, analyze it, and say where tables and report are.
 
-    The head moves, comes nearer, leaves, comes back, and there is one cut.
+    The head moves, comes nearer, leaves and comes back, and the clip has one cut.
     """
     console = Console()
     with exit_on_error(), log_to(console, None):

@@ -1,4 +1,4 @@
-"""`facelog status`: how far a run is."""
+"""`facelog status`: the progress of a run."""
 
 import json
 from typing import TYPE_CHECKING, Annotated
@@ -17,12 +17,12 @@ _SHOWN = 10
 
 def status(
     out: Annotated[str, typer.Argument(metavar="DIR", help="Output folder of a run.", show_default=False)],
-    as_json: Annotated[bool, typer.Option("--json", help="The same as one JSON document.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     storage_options: StorageOptions = None,
 ) -> None:
-    """Say how far the run in DIR is: done, failed, time left, time spent in each step; or how the last one ended.
+    """Show the progress of the run in DIR: done, failed, time left, time in each step; or how the last run ended.
 
-    It asks what is durable, so it works from any machine that sees DIR, of any runner, also when the client is gone.
+    It reads only files in DIR, so it works from any machine that sees DIR, for any runner, also without the client.
 
         facelog status results
         facelog status s3://results/run1 --json
@@ -47,7 +47,7 @@ def _lines(now: "Status") -> list[str]:
     lines = []
     record = now.record
     if record is None:
-        lines.append(f"{now.out}: no run has noted itself here")
+        lines.append(f"{now.out}: no run has begun here")
     else:
         runner = f"{record.runner}, begun {record.started_at:%F %T} UTC: {record.files} files"
         lines.append(f"{now.out}: {now.state} ({runner})")

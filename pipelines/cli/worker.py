@@ -1,4 +1,4 @@
-"""`facelog worker`: on each host of a Flink cluster, the pool that its task manager gets its Python workers from."""
+"""`facelog worker`: the pool on each host of a Flink cluster that starts Python workers for the task manager."""
 
 import logging
 import platform
@@ -18,18 +18,18 @@ def worker(
         str,
         typer.Option(
             metavar="ADDRESS",
-            help="The address to listen at. Whoever reaches it can run code here: leave it to this host, or to a "
-            "network that nobody else is in.",
+            help="The address to listen at. Whoever reaches it can run code here, so keep it to this host or to a "
+            "private network.",
         ),
     ] = "localhost",
     check: Annotated[
-        bool, typer.Option("--check", help="Start nothing; say whether a pool answers there: exit status 0 or 1.")
+        bool, typer.Option("--check", help="Only check whether a pool answers there: exit status 0 or 1.")
     ] = False,
 ) -> None:
     """Start Python workers for the Flink task manager of this host: one pool beside each task manager.
 
-    It says one line when it is ready, then writes a log to standard error. SIGTERM or Ctrl-C ends it and its workers;
-    workers whose task manager or pool is gone end by themselves. The same facelog must be on all hosts.
+    It prints one line when it is ready, then writes a log to standard error. SIGTERM or Ctrl-C ends it and its workers.
+    A worker ends by itself when its task manager or its pool is gone. All hosts need the same version of facelog.
 
         facelog worker
         facelog worker --check
@@ -52,7 +52,7 @@ def worker(
 
 
 def _ready(address: str) -> str:
-    """The line for systemd's journal, and for the eye: where, and what workers here will run."""
+    """The line that says where the pool listens and what its workers run."""
     from models.bundle import bundle_names
     from schemas.tables import code_version
 

@@ -1,4 +1,4 @@
-"""What a person at the terminal sees of a run: a live display, and a summary at the end."""
+"""The terminal's display of a run on this machine: live during the run, and a summary at its end."""
 
 import contextlib
 import logging
@@ -26,29 +26,29 @@ class Progress(Protocol):
     """What a run reports while it goes on."""
 
     def probed(self, plan: Plan, needs_work: bool) -> None:
-        """A file was looked at."""
+        """A file was opened."""
 
     def segment_done(self, segment: Segment, resumed: bool = False) -> None:
-        """A segment is durable or was given up; `resumed`: it was there already."""
+        """A segment has its fragment or was given up; `resumed`: an earlier run has done it."""
 
     def video_done(self, row: Row) -> None:
-        """A video's row stands."""
+        """A video has its row."""
 
 
 class LogProgress:
-    """Reports to the log alone: for runs without a terminal."""
+    """Reports to the log only, for runs without a terminal."""
 
     def probed(self, plan: Plan, needs_work: bool) -> None:
-        """A line for each file that gets no work."""
+        """Logs a file that is not computed."""
         if not needs_work and plan.status != "ok":
             _LOG.warning("%s: %s", plan.status, plan.error_message)
 
     def segment_done(self, segment: Segment, resumed: bool = False) -> None:
-        """A debug line."""
+        """Logs a segment, at debug level."""
         _LOG.debug("%s segment %d %s", segment.file.uri, segment.index, "was done before" if resumed else "done")
 
     def video_done(self, row: Row) -> None:
-        """A line for each video."""
+        """Logs a video."""
         if row["status"] == "ok":
             _LOG.info("%s: tables written", row["uri"])
         else:
@@ -81,7 +81,7 @@ class LiveProgress(LogProgress):
         self._live.__exit__(*error)  # type: ignore[arg-type]
 
     def probed(self, plan: Plan, needs_work: bool) -> None:
-        """Counts a file; one without work is done."""
+        """Counts a file; a file that is not computed is done."""
         super().probed(plan, needs_work)
         self._seen += 1
         self._durations[plan.video_id or ""] = sum(s.duration for s in plan.segments)
@@ -117,7 +117,7 @@ class LiveProgress(LogProgress):
 
 @contextlib.contextmanager
 def show_progress(archive: Archive, console: Console | None) -> Iterator[Progress]:
-    """A live display where the console is a terminal, else lines in the log."""
+    """Gives a live display if the console is a terminal, otherwise lines in the log."""
     if console is None or not console.is_terminal:
         yield LogProgress()
     else:
@@ -130,8 +130,8 @@ _SHOWN = 20
 
 
 def print_summary(summary: Summary, console: Console) -> None:
-    """The table at the end, each bad file with its reason, and how to see more."""
-    # Names of files in one piece, however narrow the terminal: they are there to be copied.
+    """Prints the table at the end, each bad file with its reason, and how to see more."""
+    # Names of files are not broken into lines, so that they can be copied.
     console.print(Text(summary.out, "bold"), soft_wrap=True)
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(justify="right")

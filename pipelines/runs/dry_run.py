@@ -1,4 +1,4 @@
-"""How long a run will take and how much it will write, before it begins."""
+"""What a run would do: its files, and an estimate of its time and of the space for its tables."""
 
 from collections.abc import Sequence
 
@@ -35,15 +35,15 @@ def plan_run(
     retry_failed: bool = False,
     console: Console | None = None,
 ) -> list[Plan]:
-    """What `analyze` would do: opens each new file, writes nothing.
+    """Finds out what `analyze` would do; opens each new file and writes nothing.
 
     Args:
       inputs: as for `analyze`.
-      out: likewise.
-      config: likewise.
-      workers: likewise.
-      retry_failed: likewise.
-      console: where the list goes, with hours, bytes, and an estimate of time and space; None: nowhere.
+      out: as for `analyze`.
+      config: as for `analyze`.
+      workers: as for `analyze`.
+      retry_failed: as for `analyze`.
+      console: where the list of files goes, with an estimate of time and space; None: nowhere.
 
     Returns:
       The plans of the files that are not done yet.
@@ -56,25 +56,34 @@ def plan_run(
     archive = Archive(Run("dry-run", config, Layout(out)), matched.files, {}, retry_failed=retry_failed)
     plans = [probe_video(file, config) for file in archive.todo]
     if console is not None:
-        print_plans(
-            plans, matched, archive.summary.unchanged, list(ledger.values()), worker_count(workers, "cpu"), console
-        )
+        print_plans(plans, matched, archive, list(ledger.values()), worker_count(workers, "cpu"), console)
     return plans
 
 
 def print_plans(
-    plans: Sequence[Plan], matched: Matched, unchanged: int, ledger: Sequence[Row], workers: int, console: Console
+    plans: Sequence[Plan], matched: Matched, archive: Archive, ledger: Sequence[Row], workers: int, console: Console
 ) -> None:
-    """A line for each file that would be analyzed, and the sums."""
+    """Prints a line for each file that would be analyzed, then the totals and the estimate.
+
+    Args:
+      plans: of the files.
+      matched: what the inputs match.
+      archive: with what earlier runs left; contents that they have computed take no time.
+      ledger: rows of DIR, whose wall time is the best estimate.
+      workers: processes.
+      console: where it goes.
+    """
     for plan in plans:  # no Rich table: it breaks names that are wider than the terminal
         length = clock(_seconds(plan)) if plan.segments else plan.status
         line = f"{length:>9} {size(plan.file.size_bytes or 0):>9}  {plan.file.uri}"
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-    work = [content.first for content in group_by_content(plans)]
-    seconds = sum(_seconds(plan) for plan in work)
+    contents = group_by_content(plans)
+    to_compute = [content.first for content in contents if content.video_id not in archive.earlier.computed]
+    seconds = sum(_seconds(plan) for plan in to_compute)
     total = sum(plan.file.size_bytes or 0 for plan in plans)
-    wall, basis = _wall_seconds(work, ledger, workers)
+    wall, basis = _estimate_seconds(to_compute, ledger, workers)
     tables = size(int(seconds / 3600 * BYTES_PER_HOUR))
+    unchanged = archive.summary.unchanged
     console.print(
         f"{len(plans)} files, {size(total)}, {seconds / 3600:.2f} hours of video; {unchanged} more are done already, "
         f"{sum(matched.passed_over.values())} passed over.\n"
@@ -88,7 +97,8 @@ def _seconds(plan: Plan) -> float:
     return sum(segment.duration for segment in plan.segments)
 
 
-def _wall_seconds(plans: Sequence[Plan], ledger: Sequence[Row], workers: int) -> tuple[float, str]:
+def _estimate_seconds(plans: Sequence[Plan], ledger: Sequence[Row], workers: int) -> tuple[float, str]:
+    """Seconds that a run will take, and where the estimate comes from."""
     done = [row for row in ledger if row["status"] in HAS_TABLES and row["wall_seconds"] and row["duration"]]
     seconds = sum(_seconds(plan) for plan in plans)
     if len(done) >= 5:

@@ -1,4 +1,4 @@
-"""What Flink's job manager says over its REST API.
+"""Requests to the REST API of a Flink job manager.
 
 Source: https://nightlies.apache.org/flink/flink-docs-stable/docs/ops/rest_api/
 """
@@ -23,13 +23,13 @@ _ON_HOSTS = ("DEPLOYING", "INITIALIZING", "RUNNING", "FINISHED", "FAILED")
 
 @dataclasses.dataclass(frozen=True)
 class FlinkJob:
-    """A job as the cluster sees it.
+    """A job as the cluster reports it.
 
     Attributes:
-      job_id: the cluster's name for it.
-      name: ours.
+      job_id: the cluster's name for the job.
+      name: the name that facelog gave it.
       state: such as RUNNING, RESTARTING, FINISHED, CANCELED, FAILED.
-      has_slots: whether a part of it is, or was, on a host.
+      has_slots: whether a part of the job runs, or ran, on a host.
     """
 
     job_id: str
@@ -39,19 +39,19 @@ class FlinkJob:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more will come of it."""
+        """Whether the job has ended."""
         return self.state in _OVER
 
 
 @dataclasses.dataclass(frozen=True)
 class Overview:
-    """What a cluster has.
+    """The size of a cluster.
 
     Attributes:
       version: of Flink, such as "1.19.3".
-      task_managers: that are there.
-      slots: of all of them.
-      free_slots: that no job has.
+      task_managers: number of task managers.
+      slots: number of slots of all task managers.
+      free_slots: number of slots without a job.
     """
 
     version: str
@@ -61,22 +61,22 @@ class Overview:
 
 
 class FlinkRest:
-    """A cluster by its address.
+    """Sends requests to the job manager of a cluster.
 
     Attributes:
       master: HOST:PORT or URL of the job manager's REST API.
     """
 
     def __init__(self, master: str):
-        """Asks nothing yet."""
+        """Sends no request yet."""
         self.master = master
         self._url = (master if "://" in master else f"http://{master}").rstrip("/")
 
     def overview(self) -> Overview:
-        """What the cluster has.
+        """The size of the cluster.
 
         Raises:
-          FacelogError: it does not answer, or what answers is no Flink; so for all methods.
+          FacelogError: nothing answers, or what answers is not Flink; all other methods raise the same.
         """
         try:
             found = self._get("/overview")
@@ -90,18 +90,18 @@ class FlinkRest:
             raise FacelogError(f"what answers at {self.master} is no Flink job manager; {_ADDRESS}") from None
 
     def settings(self) -> dict[str, str]:
-        """The job manager's configuration, as far as it was set."""
+        """The settings in the job manager's configuration; defaults are not among them."""
         return {entry["key"]: entry["value"] for entry in self._get("/jobmanager/config")}
 
     def find(self, name: str) -> FlinkJob | None:
-        """The job of a name; None as long as there is none."""
+        """The job with a name; None if there is none yet."""
         for job in self._get("/jobs/overview")["jobs"]:
             if job["name"] == name:
                 return FlinkJob(job["jid"], name, job["state"], _has_slots(job["tasks"]))
         return None
 
     def job(self, job_id: str) -> FlinkJob | None:
-        """A job by the cluster's name for it; None if the cluster does not know it (any more)."""
+        """The job with an id; None if the cluster does not know it, or has forgotten it."""
         try:
             found = self._get(f"/jobs/{job_id}")
         except _NotFoundError:
@@ -109,14 +109,14 @@ class FlinkRest:
         return FlinkJob(job_id, found["name"], found["state"], _has_slots(found["status-counts"]))
 
     def exceptions(self, job_id: str) -> list[str]:
-        """Stack traces of what went wrong in a job so far, the newest first."""
+        """Stack traces of the failures of a job so far, the newest first."""
         found = self._get(f"/jobs/{job_id}/exceptions")
         history = found.get("exceptionHistory", {}).get("entries", [])
         texts = [found.get("root-exception") or "", *(entry.get("stacktrace") or "" for entry in history)]
         return [text for text in dict.fromkeys(texts) if text]
 
     def cancel(self, job_id: str) -> None:
-        """Ask it to cancel a job; that takes a moment."""
+        """Asks the cluster to cancel a job, which takes a moment."""
         self._request("PATCH", f"/jobs/{job_id}?mode=cancel")
 
     def _get(self, path: str) -> Any:
@@ -141,16 +141,16 @@ class FlinkRest:
 
 
 def _has_slots(tasks: dict[str, int]) -> bool:
-    """Of numbers of tasks by their state."""
+    """Whether a task runs or ran on a host; `tasks` holds the number of tasks by state."""
     return any(tasks.get(state, 0) for state in _ON_HOSTS + tuple(state.lower() for state in _ON_HOSTS))
 
 
 class _NotFoundError(FacelogError):
-    """The cluster has nothing of that name."""
+    """The cluster does not know what was asked for."""
 
 
 def is_alive(job: JobLease) -> bool:
-    """Whether a job is neither done nor given up.
+    """Whether the job of a lease has not ended.
 
     Raises:
       FacelogError: its cluster does not answer.

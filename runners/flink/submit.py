@@ -1,7 +1,7 @@
-"""A pipeline as one job on a Flink cluster, by Beam's portable runner.
+"""Submit a pipeline as one job to a Flink cluster, with Beam's portable runner.
 
-Beam's job server (Java) runs beside the client and hands the job over to the cluster; the Python code runs in worker
-pools, one beside each task manager. What the client can see to be wrong is said before anything is started.
+Beam's job server (Java) runs beside the client and hands the job to the cluster. The Python code runs in worker pools,
+one beside each task manager. `preflight` finds what the client can know to be wrong before anything is started.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _JAVA = 11
 _JAR_TIMEOUT = 5.0
 _APPEARS_WITHIN = 120.0
 
-# By strategy: the setting that bounds restarts, and what it is unless it is set; None: they have no bound.
+# By restart strategy: the setting that limits the number of restarts, and its default; None: there is no limit.
 _RESTARTS: dict[str, tuple[str, int | None]] = {
     "fixed-delay": ("attempts", 1),
     "failure-rate": ("max-failures-per-interval", 1),
@@ -63,14 +63,14 @@ class FlinkOptions:
 
 @dataclasses.dataclass(frozen=True)
 class Preflight:
-    """What was found before the start.
+    """What `preflight` found out.
 
     Attributes:
       version: of Flink, such as "1.20".
-      parallelism: slots that are used.
+      parallelism: number of slots that the job uses.
       workers_per_host: Python processes of each task manager.
-      restarts: how often the cluster starts a job again after a loss; None: without end.
-      slots_taken: of those that are used, by other jobs; this one waits for them.
+      restarts: how often the cluster restarts a job after a loss; None: without limit.
+      slots_taken: how many of the slots other jobs have; this job waits for them.
     """
 
     version: str
@@ -81,11 +81,11 @@ class Preflight:
 
 
 def preflight(options: FlinkOptions) -> Preflight:
-    """Looks whether a job can be started, without starting anything; takes seconds at most.
+    """Checks whether a job can be started, without starting anything; takes a few seconds at most.
 
     Raises:
       UsageError: the options do not fit the cluster.
-      FacelogError: Java, the job server or the cluster is not to be had, or the cluster gives up at the first loss.
+      FacelogError: Java, the job server or the cluster is missing, or the cluster gives up at the first loss.
     """
     beam_options(options.more)
     _check_java()
@@ -111,16 +111,16 @@ def preflight(options: FlinkOptions) -> Preflight:
 
 
 def submit(build: Callable[[beam.Pipeline], object], name: str, options: FlinkOptions, found: Preflight) -> Submitted:
-    """Hands a pipeline over to the cluster.
+    """Hands a pipeline to the cluster.
 
     Args:
-      build: applies its transforms to the pipeline that it is given.
-      name: of the job; no other may have it.
+      build: applies transforms to the pipeline.
+      name: of the job; no other job may have it.
       options: which cluster.
-      found: by `preflight`.
+      found: result of `preflight`.
 
     Returns:
-      The job, which the cluster has by now.
+      The job, once the cluster knows it.
 
     Raises:
       FacelogError: it could not be handed over.
@@ -170,13 +170,13 @@ class Submitted:
     """
 
     def __init__(self, rest: FlinkRest, job: FlinkJob, result: Any = None):
-        """A job that was found; `result` is Beam's, if this process has started it."""
+        """Takes a job of the cluster; `result` is Beam's, if this process started the job."""
         self.rest, self.job_id = rest, job.job_id
         self._result = result
 
     @classmethod
     def attach(cls, master: str, job_id: str) -> Submitted:
-        """A job that another process has started.
+        """Finds a job that another process has started.
 
         Raises:
           FacelogError: the cluster does not know it.
@@ -188,9 +188,9 @@ class Submitted:
         return cls(rest, job)
 
     def states(self, every: float) -> Iterator[FlinkJob]:
-        """Its state now and every so many seconds, until it is over; the last one is how it ended.
+        """The state of the job now and every few seconds until it has ended; the last state says how.
 
-        A job manager that does not answer for a while is waited for.
+        If the job manager does not answer for a while, this waits.
 
         Raises:
           FacelogError: it did not answer for two minutes, or does not know the job any more.
@@ -213,19 +213,19 @@ class Submitted:
             time.sleep(every)
 
     def what_went_wrong(self) -> str | None:
-        """The newest failure in one line, as its author wrote it; None as long as there was none."""
+        """The newest failure in one line; None if there was none."""
         with contextlib.suppress(FacelogError):
             for text in self.rest.exceptions(self.job_id):
                 return _first_sentence(text)
         return None
 
     def cancel(self) -> None:
-        """Ends it; what is durable stays."""
+        """Cancels the job; files that it has written stay."""
         self.rest.cancel(self.job_id)
 
 
 def _first_sentence(trace: str) -> str:
-    """Of a stack trace through Java and Python: our own exception if there is one, else its last cause."""
+    """The text of our own exception in a stack trace through Java and Python; if there is none, of the last cause."""
     ours = re.findall(r"^(?:schemas\.errors\.)?(?:\w*Error): (.+?)(?: \[while running '.*)?$", trace, re.MULTILINE)
     hosts = re.findall(r"HostError: (.+?)(?: \[while running '.*)?$", trace, re.MULTILINE)
     if hosts or ours:
@@ -296,10 +296,10 @@ def _check_job_server(options: FlinkOptions, version: str) -> None:
 
 
 def _restarts(rest: FlinkRest) -> int | None:
-    """How often a job is started again.
+    """How often the cluster restarts a job; None: without limit.
 
     Raises:
-      FacelogError: never.
+      FacelogError: it never does.
     """
     settings = rest.settings()
     kind = settings.get("restart-strategy.type") or settings.get("restart-strategy") or "none"
@@ -319,7 +319,7 @@ def _restarts(rest: FlinkRest) -> int | None:
 
 @contextlib.contextmanager
 def _plain_failures(master: str) -> Iterator[None]:
-    """What Beam's client raises as one sentence."""
+    """Turns exceptions of Beam's client into one sentence."""
     try:
         yield
     except FacelogError:

@@ -5,13 +5,13 @@ Why this way (measured with apache-beam 2.77 on two cores):
 - A `FnApiRunner` run costs 0.24 s of CPU, so a pipeline for each task would cost as much as the task. Here a worker's
   pipeline pulls its tasks through a pipe of its own, for as long as the worker lives: 0.4–0.5 ms a task, and no more
   memory after 20,000 tasks in one bundle than after the first.
-- Beam's own `multi_processing` mode hangs for ever when a worker dies. Here a worker that dies or passes a time limit
-  costs the task that it was at one attempt, and nothing else.
+- Beam's own `multi_processing` mode hangs for ever when a worker dies. Here a worker that dies or exceeds a time limit
+  costs its task one attempt, and nothing else.
 - pebble's pool has time limits and notices dead workers, but it calls a function per task: the pipeline would have to
   live in a thread beside it. All its workers share one pipe and its locks, its queue knows no priorities, and what a
   dying worker printed is lost.
 
-A task's time limit counts from when it is handed to a worker whose pipeline stands, until its result is here.
+A task's time limit counts from when it is handed to a worker with a running pipeline until its result has arrived.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ _START_FAILURES = 3
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """One thing to do; the unit of attempts and time limits.
+    """A unit of work, with attempts and a time limit of its own.
 
     Attributes:
       key: unique name for messages, such as "clip.mp4 segment 3".
       payload: the element that the transform sees; picklable and small (paths and times, never pixels).
-      limit_seconds: after which the worker is killed.
-      priority: higher goes first; first come, first served among equals.
+      limit_seconds: time after which the worker is killed.
+      priority: tasks with a higher one go first; tasks with the same go in the order in which they came.
     """
 
     key: str
@@ -62,7 +62,7 @@ class Failure:
     Attributes:
       error_type: "worker_died", "time_limit", or the class name of the exception.
       message: one sentence.
-      attempts: made, all of them in vain; the reason is that of the last.
+      attempts: number of attempts; type and message are those of the last.
     """
 
     error_type: str
@@ -72,14 +72,14 @@ class Failure:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """How a task ended, once and for all.
+    """How a task ended.
 
     Attributes:
       task: as it was given.
       results: what the transform emitted for it; empty if it failed.
       failure: None when it was done.
       seconds: wall time of the last attempt.
-      peak_rss_mb: of the worker during that attempt, in MB (10⁶ bytes); 0 where it is not known (a worker that died).
+      peak_rss_mb: most memory of the worker during that attempt, in MB (10⁶ bytes); 0 if the worker died.
     """
 
     task: Task
@@ -100,10 +100,10 @@ def run_local(
     worker_init: Callable[[], object] | None = None,
     recycle_mb: float = 1400.0,
 ) -> None:
-    """Run every task, and the tasks that follow from it, through a transform in worker processes.
+    """Runs all tasks, and the tasks that follow from them, through a transform in worker processes.
 
-    Ctrl-C (`KeyboardInterrupt`) or any other exception ends the workers at once and drops the tasks under way. Workers
-    also end when this process does, whatever ends it.
+    Ctrl-C (`KeyboardInterrupt`) or any other exception ends the workers at once and drops their tasks. Workers also end
+    when this process ends, for whatever reason.
 
     Args:
       transform_factory: makes the transform, payload → results, in one PCollection or a tuple of them; picklable, so a
@@ -111,20 +111,20 @@ def run_local(
         It emits at least once for each task, and at once: no shuffle in it and no `BatchElements`, which keeps each
         batch until the next element comes even at a batch size of one (`RunInference` has it, unless its handler is
         `with_no_batching()` or says `should_skip_batching`). A task without a result is a failed attempt.
-      tasks: read in this thread as workers get free, a few ahead, so it may be endless; should be quick to advance.
-      workers: processes at most; no more are started than there is work for.
-      max_attempts: for each task; dying workers, time limits and exceptions count alike.
-      on_outcome: called here, exactly once for each task; returns the tasks that follow from it. Should be quick, since
-        nobody is given a task, or noticed to be late, in the meantime.
-      should_stop: once set, no task is begun any more; those under way are finished, then this returns.
+      tasks: read in this thread when workers become free, a few ahead, so it may be endless; each should come quickly.
+      workers: most processes; fewer are started if there is less work.
+      max_attempts: of each task; a worker's death, a time limit and an exception each count as an attempt.
+      on_outcome: called in this thread, exactly once for each task; returns the tasks that follow from it. It should be
+        quick, since no worker gets a task, and no time limit is checked, in the meantime.
+      should_stop: once it is set, no task is begun; tasks under way are finished, then this returns.
       worker_init: called once in each worker before the first pipeline; picklable.
-      recycle_mb: a worker that holds more resident memory than this between two tasks is replaced (and more than 1.5
-        times what it held before its first, lest big models recycle for ever). What libraries do not give back, a new
-        process does; the default leaves a little of the 1.5 GB that a worker may use.
+      recycle_mb: a worker is replaced if it holds more resident memory than this between two tasks, and more than 1.5
+        times what it held before its first task (so that big models are not replaced for ever). Libraries do not give
+        back all memory, a new process does. The default is a little below the 1.5 GB that a worker may use.
 
     Raises:
-      StorageFullError: a task raised it; there is no point in going on.
-      FacelogError: three workers in a row did not come as far as their first task.
+      StorageFullError: a task raised it, so no other task could succeed.
+      FacelogError: three workers in a row failed before their first task.
       ValueError: `workers` or `max_attempts` is below 1.
     """
     if workers < 1 or max_attempts < 1:
@@ -147,7 +147,7 @@ def run_local(
 
 @dataclasses.dataclass(order=True)
 class _Entry:
-    """A task in the heap of those that can begin, first come first."""
+    """A task in the heap of tasks that can begin."""
 
     rank: tuple[int, int]  # (-priority, number in order of arrival)
     task: Task = dataclasses.field(compare=False)
@@ -155,7 +155,7 @@ class _Entry:
 
 
 class _Supervisor:
-    """What `run_local` keeps between two messages: tasks that can begin, workers, how often they failed to start."""
+    """State of `run_local`: tasks that can begin, workers, and how often workers failed to start."""
 
     def __init__(
         self,
@@ -177,22 +177,22 @@ class _Supervisor:
         self._recycle_mb = recycle_mb
         self._numbers = itertools.count()
         self._heap: list[_Entry] = []
-        self._at: dict[WorkerProcess, _Entry] = {}  # what each busy worker is at
+        self._at: dict[WorkerProcess, _Entry] = {}  # the task of each busy worker
         self._workers: list[WorkerProcess] = []
         self._start_failures = 0
 
     def run(self) -> None:
-        """Until every task has its outcome, or no more may begin and none is under way."""
+        """Runs until every task has its outcome, or until no task may begin and none is under way."""
         while self._hand_out() or self._at:
             self._wait()
 
     def end(self) -> None:
-        """Kill the workers; between two tasks they hold nothing that could be lost."""
+        """Kills the workers; between two tasks they hold nothing that could be lost."""
         for worker in self._workers:
             worker.kill()
 
     def _hand_out(self) -> bool:
-        """Give tasks to workers that are ready, start workers if there are too few; False if there is none to begin."""
+        """Gives tasks to ready workers and starts workers if there are too few; returns False if no task can begin."""
         if self._should_stop.is_set():
             return False
         for worker in self._workers:
@@ -202,7 +202,7 @@ class _Supervisor:
                 self._at[worker] = entry
                 worker.give(entry.task.payload, entry.task.limit_seconds)
         self._look_ahead()
-        # One more than there is work for now: what follows from the tasks under way will not wait for imports.
+        # One more than there is work for now, so that tasks that follow need not wait for a worker's imports.
         work = len(self._at) + len(self._heap)
         for _ in range(len(self._workers), min(self._max_workers, work + 1) if work else 0):
             self._workers.append(WorkerProcess(self._program))
@@ -220,7 +220,7 @@ class _Supervisor:
         heapq.heappush(self._heap, _Entry((-task.priority, next(self._numbers)), task))
 
     def _wait(self) -> None:
-        """Sleep until a worker says something, dies or passes its time limit, and see to it."""
+        """Waits until a worker sends a message, dies or exceeds its time limit, and reacts."""
         timeout = min(worker.deadline for worker in self._workers) - time.monotonic()
         handles: dict[object, WorkerProcess] = {}
         for worker in self._workers:
@@ -259,7 +259,7 @@ class _Supervisor:
                 self._lose(worker, error_type, text)
 
     def _bury(self, worker: WorkerProcess) -> None:
-        """See to what a worker leaves that has died of itself."""
+        """Handles a worker that has died by itself."""
         how, printed = worker.how_it_died(), worker.printed()
         _LOG.info("a worker %s; it printed: %s", how, printed or "nothing")
         text = f"the worker process {how}"
@@ -271,10 +271,10 @@ class _Supervisor:
         self._lose(worker, "time_limit", f"not done after {worker.limit_seconds:g} s")
 
     def _lose(self, worker: WorkerProcess, error_type: str, text: str) -> None:
-        """Part with a worker: its task loses one attempt; without a task, it counts as one that could not start.
+        """Removes a worker: its task loses one attempt; if it had no task, it counts as a failed start.
 
         Raises:
-          FacelogError: none could, several times in a row.
+          FacelogError: several workers in a row failed to start.
         """
         self._remove(worker)
         if entry := self._at.pop(worker, None):
@@ -289,7 +289,7 @@ class _Supervisor:
         worker.kill()
 
     def _fail(self, entry: _Entry, error_type: str, message: str, seconds: float, peak_rss_mb: float = 0.0) -> None:
-        """Count an attempt; the task begins anew in its old place, or is given up."""
+        """Counts an attempt; the task gets its old place in the queue again, or is given up."""
         entry.attempts += 1
         _LOG.info("%s: attempt %d failed: %s: %s", entry.task.key, entry.attempts, error_type, message)
         if entry.attempts < self._max_attempts:

@@ -2,13 +2,13 @@
 
     Create([None]) | pull tasks from the supervisor | the caller's transform | collect results
 
-All of it is one fused stage: each task passes the whole chain, down to its last result, before the next one is pulled.
-Messages to the supervisor are tuples whose first item says what they are:
+All of it is one fused stage: a task passes the whole chain, to its last result, before the next task is pulled.
+Messages to the supervisor are tuples; the first item is the kind of message:
 
-    ("ready", rss_mb)                                   the pipeline stands and waits for a task
+    ("ready", rss_mb)                                   the pipeline waits for a task
     ("done", results, peak_rss_mb)                      of the task given last
     ("failed", type name, text, fatal, peak_rss_mb)     the same; a new pipeline follows in this process
-    ("broken", type name, text)                         there is no pipeline to be had; the process ends
+    ("broken", type name, text)                         the pipeline cannot be built; the process ends
     ("log", LogRecord)
 """
 
@@ -41,13 +41,13 @@ _MESSAGE_CHARS = 500
 
 
 def main(connection: Connection, output: Connection, program: bytes, log_level: int) -> None:
-    """Run tasks until the supervisor hangs up.
+    """Runs tasks until the supervisor closes the pipe.
 
     Args:
       connection: to the supervisor.
-      output: a file (whatever the type says) that takes the place of standard output and error.
-      program: pickled (transform_factory, worker_init); as bytes, so that an import that fails does so in here.
-      log_level: below which log records are not sent on.
+      output: a file (whatever the type says) that replaces standard output and standard error.
+      program: pickled (transform_factory, worker_init); it is unpickled here, so that an import that fails is reported.
+      log_level: log records below this level are not sent.
     """
     global _link
     os.dup2(output.fileno(), 1)
@@ -65,7 +65,7 @@ def main(connection: Connection, output: Connection, program: bytes, log_level: 
             worker_init()
         while not _link.hung_up:
             _run_pipeline(transform_factory())
-    # Whatever it is, the supervisor has to hear of it; the process ends with it.
+    # The supervisor has to know about any exception; the process ends.
     except Exception as error:
         traceback.print_exc()
         _link.send("broken", *_name_and_text(error))
@@ -105,7 +105,7 @@ class _Link:
             self._connection.send(message)
 
     def tasks(self) -> Iterator[Any]:
-        """The supervisor's tasks as they come; behind each `yield` the task is through the whole chain."""
+        """The supervisor's tasks; after each `yield`, the task has passed the whole chain."""
         while True:
             self.send("ready", memory_mb("VmRSS"))
             try:
@@ -128,7 +128,7 @@ class _Link:
         self.in_task, self.results = False, []
 
 
-# A pipeline's functions travel pickled, even within one process, and a pipe cannot: so they find it here.
+# Beam pickles a pipeline's functions even within one process. A pipe cannot be pickled, so they find it here.
 _link: _Link
 
 
@@ -147,7 +147,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _name_and_text(error: Exception) -> tuple[str, str]:
-    """An exception as its author wrote it: Beam raises another, with more text, whose `__cause__` is the real one."""
+    """Type and text of the original exception, which is the `__cause__` of the one that Beam raises."""
     while isinstance(error.__cause__, Exception) and "[while running" in str(error):
         error = error.__cause__
     text = re.sub(r"\s*\[while running '.*?'\]", "", str(error)).strip()
@@ -165,7 +165,7 @@ class _SendRecords(logging.handlers.QueueHandler):
 
 
 def _reset_peak() -> None:
-    """Let the peak count from here; `ru_maxrss` would not do, it begins with the peak of who started this process."""
+    """Starts the peak of memory anew; `ru_maxrss` would begin with the peak of the process that started this one."""
     try:
         with open("/proc/self/clear_refs", "w") as file:
             file.write("5")

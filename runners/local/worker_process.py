@@ -40,14 +40,14 @@ class WorkerProcess:
     Attributes:
       process: with its exit code and a sentinel to wait for.
       connection: its messages come from here (`runners.local.worker` lists them).
-      ready: it waits for a task.
-      base_rss_mb: resident memory when it was ready for the first time, MB; 0 before.
-      limit_seconds: for its start or its task.
-      deadline: the same on the clock of `time.monotonic`; infinite while it waits for a task.
+      ready: whether it waits for a task.
+      base_rss_mb: resident memory in MB when it was ready for the first time; 0 before that.
+      limit_seconds: time limit of its start or its task.
+      deadline: when that time is over, by `time.monotonic`; infinite while it waits for a task.
     """
 
     def __init__(self, program: bytes) -> None:
-        """Start it; returns at once, while it imports.
+        """Starts the process and returns while it still imports.
 
         Args:
           program: pickled (transform_factory, worker_init).
@@ -68,12 +68,12 @@ class WorkerProcess:
         output.close()
 
     def set_ready(self, rss_mb: float) -> None:
-        """It said that it waits for a task."""
+        """Notes that the worker waits for a task."""
         self.ready, self.deadline = True, math.inf
         self.base_rss_mb = self.base_rss_mb or rss_mb
 
     def give(self, payload: object, limit_seconds: float) -> None:
-        """Send it a task; it must be ready."""
+        """Sends a task to a ready worker."""
         self._output.truncate(0)  # what it prints belongs to the task that it is at
         self.ready = False
         self._start_clock(limit_seconds)
@@ -81,7 +81,7 @@ class WorkerProcess:
             self.connection.send(payload)
 
     def finish(self) -> float:
-        """Its task is over, and it makes itself ready again; returns the seconds that the task took."""
+        """Notes that the task has ended; returns its seconds. The worker gets ready again."""
         seconds = time.monotonic() - self._since
         self._start_clock(_START_SECONDS)
         return seconds
@@ -91,7 +91,7 @@ class WorkerProcess:
         self.deadline = self._since + limit_seconds
 
     def how_it_died(self) -> str:
-        """Such as "was killed by SIGSEGV"; its pipe has ended."""
+        """How the process died, such as "was killed by SIGSEGV", after its pipe has ended."""
         self.process.join(_DYING_SECONDS)
         code = self.process.exitcode
         if code is None:
@@ -102,13 +102,13 @@ class WorkerProcess:
         return f"was killed by {name}" + (" (out of memory, or kill -9)" if -code == signal.SIGKILL else "")
 
     def printed(self) -> str:
-        """The end of what it wrote to standard output and error since it was given its task."""
+        """The last text that it wrote to standard output and standard error since it got its task."""
         size = self._output.seek(0, os.SEEK_END)
         self._output.seek(max(0, size - _PRINTED_BYTES))
         return self._output.read().decode(errors="replace").strip()
 
     def kill(self) -> None:
-        """End it, whatever it is at."""
+        """Kills the process."""
         self.process.kill()
         self.process.join(_DYING_SECONDS)  # one that hangs in the kernel, on a dead network disk, does not die yet
         self.connection.close()
@@ -117,7 +117,10 @@ class WorkerProcess:
 
 @contextlib.contextmanager
 def _spawning() -> Iterator[None]:
-    """Inside, a new process inherits one thread per library, and a blocked SIGINT: Ctrl-C is for the supervisor."""
+    """A new process inherits from this context one thread for each library and a blocked SIGINT.
+
+    Ctrl-C is for the supervisor alone.
+    """
     resource_tracker.ensure_running()  # it unblocks SIGINT here when it starts, which would be between these lines
     environment = {name: os.environ.get(name) for name in ONE_THREAD}
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

@@ -139,7 +139,7 @@ def test_people_read_ten_reasons_at_most(facelog: Facelog, run: Run, out: Path) 
         add_row(run, f"/v/[{number:02}].mp4", status="failed", error_message=f"/v/[{number:02}].mp4 is bad")
     lines = facelog("status", out).stdout.splitlines()
     assert lines[:3] == [
-        f"{out}: no run has noted itself here",
+        f"{out}: no run has begun here",
         "videos in the tables: 12 failed",
         "  /v/[00].mp4 is bad",
     ]
