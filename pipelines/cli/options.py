@@ -22,7 +22,7 @@ DETECTOR_HELP = "What finds faces. \\[default: hog] " + " ".join(
 
 
 class Device(enum.StrEnum):
-    """Where models run."""
+    """Devices that models run on."""
 
     auto = "auto"
     cpu = "cpu"

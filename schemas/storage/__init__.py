@@ -1,10 +1,11 @@
-"""The one file-system layer: everything facelog reads or writes goes through these functions.
+"""The file-system layer: facelog reads and writes all files through these functions.
 
-A file is named by its *uri*: on disk the absolute path as plain text, else `scheme://…` exactly as it was listed
-(never percent-decoded: a `%20` in an object's key is three characters). What is not on disk is read with `pyarrow.fs`.
+A file is named by its *uri*: the absolute path as plain text if it is on disk, otherwise `scheme://…` exactly as it was
+listed. A uri is never percent-decoded: a `%20` in an object's key is three characters. Files that are not on disk are
+read with `pyarrow.fs`.
 
-Errors: `FileNotFoundError` where a name does not exist, `StorageFullError` where no space is left, `StorageError` for
-all else (permission, no such bucket, not reachable), each with one sentence for the user.
+Errors: `FileNotFoundError` if a name does not exist, `StorageFullError` if no space is left, `StorageError` for
+everything else (no permission, no such bucket, not reachable). Each has one sentence for the user.
 """
 
 import contextlib
@@ -52,13 +53,14 @@ __all__ = [
 
 
 def configure(options: Mapping[str, str], *, patient: bool = False) -> None:
-    """Says how this process reaches object stores, from now on; without a call only the environment does.
+    """Sets how this process reaches object stores from now on. Without a call, only the environment says so.
 
     Args:
       options: arguments of pyarrow's file systems by name, as text: endpoint_override (with or without `http://`),
-        region, anonymous and so on; each store takes those it knows. Keys and secrets come from the environment alone.
-      patient: wait for a store that cannot be reached even before it answered once: for a worker, whose starter has
-        reached it.
+        region, anonymous and so on; each store takes the options that it knows. Keys and secrets come from the
+        environment alone.
+      patient: wait for a store that cannot be reached, even before it has answered once. This is for workers: whoever
+        started them has reached the store.
 
     Raises:
       UsageError: an option is not known, has a bad value, or is a secret.
@@ -67,21 +69,21 @@ def configure(options: Mapping[str, str], *, patient: bool = False) -> None:
 
 
 def is_local(uri: str) -> bool:
-    """Whether the name is one on this machine's disks."""
+    """Whether a name is one on this machine's disks."""
     return "://" not in uri or uri.startswith("file://")
 
 
 def normalize(uri: str) -> str:
-    """The one spelling of a name: local names become absolute plain paths, links are not resolved.
+    """The standard spelling of a name. Local names become absolute plain paths; links are not resolved.
 
-    `file:` URLs are percent-decoded as their standard says; other URLs only lose a slash at their end.
+    `file:` URLs are percent-decoded, as their standard says. Other URLs only lose a slash at their end.
     """
     if not is_local(uri):
         return uri.rstrip("/")
     if uri.startswith("file://"):
         uri = urllib.parse.unquote(uri.removeprefix("file://").removeprefix("localhost")) or "/"
     path = os.path.abspath(uri)
-    # Behind a link `link/..` is another folder than the text says.
+    # If `link` is a link, `link/..` is not the folder that the text says.
     if ".." in uri.split("/") and os.path.realpath(path) != os.path.realpath(uri):
         path = os.path.realpath(uri)
     return path
@@ -96,8 +98,8 @@ def resolve(uri: str) -> tuple[fs.FileSystem, str]:
     """The pyarrow file system of a name (one per scheme and bucket in each process) and the path in it.
 
     Raises:
-      UsageError: the scheme is not known, or the address is incomplete or holds keys.
-      StorageError: the file system cannot be had.
+      UsageError: the scheme is unknown, or the address is incomplete or contains keys.
+      StorageError: the file system cannot be opened.
     """
     uri = normalize(uri)
     return (fs.LocalFileSystem(), uri) if is_local(uri) else remote.resolve(uri)
@@ -108,7 +110,7 @@ def stat(uri: str) -> FileInfo:
 
     Raises:
       FileNotFoundError: it does not exist.
-      StorageError: it is a folder or no regular file, or cannot be asked.
+      StorageError: it is a folder or not a regular file, or the store does not answer.
     """
     uri = normalize(uri)
     with plain_errors(uri):
@@ -122,7 +124,7 @@ def exists(uri: str) -> bool:
 
 
 def is_folder(uri: str) -> bool:
-    """Whether the name is that of a folder; on an object store: of a bucket, or whether names begin with it and `/`."""
+    """Whether a name is a folder. On an object store: whether it is a bucket, or names begin with it and `/`."""
     uri = normalize(uri)
     return os.path.isdir(uri) if is_local(uri) else remote.kind(uri) == fs.FileType.Directory
 
@@ -134,13 +136,13 @@ def read_bytes(uri: str) -> bytes:
 
 
 def open_input(uri: str) -> BinaryIO:
-    """A file to read and seek in, as `av.open` wants it; close it, or use it in `with`.
+    """A file to read and seek in, as `av.open` needs it; close it, or use it in `with`.
 
-    Of an object only those ranges are fetched that are read, and what follows them; a small one is fetched whole.
+    Of an object, only the ranges that are read and what follows them are fetched. A small object is fetched whole.
 
     Raises:
       FileNotFoundError: it does not exist.
-      StorageError: no permission, not reachable, or not a regular file (a pipe would wait for ever).
+      StorageError: no permission, not reachable, or not a regular file (reading a pipe could wait for ever).
     """
     uri = normalize(uri)
     with plain_errors(uri):
@@ -148,10 +150,10 @@ def open_input(uri: str) -> BinaryIO:
 
 
 def prefetch(file: BinaryIO, ranges: Sequence[tuple[int, int]]) -> None:
-    """Says which parts of a file of `open_input` will be read next; those of an object are fetched many at once.
+    """Announces which parts of a file of `open_input` will be read next; parts of an object are fetched at once.
 
     Args:
-      file: any file; where it is none of an object store, nothing is done.
+      file: any file; nothing is done unless it is on an object store.
       ranges: offsets and lengths, together no more than 8 MiB.
     """
     if isinstance(file, ObjectFile):
@@ -165,16 +167,16 @@ def list_files(
     skip: SkipEntry | None = None,
     unreadable: UnreadableFolder | None = None,
 ) -> Iterator[FileInfo]:
-    """Everything in a folder that is no folder itself, in no order one may rely on.
+    """Everything in a folder except folders, in any order.
 
-    On disk links are followed; a folder is listed once however many links lead to it, under its own name where that is
-    among them. Broken links, pipes and the like come with neither size nor time.
+    On disk, links are followed. A folder is listed once, however many links lead to it, and under its own name if that
+    is among them. Broken links, pipes and the like have neither size nor time.
 
     Args:
       uri: the folder; one that does not exist has no files.
-      recursive: with the folders in it.
-      skip: called with the uri of each file and folder below; what it says yes to is left out, folders whole.
-      unreadable: called with a folder that could not be listed, and why; without it, that is raised.
+      recursive: whether folders in it are listed too.
+      skip: called with the uri of each file and folder; if it returns True, the file or the whole folder is left out.
+      unreadable: called with a folder that could not be listed, and the error; without it, the error is raised.
     """
     uri = normalize(uri)
     walk = local.walk if is_local(uri) else remote.walk
@@ -182,10 +184,10 @@ def list_files(
 
 
 def write_bytes(uri: str, data: bytes) -> None:
-    """Writes a whole file so that under its name there is never a part of it.
+    """Writes a file so that its name never shows an incomplete one.
 
-    On disk: a dot-named temporary in the same folder, fsync, rename, fsync of the folder; parents are made. On an
-    object store: one put.
+    On disk: a temporary file in the same folder whose name begins with a dot, fsync, rename, fsync of the folder;
+    parent folders are made. On an object store: one put.
 
     Raises:
       StorageFullError: no space is left.
@@ -202,10 +204,10 @@ def write_bytes(uri: str, data: bytes) -> None:
 
 @contextlib.contextmanager
 def open_output(uri: str) -> Iterator[BinaryIO]:
-    """A file to write in, for what is too much for `write_bytes`: it gets its name at the end of the `with`.
+    """A file to write to, for content that is too large for `write_bytes`; it gets its name when the `with` ends.
 
-    If that ends in an exception it gets none. On disk it grows as `write_bytes` does it; what goes to an object store
-    grows in a temporary file.
+    If the `with` ends in an exception, there is no file. On disk it is written as by `write_bytes`. For an object store
+    it is written to a temporary file on disk first.
 
     Raises:
       StorageFullError: no space is left.
@@ -226,7 +228,7 @@ def open_output(uri: str) -> Iterator[BinaryIO]:
 
 
 def move_file(source: str, target: str) -> None:
-    """Gives a file another name, in place of what was there; copies where it cannot be renamed (another disk)."""
+    """Gives a file another name and replaces the file that had it; copies if the two are on different disks."""
     source, target = normalize(source), normalize(target)
     if is_local(source) and is_local(target):
         with plain_errors(target):
@@ -240,7 +242,7 @@ def move_file(source: str, target: str) -> None:
 
 
 def delete_file(uri: str) -> None:
-    """Removes a file; one that is not there is no error."""
+    """Removes a file; it is no error if there is none."""
     uri = normalize(uri)
     delete = os.unlink if is_local(uri) else remote.delete_file
     with plain_errors(uri), contextlib.suppress(FileNotFoundError):
@@ -248,7 +250,7 @@ def delete_file(uri: str) -> None:
 
 
 def delete_tree(uri: str) -> None:
-    """Removes a folder with all that is in it (links are removed, not followed); no error if it is not there."""
+    """Removes a folder and everything in it (links are removed, not followed); it is no error if there is none."""
     uri = normalize(uri)
     delete = shutil.rmtree if is_local(uri) else remote.delete_tree
     with plain_errors(uri), contextlib.suppress(FileNotFoundError):
@@ -256,7 +258,7 @@ def delete_tree(uri: str) -> None:
 
 
 def free_bytes(uri: str) -> int | None:
-    """Bytes left for us where a name is or would be; null on an object store, which does not say."""
+    """Free bytes on the disk of a name, which need not exist yet; None on an object store, which does not say."""
     uri = normalize(uri)
     if not is_local(uri):
         return None

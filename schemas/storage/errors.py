@@ -1,4 +1,4 @@
-"""What the system and pyarrow raise over a file, as errors with one sentence for the user."""
+"""Errors of the system and of pyarrow about a file, as errors with one sentence for the user."""
 
 import contextlib
 import errno
@@ -12,7 +12,7 @@ from schemas.errors import StorageError, StorageFullError
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _NO_SPACE = re.compile(r"HTTP status 507|StorageFull|QuotaExceeded")
 
-# What Arrow's messages hold → what the user can do about it; the first that fits.
+# Pattern in Arrow's message → what is wrong and what the user can do; the first that fits counts.
 _CLOUD_ERRORS = {
     r"EXPIRED_TOKEN|ExpiredToken|TOKEN_REFRESH_REQUIRED": "the keys have expired; get new ones",
     r"TooSkewed|TOO_SKEWED|REQUEST_EXPIRED": "the store refuses this machine's time of day; set its clock",
@@ -32,8 +32,8 @@ _CLOUD_ERRORS = {
     r"SLOW_DOWN|THROTTLING|HTTP status (429|503)": "the store is overloaded; run the same command again later",
 }
 
-# What may be gone at the next try: the network, a server that is restarted, too many requests. A server over folders
-# refuses to delete one before its files, which are then gone.
+# Errors that may be gone at the next try: the network, a server that restarts, too many requests. A server that keeps
+# objects as files in folders may refuse to delete a folder at first, because its files are being deleted.
 _PASSING = re.compile(
     r"NETWORK_CONNECTION|curlCode|SLOW_DOWN|THROTTLING|SERVICE_UNAVAILABLE|INTERNAL_FAILURE|REQUEST_TIMEOUT|"
     r"HTTP status (429|500|502|503|504)|[Cc]onnection (reset|refused)|UNAVAILABLE|[Tt]ransient|"
@@ -44,11 +44,11 @@ _NEVER_PASSING = re.compile(r"curlCode: (60|77|58)\b")
 
 @contextlib.contextmanager
 def plain_errors(uri: str) -> Iterator[None]:
-    """Turns what the system and pyarrow raise over a file into this package's errors."""
+    """Turns errors of the system and of pyarrow about a file into errors of this package."""
     try:
         yield
     except FileNotFoundError as error:
-        if error.errno is None:  # said already
+        if error.errno is None:  # it is ours already
             raise
         raise FileNotFoundError(f"{uri} does not exist") from error
     except (OSError, pa.ArrowException) as error:
@@ -56,7 +56,7 @@ def plain_errors(uri: str) -> Iterator[None]:
 
 
 def storage_error(uri: str, error: Exception) -> StorageError:
-    """The error for the user."""
+    """The error that the user sees."""
     text = getattr(error, "strerror", None) or str(error).partition("\n")[0] or type(error).__name__
     if getattr(error, "errno", None) in _FULL or _NO_SPACE.search(text):
         folder = uri.rpartition("/")[0] or "/"
@@ -68,11 +68,11 @@ def storage_error(uri: str, error: Exception) -> StorageError:
 
 
 def is_passing(error: Exception) -> bool:
-    """Whether a store may answer the same request in a while."""
+    """Whether the same request may succeed in a while."""
     text = str(error)
     return bool(_PASSING.search(text)) and not _NEVER_PASSING.search(text)
 
 
 def is_unreachable(error: Exception) -> bool:
-    """Whether there was no answer at all."""
+    """Whether the store did not answer at all."""
     return bool(re.search(r"NETWORK_CONNECTION|curlCode|CURL error|Could not connect", str(error)))

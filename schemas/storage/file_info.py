@@ -1,4 +1,4 @@
-"""What is known of a file."""
+"""What is known about a file."""
 
 import dataclasses
 from datetime import UTC, datetime, timedelta
@@ -8,13 +8,13 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclasses.dataclass(frozen=True, order=True)
 class FileInfo:
-    """What tells whether a file is still the same.
+    """What tells whether a file has changed.
 
     Attributes:
       uri: absolute local path as plain text, or `scheme://…`.
-      size_bytes: null where it cannot be told (a broken link, no regular file).
-      modified_at: UTC, whole microseconds; whole seconds on S3, whose listings say more than it says of one object.
-      etag: of an object store; null on disk and in listings.
+      size_bytes: None if it is unknown (a broken link, not a regular file).
+      modified_at: UTC, in whole microseconds; in whole seconds on S3, which states fractions in listings only.
+      etag: the object store's; None on disk and in listings.
     """
 
     uri: str
@@ -24,7 +24,7 @@ class FileInfo:
 
 
 def time_of(nanoseconds: int) -> datetime | None:
-    """A file's time stamp; null where no calendar has it."""
+    """A file's time stamp; None if it is outside of the calendar."""
     try:
         return _EPOCH + timedelta(microseconds=nanoseconds // 1000)
     except OverflowError:  # a damaged file system's year 30000

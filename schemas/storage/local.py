@@ -28,9 +28,9 @@ def open_input(path: str) -> BinaryIO:
 
 
 def walk(root: str, recursive: bool, skip: SkipEntry, unreadable: UnreadableFolder) -> Iterator[FileInfo]:
-    """Everything in a folder that is no folder; each folder once, under its own name where it can."""
+    """Everything in a folder except folders; each folder is listed once."""
     visited: set[tuple[int, int]] = set()
-    # Links wait until all real folders are done, so that a folder has its own name where it can.
+    # Links come after all real folders, so that a folder is listed under its own name if it can be.
     folders, links = collections.deque([root]), collections.deque[str]()
     while folders or links:
         folder = folders.popleft() if folders else links.popleft()
@@ -62,7 +62,7 @@ def walk(root: str, recursive: bool, skip: SkipEntry, unreadable: UnreadableFold
 
 @contextlib.contextmanager
 def open_output(path: str) -> Iterator[BinaryIO]:
-    """A dot-named temporary in the same folder, fsync, rename, fsync of the folder; parents are made."""
+    """See `schemas.storage.write_bytes`."""
     folder = os.path.dirname(path)
     os.makedirs(folder, exist_ok=True)
     temporary = os.path.join(folder, f".{uuid.uuid4().hex}.tmp")
@@ -80,7 +80,7 @@ def open_output(path: str) -> Iterator[BinaryIO]:
 
 
 def rename(source: str, target: str) -> bool:
-    """Renames a file; false where the two are on different disks."""
+    """Renames a file; returns False if the two names are on different disks."""
     os.makedirs(os.path.dirname(target), exist_ok=True)
     try:
         os.replace(source, target)
@@ -93,7 +93,7 @@ def rename(source: str, target: str) -> bool:
 
 
 def free_bytes(path: str) -> int:
-    """Bytes left where a name is or would be."""
+    """Free bytes on the disk of a name."""
     while not os.path.exists(path):
         path = os.path.dirname(path)
     return shutil.disk_usage(path).free

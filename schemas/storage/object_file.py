@@ -1,4 +1,4 @@
-"""Read an object by ranges, few and large where it is read on and on, small where it is only looked into."""
+"""Read an object by ranges: large ones where it is read from end to end, small ones where a reader jumps about."""
 
 import bisect
 import concurrent.futures
@@ -12,27 +12,27 @@ WHOLE = 8 << 20
 """Bytes up to which an object is fetched at once (see docs/object_storage.md for what was measured)."""
 
 _MOST_AHEAD = 4 << 20
-"""Bytes of one read at most, unless more is asked for."""
+"""Most bytes of one read, unless more is asked for."""
 
 _KEPT = 16 << 20
-"""Bytes that are kept of what was read last."""
+"""Most bytes that are kept in memory of what was read last."""
 
 _FETCHERS = 16
-"""Ranges that `prefetch` fetches at once."""
+"""Ranges that `prefetch` fetches at the same time."""
 
 _last: tuple[object, bytes] | None = None
-"""Identity and content of the small object that this process read last: a probe opens a file up to three times."""
+"""Identity and content of the small object that this process read last; a probe opens a file up to three times."""
 
 
 class ObjectFile(io.RawIOBase):
     """An object to read and seek in.
 
-    A jump reads what is asked for; each read that follows on reads twice as much as the one before, up to 4 MiB.
+    After a jump, only what is asked for is fetched. Each read that continues fetches twice as much, up to 4 MiB.
 
     Args:
       read_at: offset and number of bytes → these bytes.
-      size: of the object.
-      identity: what tells this content from all other; None if nothing does.
+      size: bytes of the object.
+      identity: equal only for equal content; None if nothing tells that.
     """
 
     def __init__(self, read_at: Callable[[int, int], bytes], size: int, identity: object | None):
@@ -61,7 +61,7 @@ class ObjectFile(io.RawIOBase):
         return self.read(max(0, self._size - self._place)) or b""
 
     def readinto(self, buffer: Buffer) -> int:
-        """Fills the buffer, but for the end of the object."""
+        """Fills the buffer, or as much of it as the object still has."""
         view = memoryview(buffer).cast("B")
         length = min(len(view), max(0, self._size - self._place))
         done = 0
@@ -74,7 +74,7 @@ class ObjectFile(io.RawIOBase):
         return length
 
     def prefetch(self, ranges: Sequence[tuple[int, int]]) -> None:
-        """Fetches ranges that will be read, many at once; for small objects there is nothing to do.
+        """Fetches ranges that will be read, many at once; does nothing for small objects, which are fetched whole.
 
         Args:
           ranges: offsets and lengths, together no more than 8 MiB.
@@ -87,7 +87,7 @@ class ObjectFile(io.RawIOBase):
             self._keep(offset, piece)
 
     def _piece(self, offset: int, length: int) -> tuple[int, bytes]:
-        """What is there from some piece's beginning that holds this place."""
+        """Offset and bytes of a piece of the object that contains this offset."""
         index = bisect.bisect_right(self._pieces, offset, key=lambda piece: piece[0])
         if index:
             start, piece = self._pieces[index - 1]

@@ -1,4 +1,4 @@
-"""How to reach object stores: options of a call, variables of the environment; secrets only from the latter."""
+"""How to reach object stores: options and environment variables. Secrets come from the environment alone."""
 
 import os
 import re
@@ -65,14 +65,14 @@ _SECRETS = {
 
 
 _A_WHILE = timedelta(seconds=5)
-"""How long Google's library retries by itself; by default a wrong address would take it a quarter of an hour."""
+"""How long Google's library retries by itself. By default, it would try a wrong address for a quarter of an hour."""
 
 
 def check_options(options: Mapping[str, str]) -> None:
-    """Looks at all options of a call.
+    """Checks options.
 
     Raises:
-      UsageError: one is not known, has a bad value, or is a secret.
+      UsageError: one is unknown, has a bad value, or is a secret.
     """
     known = {key: kind for kinds in _KINDS.values() for key, kind in kinds.items()}
     for key, value in options.items():
@@ -92,13 +92,13 @@ def check_options(options: Mapping[str, str]) -> None:
 
 
 def s3_arguments(options: Mapping[str, str]) -> dict[str, Any]:
-    """Arguments of `pyarrow.fs.S3FileSystem`; keys are found by the library itself (environment, profile, machine)."""
+    """Arguments of `pyarrow.fs.S3FileSystem`. The library finds keys by itself (environment, profile, machine)."""
     arguments = _of("s3", options)
     environment = os.environ.get
     address = environment("AWS_ENDPOINT_URL_S3") or environment("AWS_ENDPOINT_URL")
     _set_address(arguments, address)
     region = environment("AWS_REGION") or environment("AWS_DEFAULT_REGION")
-    # Where the address is given the region is only a part of the signature; it would be asked for elsewhere.
+    # With an address, the region is only part of the signature; without a value the library would ask Amazon for it.
     arguments.setdefault("region", region or ("us-east-1" if "endpoint_override" in arguments else None))
     return arguments
 
@@ -111,14 +111,14 @@ def gs_arguments(options: Mapping[str, str]) -> dict[str, Any]:
 
 
 def abfs_arguments(options: Mapping[str, str], account: str | None) -> dict[str, Any]:
-    """Arguments of `pyarrow.fs.AzureFileSystem`; without a key, its library looks for credentials itself.
+    """Arguments of `pyarrow.fs.AzureFileSystem`. Without a key, the library looks for credentials by itself.
 
     Args:
-      options: of the call.
-      account: as the address has it.
+      options: see `schemas.storage.configure`.
+      account: the account in the address.
 
     Raises:
-      UsageError: nothing names the account.
+      UsageError: neither address, options nor environment name the account.
     """
     environment = os.environ.get
     arguments = _of("abfs", options)
@@ -142,7 +142,7 @@ def _of(store: str, options: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _set_address(arguments: dict[str, Any], address: str | None) -> None:
-    """Takes an address with its scheme apart; one among the options goes before that of the environment."""
+    """Sets address and scheme; an address among the options wins over that of the environment."""
     scheme, mark, rest = (arguments.get("endpoint_override") or address or "").rpartition("://")
     if rest:
         arguments["endpoint_override"] = rest.rstrip("/")

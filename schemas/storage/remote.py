@@ -1,7 +1,7 @@
 """Object stores and Hadoop, by `pyarrow.fs`.
 
-A store is patient work: what passes (a lost connection, a server that restarts, too many requests) is tried again for
-two minutes. Only the first contact with a bucket is not, for a wrong address would take as long to be told.
+Requests that fail for a passing reason (a lost connection, a server that restarts, too many requests) are repeated for
+two minutes. The first request to a bucket is not, because the user would wait that long to hear of a wrong address.
 """
 
 import contextlib
@@ -25,11 +25,11 @@ from schemas.storage.options import abfs_arguments, check_options, gs_arguments,
 from schemas.storage.walk import SkipEntry, UnreadableFolder
 
 _SCHEMES = frozenset({"s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs"})
-# These show an object only when all of it is there; hdfs and viewfs have real files, that grow while they are written.
+# On these stores an object appears once it is complete. hdfs and viewfs have files that grow while they are written.
 _PUT_SCHEMES = frozenset({"s3", "gs", "gcs", "abfs", "abfss"})
 
 PATIENCE = 120.0
-"""Seconds that a store may fail before it is given up."""
+"""Seconds for which a failing request is repeated."""
 
 _LONGEST_PAUSE = 8.0
 
@@ -67,11 +67,11 @@ def resolve(uri: str) -> tuple[fs.FileSystem, str]:
 
 
 def ask(uri: str, request: _Request[_Answer]) -> _Answer:
-    """What a store answers, asked again while it stumbles.
+    """A store's answer to a request, which is repeated while it fails for a passing reason.
 
     Args:
-      uri: what is asked about.
-      request: called with file system and path; must be such that doing it twice is doing it once.
+      uri: the name that the request is about.
+      request: called with file system and path; doing it twice must have the effect of doing it once.
 
     Raises:
       FileNotFoundError: as `request` raises it.
@@ -90,9 +90,9 @@ def connect(scheme: str, authority: str) -> tuple[fs.FileSystem, str]:
         arguments = s3_arguments(_options)
         if arguments["region"] is None:
             arguments["region"] = _again(lambda: fs.resolve_s3_region(authority), wait_for_network=_patient)
-        # Arrow's own retries share one budget among all threads of a client, which one outage of ten seconds uses up
-        # for all that comes after (seen with 16 threads); so they bridge single failures, and `_again` the rest.
-        # A delayed open makes a small file one PUT, where it would be three requests of a multipart upload.
+        # All threads of a client share one budget of Arrow's own retries, and with 16 threads one outage of ten seconds
+        # used it up for good. So these retries bridge single failures, and `_again` longer ones. With a delayed open, a
+        # small file is one PUT instead of three requests of a multipart upload.
         retries = fs.AwsStandardS3RetryStrategy(max_attempts=3)
         return fs.S3FileSystem(**arguments, retry_strategy=retries, allow_delayed_open=True), authority
     if scheme in ("gs", "gcs"):
@@ -116,18 +116,18 @@ def stat(uri: str) -> FileInfo:
                 time = datetime.fromisoformat(facts["last-modified"]) if "last-modified" in facts else None
                 return FileInfo(uri, file.size(), time, facts.get("etag"))
         except FileNotFoundError:
-            return _stat_and_open(uri, file_system, path)  # says what there is instead
+            return _stat_and_open(uri, file_system, path)  # finds out what there is instead
 
     return ask(uri, look)
 
 
 def kind(uri: str) -> fs.FileType:
-    """File, folder or nothing: one request on S3 for a file, else two."""
+    """Whether a name is a file, a folder or nothing; on S3 one request for a file, otherwise two."""
     return ask(uri, lambda file_system, path: file_system.get_file_info(path).type)
 
 
 def open_input(uri: str) -> ObjectFile:
-    """An object to read; one request, and those that its reader makes."""
+    """An object to read; makes one request, and its reader makes more."""
     file = ask(uri, lambda file_system, path: file_system.open_input_file(path))
     facts = _facts(file)
 
@@ -139,7 +139,7 @@ def open_input(uri: str) -> ObjectFile:
 
 
 def walk(root: str, recursive: bool, skip: SkipEntry, unreadable: UnreadableFolder) -> Iterator[FileInfo]:
-    """Everything under a name; one request for a thousand objects on S3."""
+    """Everything under a name; on S3 one request for each thousand objects."""
     try:
         found = ask(
             root,
@@ -155,7 +155,7 @@ def walk(root: str, recursive: bool, skip: SkipEntry, unreadable: UnreadableFold
     start = len(prefix) + 1 if prefix else 0
     found.reverse()
     while found:
-        info = found.pop()  # so that a long list shrinks while it is used
+        info = found.pop()  # a long list shrinks while it is used
         if info.type == fs.FileType.Directory:
             continue
         parts = info.path.lstrip("/")[start:].split("/")
@@ -166,7 +166,7 @@ def walk(root: str, recursive: bool, skip: SkipEntry, unreadable: UnreadableFold
 
 
 def write_bytes(uri: str, data: bytes) -> None:
-    """One put, or a multipart upload that ends with all of it; Hadoop: a temporary and a rename."""
+    """One put, or a multipart upload that shows all or nothing; on Hadoop, a temporary file that is renamed."""
 
     def put(file_system: fs.FileSystem, path: str) -> None:
         with file_system.open_output_stream(path) as stream:
@@ -185,7 +185,7 @@ def write_bytes(uri: str, data: bytes) -> None:
 
 
 def copy_file(source: str, target: str) -> bool:
-    """Copies inside the store; false where it cannot, because the two are in different ones."""
+    """Copies within a store; returns False if the two names are in different stores or buckets."""
     if _split(source)[:2] != _split(target)[:2] or _split(source)[0] not in _PUT_SCHEMES:
         return False
     target_path = resolve(target)[1]
@@ -194,7 +194,7 @@ def copy_file(source: str, target: str) -> bool:
 
 
 def delete_file(uri: str) -> None:
-    """Removes an object; FileNotFoundError if it is not there."""
+    """Removes an object; FileNotFoundError if there is none."""
     ask(uri, lambda file_system, path: file_system.delete_file(path))
 
 
@@ -218,7 +218,7 @@ def _split(uri: str) -> tuple[str, str, str]:
 
 
 def _reach(uri: str, file_system: fs.FileSystem, path: str) -> None:
-    """The first request to a bucket: a listing, because its answer says what is wrong, where HEAD has only a status."""
+    """Makes the first request to a bucket: a listing, whose answer says what is wrong; HEAD gives only a status."""
     scheme, authority, _ = _split(uri)
     if (scheme, authority) in _reached or scheme not in _PUT_SCHEMES:
         return
@@ -226,15 +226,15 @@ def _reach(uri: str, file_system: fs.FileSystem, path: str) -> None:
         nothing = fs.FileSelector(f"{path}/.facelog")
         _again(lambda: file_system.get_file_info(nothing), wait_for_network=_patient)
     except (FileNotFoundError, NotADirectoryError):
-        pass  # as it should
+        pass  # the bucket answers
     except OSError as error:
-        if "ACCESS_DENIED" not in str(error):  # who may not list may yet read
+        if "ACCESS_DENIED" not in str(error):  # one may read without being allowed to list
             raise
     _reached.add((scheme, authority))
 
 
 def _again(request: Callable[[], _Answer], *, wait_for_network: bool = True) -> _Answer:
-    """The answer to a request, repeated with growing pauses while it fails for a reason that passes."""
+    """The answer to a request, which is repeated with growing pauses while it fails for a passing reason."""
     pause, end = 0.5, None
     while True:
         try:
@@ -250,7 +250,7 @@ def _again(request: Callable[[], _Answer], *, wait_for_network: bool = True) -> 
 
 
 def _facts(file: pa.NativeFile) -> dict[str, str]:
-    """What a store says of an object."""
+    """A store's metadata of an object, by name in lower case."""
     return {key.lower(): value.decode().strip('"') for key, value in (file.metadata() or {}).items()}
 
 

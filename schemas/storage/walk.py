@@ -1,4 +1,4 @@
-"""What listing a folder takes from its caller."""
+"""Functions that a caller gives to `list_files`; see there."""
 
 from collections.abc import Callable
 
