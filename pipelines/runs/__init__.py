@@ -1,1 +1,1 @@
-"""A run of `analyze` from its call to its summary, on each runner."""
+"""A run of `analyze`, from its call to its summary: one frame, and a file for each runner."""

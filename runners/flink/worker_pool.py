@@ -1,8 +1,8 @@
 """The worker pool of one host: it starts Python workers when a task manager asks for them, and ends them.
 
-The protocol is that of Beam's own pool (`apache_beam.runners.worker.worker_pool_main`), and either can stand in for the
-other. This one also ends what would be left over. A worker ends with its control stream, whatever its threads are at;
-with the pool, even by `kill -9`; and when nothing listens at its control endpoint any more.
+It speaks the protocol of Beam's own pool (`apache_beam.runners.worker.worker_pool_main`), so either can replace the
+other. This pool leaves no workers behind. A worker ends when its control stream ends, even if its threads are busy;
+when the pool ends, even by `kill -9`; and when nothing listens at its control endpoint any more.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ class _Worker:
     """A worker process.
 
     Attributes:
-      id: such as "1-1"; two jobs on one task manager have workers of the same id.
+      id: such as "1-1"; workers of two jobs on one task manager can have the same id.
       control: its control endpoint, host:port of the task manager; each job has its own.
-      refused_since: when nothing was found to listen there; None as long as something does.
-      ended_at: when its end was noticed.
+      refused_since: since when nothing listens there; None while something does.
+      ended_at: when the pool noticed that the worker had ended.
     """
 
     id: str
@@ -72,7 +72,7 @@ class _Worker:
         return self.process.poll() is None
 
     def signal(self, number: signal.Signals) -> None:
-        """To the worker and to what it has started."""
+        """Sends a signal to the worker and to its child processes."""
         if self.runs():
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, number)
@@ -85,7 +85,7 @@ class _Worker:
 
 
 class WorkerPool:
-    """The servicer; its two calls come from task managers, in any thread."""
+    """The gRPC servicer; task managers call its two methods, in any thread."""
 
     def __init__(self) -> None:
         self._workers: list[_Worker] = []  # the oldest first; ended ones stay for `_MEMORY_SECONDS`
@@ -94,9 +94,9 @@ class WorkerPool:
     def StartWorker(  # noqa: N802
         self, request: beam_fn_api_pb2.StartWorkerRequest, context: grpc.ServicerContext
     ) -> beam_fn_api_pb2.StartWorkerResponse:
-        """Starts a worker and waits until it has reached its control endpoint.
+        """Starts a worker and waits until it has connected to its control endpoint.
 
-        Where it does not, the answer says so: a task manager would wait for it for ever.
+        If it cannot connect, the answer says so; otherwise the task manager would wait for ever.
         """
         from apache_beam.portability.api import beam_fn_api_pb2
 
@@ -120,10 +120,10 @@ class WorkerPool:
     def StopWorker(  # noqa: N802
         self, request: beam_fn_api_pb2.StopWorkerRequest, context: grpc.ServicerContext
     ) -> beam_fn_api_pb2.StopWorkerResponse:
-        """Sees to it that a worker of this id ends.
+        """Ends a worker with this id.
 
-        A task manager closes the control stream first, and the worker ends with that. So where two jobs have a worker
-        of this id, the one that ends by itself is meant; the oldest is ended where none does.
+        A task manager closes the control stream first, which ends the worker. So if two jobs have workers with this id,
+        the one that ends by itself is meant; if none does, the oldest is ended.
         """
         from apache_beam.portability.api import beam_fn_api_pb2
 
@@ -139,7 +139,7 @@ class WorkerPool:
         return beam_fn_api_pb2.StopWorkerResponse()
 
     def tend(self) -> None:
-        """Notes which workers have ended, and ends those whose task manager is gone; to be called every second."""
+        """Notes which workers have ended, and ends workers without a task manager; is called every second."""
         now = time.monotonic()
         with self._lock:
             workers = list(self._workers)
@@ -161,7 +161,7 @@ class WorkerPool:
         _end(gone)
 
     def end_workers(self) -> int:
-        """Ends all of them; returns how many ran."""
+        """Ends all workers; returns how many were running."""
         running = self._running()
         _end(running)
         return len(running)
@@ -178,17 +178,17 @@ class WorkerPool:
 
 
 def serve(bind: str = "localhost", port: int = PORT, *, on_ready: Callable[[str], None] = lambda _: None) -> int:
-    """Runs a pool until SIGTERM or SIGINT; to be called in the main thread.
+    """Runs a pool until SIGTERM or SIGINT; has to be called in the main thread.
 
-    Whoever reaches the port can have code run here, so it is this host's own by default.
+    Whoever reaches the port can run code here, so by default only this host can reach it.
 
     Args:
       bind: the address to listen at.
-      port: 0 takes a free one.
-      on_ready: is called with host:port when the pool listens.
+      port: 0: any free port.
+      on_ready: called with host:port when the pool listens.
 
     Returns:
-      How many workers were ended with it.
+      How many workers were running at the end.
 
     Raises:
       UsageError: no such address on this host.
@@ -228,7 +228,7 @@ def serve(bind: str = "localhost", port: int = PORT, *, on_ready: Callable[[str]
 
 
 def answers(bind: str = "localhost", port: int = PORT, *, seconds: float = 5.0) -> bool:
-    """Whether a worker pool, this one or Beam's, answers there."""
+    """Whether a worker pool, this one or Beam's, answers at an address."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind, bind)
     # The environment's proxy is not for pools.
     with grpc.insecure_channel(_address(host, port), options=[("grpc.enable_http_proxy", 0)]) as channel:
@@ -246,8 +246,8 @@ def run_worker(control: str, worker_id: str, pool: int, connected: int) -> None:
 
     Args:
       control: host:port of the task manager.
-      worker_id: that the task manager knows it by.
-      pool: process number of the pool.
+      worker_id: the task manager's name for it.
+      pool: process id of the pool.
       connected: a file descriptor; one byte is written to it when the control endpoint has been reached.
     """
     end_with_parent(lambda: _wait_for_end(pool))
@@ -276,7 +276,7 @@ def run_worker(control: str, worker_id: str, pool: int, connected: int) -> None:
 
 
 def _start_process(control: str, worker_id: str) -> tuple[subprocess.Popen[bytes], int]:
-    """A worker and the file descriptor where it says that it is connected."""
+    """Starts a worker; returns it with the file descriptor to which it writes when it has connected."""
     ours, theirs = os.pipe()
     # -P: what lies in the folder that the pool was started in is not to be imported.
     arguments = [control, worker_id, str(os.getpid()), str(theirs)]
@@ -305,7 +305,7 @@ def _was_told(connected: int) -> bool:
 
 
 def _end(workers: Iterable[_Worker]) -> None:
-    """Asks them to end, all at once, and kills those that have not after a few seconds."""
+    """Asks all workers to end, and kills those that still run after a few seconds."""
     workers = list(workers)
     for number in (signal.SIGTERM, signal.SIGKILL):
         for worker in workers:
@@ -323,7 +323,7 @@ def _wait_for_end(pool: int) -> None:
 
 
 def _refuses(control: str) -> bool:
-    """Whether nothing listens at an endpoint; one that cannot be reached for another reason counts as there."""
+    """Whether an endpoint refuses connections; if it cannot be reached for another reason, the answer is no."""
     host, _, port = control.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=1.0).close()
@@ -339,7 +339,7 @@ def _address(host: str, port: int) -> str:
 
 
 def _check_address(bind: str, port: int) -> None:
-    """What is wrong with it, in our words: of a port in use gRPC says only that it did not work."""
+    """Finds out what is wrong with an address, since gRPC only says that it could not listen."""
     try:
         found = socket.getaddrinfo(bind, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (socket.gaierror, UnicodeError):

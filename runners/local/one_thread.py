@@ -1,10 +1,10 @@
-"""One thread for each worker process: the processes are the parallelism."""
+"""One thread for each worker process, since the processes are the parallelism."""
 
 from collections.abc import Callable
 
 
 def init_worker(more: Callable[[], object] | None = None) -> None:
-    """One thread each: the processes are the parallelism."""
+    """Limits OpenCV and Arrow to one thread each in this process, then calls `more`."""
     import cv2
     import pyarrow
 

@@ -1,1 +1,1 @@
-"""What only a whole-archive Beam job needs, so that it can go on without the client that started it."""
+"""Steps and files that only a whole-archive Beam job needs, so that it can run without the client that started it."""
