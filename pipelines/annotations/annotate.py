@@ -28,7 +28,7 @@ from transforms.probe_video import probe_video
 from transforms.video_id import video_id
 
 _COARSE = 1.5
-"""Factor on what is blurred around a face whose box is known once a second only."""
+"""Factor on the blurred margin around a face whose box is known only once a second."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,10 +39,10 @@ class AnnotatedVideo:
       path: the file.
       frames: that it has.
       seconds: from the beginning of its first frame to the end of its last.
-      n_tracks: faces that were followed in the source.
-      from_observations: whether boxes are those of every sample; else of one sample a second.
-      dropped: frames of the source that were out of order, and are left out as in the analysis.
-      damaged: places of the source that did not decode and were passed over.
+      n_tracks: number of tracks in the source.
+      from_observations: whether there is a box for every sample; else there is one for each second.
+      dropped: number of frames that were out of order and were left out, as in the analysis.
+      damaged: number of places that did not decode and were skipped.
     """
 
     path: str
@@ -84,7 +84,7 @@ def annotate(
       end: second at which to end.
       audio: copy the sound.
       overwrite: whether `target` may be there.
-      on_progress: called now and then with the seconds that are done and, where it is known, how many there are.
+      on_progress: called after each frame with the seconds that are done and the seconds in all (None if unknown).
 
     Raises:
       UsageError: a name or time is wrong, `out` does not know the video, or the container does not take its sound.
@@ -169,7 +169,7 @@ def _identify(video: str, out: str) -> str:
 def _write(
     reader: VideoReader, draw: "_Draw", path: str, on_progress: Callable[[float, float | None], None] | None
 ) -> None:
-    """Everything that the reader gives, drawn upon and encoded."""
+    """Draws on every frame of the reader and encodes it; copies its sound."""
     writer: VideoWriter | None = None
     size = (0, 0)
     with contextlib.ExitStack() as stack:

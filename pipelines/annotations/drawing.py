@@ -1,7 +1,7 @@
 """Draw on pictures: boxes, labels, and blur.
 
-A picture is a `Canvas`: upright planes of uint8, drawn upon where they lie, so that a frame is never converted as a
-whole and what is not drawn upon keeps its bits. Boxes are (x, y, width, height) in the canvas' pixels; colours are RGB,
+A picture is a `Canvas`: upright planes of uint8, drawn on in place. A frame is never converted as a whole, so pixels
+that are not drawn on stay exactly the same. Boxes are (x, y, width, height) in the canvas' pixels; colours are RGB,
 0 to 255. What lies outside of the picture is cut off.
 """
 
@@ -22,15 +22,15 @@ BLACK: Colour = (0, 0, 0)
 WHITE: Colour = (255, 255, 255)
 
 CELLS_A_FACE = 5
-"""Squares that are left of a blurred face's width: too few for people and for face recognition."""
+"""Squares across a blurred face: too few for people and face recognition to tell who it is."""
 
 _MARGIN_X, _MARGIN_UP, _MARGIN_DOWN = 0.35, 0.7, 0.4
-"""What is blurred around a box, as shares of it: dlib's boxes go from the brows to the chin, and hair and ears tell."""
+"""Blurred margins around a box, as shares of it: dlib's boxes end at brows and chin; hair and ears identify, too."""
 
 _LINES_A_PICTURE = 30
 _SMALLEST_TEXT = 11
 _LARGEST_SHARE = 0.22
-"""Of a face's height that a line of its label has at most: crowds are of small faces."""
+"""Greatest height of a label's line, as a share of the face's height, so that labels of small faces stay small."""
 _PADDING = 0.3
 _DASH = 5
 _MIDDLE_LUMINANCE = 0.179
@@ -94,7 +94,7 @@ def fill(canvas: Canvas, box: Box, colour: Colour) -> None:
 
 
 def outline(canvas: Canvas, box: Box, colour: Colour, *, weak: bool = False) -> None:
-    """The four sides of a box, in a dark rim so that they are seen on any ground.
+    """Draws the four sides of a box with a dark rim, so that they are visible on any background.
 
     Args:
       canvas: drawn upon.

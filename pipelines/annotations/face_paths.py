@@ -1,4 +1,4 @@
-"""Where each face of a video was at any time, and what the tables say of it.
+"""Where each face of a video is at any time, and what the tables say about it.
 
 With `DIR/observations` every sample of a track is known, four a second by default; without, only the best one of each
 second. In between, a box moves evenly.
@@ -24,12 +24,12 @@ Row = Mapping[str, Any]
 
 @dataclasses.dataclass(frozen=True)
 class Caption:
-    """What is said of a face.
+    """The label of a face.
 
     Attributes:
       lines: of text.
-      emotion: that its colour stands for; None where it is not known.
-      weak: whether the tables flag its quality.
+      emotion: decides the colour; None if unknown.
+      weak: whether the tables flag the quality of this second.
     """
 
     lines: tuple[str, ...]
@@ -38,7 +38,7 @@ class Caption:
 
     @property
     def texts(self) -> tuple[tuple[str, ...], ...]:
-        """All of it, the first line, the number alone: for where there is little room."""
+        """The whole label, its first line, and the number alone, for places with less and less room."""
         return self.lines, self.lines[:1], (self.lines[0].split()[0],)
 
 
@@ -101,7 +101,7 @@ class FacePaths:
         return self._among((self._starts <= time) & (time <= self._ends + self._holds), time)
 
     def around(self, time: float) -> Iterator[ShownFace]:
-        """Those, and faces that were or will be there shortly: what has to be blurred."""
+        """The faces at a time and shortly before or after their tracks: all that have to be blurred."""
         return self._among((self._starts - self._unseen <= time) & (time <= self._ends + self._unseen), time)
 
     def _among(self, chosen: np.ndarray, time: float) -> Iterator[ShownFace]:
@@ -115,7 +115,7 @@ def caption(face: Row, person: Row, known: frozenset[str] = frozenset({"emotion"
     Args:
       face: row of `faces`; the emotion is the smoothed one.
       person: row of `tracks`, or the same row of `faces`: where age and gender are taken from.
-      known: what there was a model for; the rest is not mentioned.
+      known: attributes that a model was used for; others are not mentioned.
     """
     emotion = face["emotion_smooth"]
     first, second = [str(face["track_id"])], []
@@ -170,7 +170,7 @@ def read_paths(out: str, video_id: str, config: Config) -> FacePaths:
 
 
 def known_attributes(faces: list[dict[str, Any]]) -> frozenset[str]:
-    """What there was a model for."""
+    """The attributes that a model was used for."""
     columns = {"emotion": (*EMOTION_COLUMNS, *SMOOTH_COLUMNS), "age": ("age",), "gender": ("gender_female",)}
     return frozenset(
         name for name, of in columns.items() if any(face[column] is not None for face in faces for column in of)

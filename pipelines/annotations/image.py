@@ -49,7 +49,7 @@ _JPEG_QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 95]
 
 @dataclasses.dataclass(frozen=True)
 class PictureFaces:
-    """What was found in a picture.
+    """The faces of a picture.
 
     Attributes:
       uri: of the picture.

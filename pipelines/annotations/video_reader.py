@@ -1,4 +1,4 @@
-"""Read a video, or a part of it, to be written again: every frame in order, and the sound as packets, on one clock."""
+"""Read a video, or a part of it, for writing it again: all frames in order and the packets of sound, on one clock."""
 
 import math
 from collections.abc import Iterator, Sequence

@@ -127,7 +127,7 @@ def _progress(console: Console) -> Iterator[Callable[[float, float | None], None
 
 @contextlib.contextmanager
 def stopped(text: str) -> Iterator[None]:
-    """What Ctrl-C says of a command that does not go on where it was."""
+    """The message of Ctrl-C in a command that does not resume."""
     try:
         yield
     except KeyboardInterrupt:

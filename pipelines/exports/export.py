@@ -24,7 +24,7 @@ class Exported:
 
     Attributes:
       files: names, in order.
-      left_out: uri and reason of the videos that could not be had in this format.
+      left_out: uri and reason of each video that cannot be exported in this format.
     """
 
     files: list[str]

@@ -1,6 +1,6 @@
 """A data set for FiftyOne, as `fiftyone.Dataset.from_json(FILE)` reads it: samples, frames with faces, and tracks.
 
-What FiftyOne's `to_json` writes is repeated here by hand, so that the package, which brings a database, is not needed.
+The format is that of FiftyOne's `to_json`, written by hand so that the package and its database are not needed.
 Frames count from 1 there and boxes are parts of the picture. Each face and second is a detection on the frame of its
 best sample; each track is a temporal detection.
 """
@@ -45,7 +45,7 @@ def export_fiftyone(videos: Iterable[Video], file_name: str, left_out: Callable[
     Args:
       videos: which.
       file_name: of the JSON file.
-      left_out: called with what is none for a data set of videos, and why.
+      left_out: called with each video that a data set of videos cannot hold, and why.
     """
     name = posixpath.basename(file_name).rpartition(".")[0] or "facelog"
     head = {"name": name, "media_type": "video", "sample_fields": _SAMPLE_FIELDS, "frame_fields": _FRAME_FIELDS}

@@ -24,7 +24,7 @@ def export_csv(videos: Sequence[Video], folder: str, *, whole: bool) -> Iterator
     Args:
       videos: which.
       folder: where to.
-      whole: they are all there are; then files that could not be read have their rows in `videos.csv`, too.
+      whole: whether these are all videos with tables; then `videos.csv` also has rows of files that could not be read.
     """
     connection = connect(videos[0].out)
     connection.execute("CREATE TEMP TABLE chosen (uri VARCHAR, video_id VARCHAR)")

@@ -17,7 +17,7 @@ from schemas import storage
 
 FORMATS = ("ass", "vtt")
 _MOVED = 0.25
-"""Of its own width, by which a face moves before its text moves with it."""
+"""Share of its own width by which a face may move before its text follows."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Cue:
 
     Attributes:
       start: second of the player's clock.
-      end: second at which it goes.
+      end: second at which it disappears.
       text: what it says.
       box: x, y, width, height of the face, in parts of the picture's width and height.
       track: number of the track.
@@ -61,7 +61,7 @@ def export_subtitles(video: Video, folder: str, *, form: str) -> Iterator[str]:
 
 
 def make_cues(video: Video) -> list[Cue]:
-    """What is to be shown, by time and track."""
+    """The cues of a video, by time and track."""
     tracks = {track["track_id"]: track for track in video.table("tracks").to_pylist()}
     width, height, offset = video.row["width"], video.row["height"], video.start_offset
     # A track is seen until its next sample would have come.

@@ -18,17 +18,17 @@ from transforms.stitch_tracks import Observations
 
 
 class NothingToExportError(Exception):
-    """A video that cannot be had in this format; the text says why, and it is left out."""
+    """A video that cannot be exported in this format and is left out; the text says why."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Video:
-    """A file whose tables are there.
+    """A video with tables.
 
     Attributes:
       out: DIR, normalized.
       row: its row in `videos`.
-      name: of what is written for it: the file's own without its ending, told apart where two are alike.
+      name: of its exported files: the file's own without the ending, with digits where two videos have the same.
     """
 
     out: str

@@ -30,7 +30,7 @@ from schemas.tables import OBSERVATIONS, TABLES, VIDEOS, footer, make_table
 from transforms.ledger import HAS_TABLES, Row
 
 FILE_SIZE = 256_000_000
-"""Bytes of a file: readers advise 100 MB to 1 GB."""
+"""Default size of a file in bytes: the documentation of readers recommends 100 MB to 1 GB."""
 
 ROW_GROUP = 122_880
 """Rows of a row group: DuckDB's own number, so that it reads each with one thread. Of `faces` about 10 MB on disk."""
@@ -63,13 +63,13 @@ class Part:
 
 @dataclasses.dataclass(frozen=True)
 class Compacted:
-    """A copy as it stands.
+    """A finished copy.
 
     Attributes:
-      out: DIR that it was made of.
+      out: DIR, of which the copy was made.
       target: OUT.
-      videos: contents whose rows are in it.
-      parts: files by table.
+      videos: number of contents whose rows are in it.
+      parts: the files, by table.
     """
 
     out: str
@@ -104,9 +104,9 @@ def compact(
       out: DIR, on disk or on an object store.
       target: OUT, another folder there or elsewhere: one that is not there yet, an empty one, or an earlier copy, which
         is replaced.
-      observations: with every sample, where DIR has them.
-      file_size: bytes from which a file is closed and the next begun.
-      console: for a bar; None: no display.
+      observations: also copy every sample, if DIR has them.
+      file_size: a file that has reached so many bytes is closed, and the next one begun.
+      console: where a progress bar is shown; None: nowhere.
 
     Raises:
       UsageError: there are no results in DIR, or none of what was asked for; or OUT is no place for a copy.
@@ -128,7 +128,7 @@ def compact(
 
 @contextlib.contextmanager
 def _under_construction(out: str, target: str) -> Iterator[None]:
-    """OUT/.new without what a killed call left there; what fails leaves nothing there, nor in an OUT that was empty."""
+    """Empties OUT/.new before the work, and after work that failed; an OUT that was empty is empty again then."""
     was_empty = read_record(target) is None
     if was_empty:
         _write_record(target, {"whole": False, "source": out})  # what a killed call leaves is known as ours by that
@@ -213,7 +213,7 @@ def _copy(
 
 
 class _Parts:
-    """Rows of one table as files, one after the other; in memory there is a row group."""
+    """Writes the rows of one table into files, one after the other; no more than a row group is in memory."""
 
     def __init__(self, target: str, table: str, texts: Mapping[str, str], file_size: int):
         self._target, self._table, self._file_size = target, table, file_size
@@ -290,7 +290,7 @@ def _sync(path: str) -> None:
 
 
 def _put_in_place(copy: Compacted, texts: Mapping[str, str]) -> None:
-    """Moves the parts to their names, over those of an earlier copy; while that lasts OUT is not whole, and says so."""
+    """Moves the parts to their final names, in place of an earlier copy's; OUT/compact.json says when that is done."""
     figures = {key: texts[key] for key in ("schema_version", "code_version", "compacted_at")}
     record = {"whole": False, "source": copy.out, **figures}
     _write_record(copy.target, record)

@@ -1,4 +1,4 @@
-"""What DIR holds of some videos, found in all its corners, and removed so that one can be interrupted anywhere."""
+"""Find every file in DIR that belongs to given videos, and delete them; safe to interrupt and repeat."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from schemas.table_files import count_rows
 from transforms.ledger import renew_index
 
 KINDS = ("reports", *ROW_TABLES, "observations", "work", "videos")
-"""In the order in which files go. Rows of `videos` are last: they say which video_id a uri has, so the same call finds
-again what an interrupted one has left."""
+"""Kinds of files, in the order in which they are deleted. Rows of `videos` are last: they say which video_id a uri has,
+so a repeated call finds what an interrupted one has left."""
 
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclasses.dataclass(frozen=True)
 class Traces:
-    """What DIR holds of some videos.
+    """The files in DIR that belong to some videos.
 
     Attributes:
       out: DIR.
-      uris: whose rows these are.
-      files: what is to be removed, by kind: reports, faces, tracks, timeline, observations, work (fragments, failures,
+      uris: the videos whose rows these are.
+      files: the files to delete, by kind: reports, faces, tracks, timeline, observations, work (fragments, failures,
         plans, jobs), videos.
-      folders: on disk, those that are a video's own, with files or without.
-      rewritten: files about many videos, with what they say without these.
+      folders: folders on disk that belong to one video alone, empty ones included.
+      rewritten: files about many videos, each with its content without these videos.
     """
 
     out: str
@@ -45,11 +45,11 @@ class Traces:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Number of files by kind, of those kinds that there are."""
+        """The number of files by kind, without kinds that have none."""
         return {kind: len(files) for kind, files in self.files.items() if files}
 
     def rows(self) -> dict[str, int]:
-        """Rows of the tables that are to go, by table; reads the files' footers."""
+        """The number of rows to delete, by table; reads the files' footers."""
         return {
             kind: sum(storage.at_once(count_rows, files))
             for kind, files in self.files.items()
@@ -60,12 +60,12 @@ class Traces:
 def find_traces(
     out: str, uris: Collection[str], video_ids: Collection[str], *, shared: Collection[str] = (), jobs: bool = False
 ) -> Traces:
-    """What DIR holds of some videos; removes nothing.
+    """Finds the files that belong to some videos; deletes nothing.
 
     Args:
       out: DIR, normalized.
-      uris: whose rows and plans go.
-      video_ids: whose tables and observations go: contents that no other uri names.
+      uris: videos whose rows and plans are to be deleted.
+      video_ids: contents whose tables and observations are to be deleted: no other uri has them.
       shared: contents of these uris that others name too; only what speaks of the uri goes: pages and unfinished work.
       jobs: also what is left of jobs on a cluster, which lists all their files together. Nothing needs it once no job
         holds DIR.
@@ -98,9 +98,10 @@ def find_traces(
 
 
 def remove_traces(traces: Traces) -> None:
-    """Removes what was found, rows last.
+    """Deletes the files, rows last.
 
-    The copy of all rows loses them before that: killed in between, a row stands, and the same call finds it again.
+    The copy of all rows is rewritten before that. If the process is killed in between, the rows are still there, so a
+    repeated call finds them again.
     """
     for uri, content in traces.rewritten.items():
         storage.write_bytes(uri, content)
@@ -130,7 +131,7 @@ def _reports(out: str, uris: Collection[str], video_ids: Collection[str]) -> Ite
 
 
 def _states(out: str, video_ids: Collection[str]) -> dict[str, bytes]:
-    """What `facelog report` knows of its pages, without those of some videos: the others need not be made anew."""
+    """The states of report pages without those of some videos, so that the other pages need not be made anew."""
     file = Layout(out).page_states
     try:
         states = json.loads(storage.read_bytes(file))
@@ -142,7 +143,7 @@ def _states(out: str, video_ids: Collection[str]) -> dict[str, bytes]:
 
 
 def _spellings(uri: str) -> set[str]:
-    """How a page may write a uri, or the name of the file alone."""
+    """The ways in which a page may write a uri, or the file's name alone."""
     return {
         spelled
         for text in (uri, uri.rsplit("/", 1)[-1])
@@ -156,7 +157,7 @@ def _existing(files: Iterable[str]) -> list[str]:
 
 
 def _folders(layout: Layout, video_ids: Iterable[str], ids: Collection[str], jobs: bool) -> list[str]:
-    """Folders that are named by a video; an interrupted call may have emptied them."""
+    """Folders named after a video; an interrupted call may have emptied them."""
     folders = [layout.observations(video_id) for video_id in video_ids]
     with contextlib.suppress(FileNotFoundError), os.scandir(layout.work) as works:
         folders += [Work(work.path).video(video_id) for work in works if work.is_dir() for video_id in ids]

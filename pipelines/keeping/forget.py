@@ -1,4 +1,4 @@
-"""Remove all that an output folder holds of some videos, as a request of data protection asks for."""
+"""Remove everything that an output folder holds about some videos, as a data protection request demands."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from schemas.video import Plan
 from transforms.ledger import read_ledger
 
 FORGOTTEN = "(forgotten)"
-"""Stands in the run's record where its command named a video."""
+"""Replaces the name of a video in the command of the run's record."""
 
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclasses.dataclass(frozen=True)
 class Forgotten:
-    """What was removed, or is to be.
+    """What was removed, or would be.
 
     Attributes:
       out: DIR.
-      uris: videos whose rows and plans go, sorted.
-      video_ids: contents whose tables, observations and fragments go, sorted.
+      uris: videos whose rows and plans are removed, sorted.
+      video_ids: contents whose tables, observations and fragments are removed, sorted.
       copies: other uris with the same content, which stay, and their tables with them.
-      unknown: names that were given and of which DIR holds nothing (any more).
+      unknown: given names about which DIR holds nothing.
       traces: the files.
       rows: rows in these files, by table.
-      strange: other files in DIR, which are not facelog's and are not looked into.
-      done: whether it was done; else only found.
+      strange: other files in DIR; facelog did not make them and does not read them.
+      done: whether the files were removed; False: they were only found.
     """
 
     out: str
@@ -54,12 +54,12 @@ class Forgotten:
 
     @property
     def rewritten(self) -> list[str]:
-        """Files about many videos, which stay without these."""
+        """Files about many videos, which are rewritten without these."""
         return [*self.traces.rewritten, *([Layout(self.out).ledger_copy] if self.uris else [])]
 
     @property
     def beyond(self) -> list[str]:
-        """What cannot be reached from here, a sentence each."""
+        """What this command cannot remove, one sentence each."""
         versions = "" if storage.is_local(self.out) else ", earlier versions of objects where the bucket keeps them"
         sentences = [
             "The video files: facelog never touches them. The next analyze that finds one analyzes it again, unless it "
@@ -102,7 +102,7 @@ def forget(
     dry_run: bool = False,
     confirm: Callable[[Forgotten], bool] | None = None,
 ) -> Forgotten:
-    """Removes all that DIR holds of some videos; the video files stay as they are.
+    """Removes everything that DIR holds about some videos; the video files stay as they are.
 
     Rows, tables, observations, fragments, plans, attempts, the copy of the ledger, reports and thumbnails, and names in
     the run's record; and tables that no row names any more, as they may be of what a file held before. Rows go last, so
@@ -112,8 +112,8 @@ def forget(
       videos: names of videos, see `pipelines.results.videos`; a `video_id` means all uris of a content.
       out: DIR, on disk or on an object store.
       all_copies: whether other uris of the same content are forgotten too; False: they and the tables stay.
-      dry_run: only find.
-      confirm: asked with what was found; False leaves all as it is.
+      dry_run: only find the files.
+      confirm: called with what was found; if it returns False, nothing is removed.
 
     Raises:
       UsageError: there are no results in DIR; it knows none of the videos; or there are copies, and `all_copies` does

@@ -1,4 +1,7 @@
-"""Remove rows of files that are gone, with what belongs to them alone; a disk that is away is not taken for that."""
+"""Remove rows of files that are gone, with the tables that no other file shares.
+
+Files on a disk that is not mounted do not count as gone.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ class GoneFile:
     Attributes:
       uri: of the file.
       status: as in `videos`.
-      size_bytes: that it had; None where that was not known.
+      size_bytes: its size when it was analyzed; None if unknown.
       analyzed_at: when its row was written, UTC.
     """
 
@@ -36,11 +39,11 @@ class GoneFile:
 
 @dataclasses.dataclass(frozen=True)
 class Refused:
-    """A folder of which nothing is taken as gone.
+    """A folder whose files are not taken as gone.
 
     Attributes:
       folder: its name.
-      why: half a sentence.
+      why: the reason, half a sentence.
       files: rows of files in it.
       missing: whether it is not there or holds no file, so that `even_if_folder_is_gone` helps; False: it cannot be
         listed.
@@ -54,15 +57,15 @@ class Refused:
 
 @dataclasses.dataclass(frozen=True)
 class Pruned:
-    """What was removed, or is to be.
+    """What was removed, or would be.
 
     Attributes:
       out: DIR.
-      gone: rows that go, by uri.
-      here: how many rows stay since their files are there.
-      refused: folders of which nothing is known.
+      gone: rows that are removed, by uri.
+      here: number of rows that stay because their files are there.
+      refused: folders whose files are not taken as gone.
       traces: the files.
-      done: whether it was done; else only found.
+      done: whether the files were removed; False: they were only found.
     """
 
     out: str
@@ -99,9 +102,9 @@ def prune(
 
     Args:
       out: DIR, on disk or on an object store.
-      even_if_folder_is_gone: take files as gone also where their folder is missing or empty.
-      dry_run: only find.
-      confirm: asked with what was found, if there is something to remove; False leaves all as it is.
+      even_if_folder_is_gone: also take files as gone whose folder is missing or empty.
+      dry_run: only find the files.
+      confirm: called with what was found, if there is something to remove; if it returns False, nothing is removed.
 
     Raises:
       UsageError: there are no results in DIR, or of another schema version.

@@ -34,8 +34,8 @@ class Step:
     """From one schema version to the next.
 
     Attributes:
-      tables: by table (observations too), what makes the rows of a file those of the next version; a table that is not
-        named stays as it is.
+      tables: by table (observations too), a function from a file's rows to those of the next version; a table without
+        one stays as it is.
       config: what makes a configuration that of the next version, such as a setting that is new, with the value that
         was built in before. It decides about `config_hash`, and so whether `analyze` takes a video as done.
     """
@@ -72,7 +72,7 @@ def upgrade(out: str, *, console: Console | None = None) -> Upgraded:
 
     Args:
       out: DIR, on disk or on an object store.
-      console: for a bar; None: no display.
+      console: where a progress bar is shown; None: nowhere.
 
     Raises:
       UsageError: there are no results in DIR; it was written by a newer facelog; or no way leads from its version.
@@ -124,7 +124,7 @@ def _refuse_unknown(out: str, versions: set[int]) -> None:
 
 
 def _drop_unfinished(out: str) -> None:
-    """What lies in `_work` for configurations whose hashes are about to change, and the copy of the old rows."""
+    """Deletes the work of configurations whose hashes are about to change, and the copy of the old rows."""
     layout = Layout(out)
     work = layout.work
     names = {info.uri.removeprefix(f"{work}/").partition("/")[0] for info in storage.list_files(work)}
@@ -133,7 +133,7 @@ def _drop_unfinished(out: str) -> None:
 
 
 def _upgrade_file(table: str, uri: str) -> None:
-    """One file, step by step in memory, then written in place of what it was."""
+    """Upgrades one file step by step in memory, then replaces it."""
     rows = read_table(uri, remedy=_REMEDY)
     texts = footer_texts(rows.schema)
     for version in range(int(texts.get("schema_version", "0")), SCHEMA_VERSION):

@@ -1,4 +1,9 @@
-"""Questions to an output folder in SQL: answers as a pyarrow table, or streamed as csv, JSON or Parquet."""
+"""Questions to an output folder in SQL: answers as a pyarrow table, or streamed as csv, JSON or Parquet.
+
+DuckDB's `COPY … TO` would write other files (2.0.1): its JSON has `NaN`, which no JSON parser takes, and a float32 0.1
+as 0.10000000149011612; its CSV writes an empty text as `""`; and its Parquet columns are marked as never null
+where DuckDB knows that they have none. And it writes neither to standard output nor to an object store.
+"""
 
 from __future__ import annotations
 
@@ -33,8 +38,8 @@ def query(out: str, sql: str) -> pa.Table:
 
         query("out", "SELECT uri, max_faces FROM videos ORDER BY max_faces DESC").to_pandas()
 
-    It is a pyarrow table, which goes on to pandas (`to_pandas()`) and polars (`polars.from_arrow`) and holds no file
-    open. Who wants to ask on within DuckDB, or more than memory holds, takes `pipelines.connect(out)`.
+    The answer holds no file open; pandas (`to_pandas()`) and polars (`polars.from_arrow`) take it. For further
+    questions in DuckDB, or an answer that does not fit in memory, use `pipelines.connect(out)`.
 
     Args:
       out: DIR, on disk or on an object store.
@@ -89,7 +94,7 @@ def _words(error: Exception) -> str:
 
 
 def cancellable(connection: duckdb.DuckDBPyConnection, work: Callable[[], T]) -> T:
-    """Does something with a connection so that Ctrl-C ends it at once: DuckDB by itself does not look at signals.
+    """Does some work with a connection, which Ctrl-C ends at once: DuckDB alone does not react to signals.
 
     Raises:
       KeyboardInterrupt: Ctrl-C was pressed, and the work has ended.
@@ -126,7 +131,7 @@ def format_of(name: str) -> str:
 
 
 def write_csv(relation: duckdb.DuckDBPyRelation, file: BinaryIO, *, line_end: str = "\n") -> int:
-    """Writes an answer as comma-separated values in UTF-8, quoted as RFC 4180 says, null as nothing.
+    """Writes an answer as comma-separated values in UTF-8, quoted as RFC 4180 says; null is an empty field.
 
     Args:
       relation: the answer.
@@ -151,7 +156,7 @@ def write_csv(relation: duckdb.DuckDBPyRelation, file: BinaryIO, *, line_end: st
 
 
 def write_json(relation: duckdb.DuckDBPyRelation, file: BinaryIO) -> int:
-    """Writes an answer as one JSON array of objects, one a line; what JSON has no word for (NaN) is null.
+    """Writes an answer as one JSON array of objects, one on each line; NaN, which JSON does not have, is null.
 
     Returns:
       Its rows.
@@ -188,7 +193,7 @@ def write_parquet(relation: duckdb.DuckDBPyRelation, file: BinaryIO) -> int:
 
 
 def exact_floats(relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
-    """The same answer with float32 as the float64 that reads the same: 0.1, not 0.10000000149011612."""
+    """The answer with each float32 as the float64 of the same digits: 0.1, not 0.10000000149011612."""
     relation = relation.project("*")  # gives columns of the same name different ones
     names = [f'"{name.replace(chr(34), chr(34) * 2)}"' for name in relation.columns]
     kinds = map(str, relation.types)

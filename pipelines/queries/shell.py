@@ -1,4 +1,4 @@
-"""A prompt for questions: `facelog query DIR` on a terminal."""
+"""The prompt of `facelog query DIR` on a terminal."""
 
 import contextlib
 import os
@@ -98,7 +98,7 @@ class Shell:
 
 
 def is_complete(sql: str) -> bool:
-    """Whether the text ends with a `;` that is one: not within a string or a comment."""
+    """Whether the text ends with a `;` that is not part of a string or a comment."""
     text = sql.rstrip()
     tokens = [(place, kind) for place, kind in duckdb.tokenize(text) if kind != duckdb.token_type.comment]
     return bool(tokens) and tokens[-1][1] == duckdb.token_type.operator and text[tokens[-1][0]] == ";"
@@ -106,7 +106,7 @@ def is_complete(sql: str) -> bool:
 
 @contextlib.contextmanager
 def line_editing(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """Lines can be edited, come back with the arrow keys (also next time), and names complete with Tab.
+    """Lets the user edit lines, get earlier ones back with the arrow keys (next time, too) and complete names by Tab.
 
     Without the system's readline, lines are just read.
     """

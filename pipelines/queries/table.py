@@ -1,4 +1,9 @@
-"""An answer as a table that fits the terminal."""
+"""An answer as a table that fits the terminal.
+
+DuckDB's own `relation.show(max_width=…, max_rows=…)` (2.0.1) does not do it. Of more than 9,999 rows it says "? rows"
+and shows the last ones that it read as if they were the answer's last; `max_rows=0` shows none; it cuts long names of
+files and error messages, which are folded here.
+"""
 
 import io
 import math
@@ -20,7 +25,7 @@ if TYPE_CHECKING:
     import duckdb
 
 _WIDEST = 60
-"""Columns of a terminal that one column of a table takes at most, where there are others."""
+"""The widest column of a table, in characters, unless it is the only one."""
 
 
 def show(relation: "duckdb.DuckDBPyRelation", console: Console, *, max_rows: int) -> str:

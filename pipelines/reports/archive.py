@@ -1,4 +1,4 @@
-"""The whole archive as the content of the index page: what was processed, what failed, how figures are distributed."""
+"""The content of the index page: what was processed, what failed, and distributions over the whole archive."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from pipelines.reports.content import ArchiveReport, Distribution, Figures, LastRun, Model, VideoLine
+from pipelines.reports.archive_content import ArchiveReport, Distribution, Figures, LastRun, VideoLine
+from pipelines.reports.content import Model
 from pipelines.reports.video import absent
 from pipelines.reports.words import advice
 from pipelines.words import UNKNOWN
@@ -41,7 +42,7 @@ def archive_report(
     without_tables: Mapping[str, str],
     models: Sequence[Model],
 ) -> ArchiveReport:
-    """All that the index page says.
+    """Everything that the index page says.
 
     Args:
       out: DIR.
@@ -86,7 +87,7 @@ def _last_run(out: str) -> LastRun | None:
 
 
 def _rank(line: VideoLine) -> int:
-    """Its place: failures first; one that was read, and whose tables are not there now, is not as good as it looks."""
+    """The order of lines: failures first; a video whose tables are missing counts as read in part."""
     return _WORST_FIRST.index("partial" if line.status == "ok" and line.reason else line.status)
 
 
@@ -114,7 +115,7 @@ _COLUMNS = (
 
 
 def _count_all(connection: duckdb.DuckDBPyConnection) -> str | None:
-    """Adds up what the tables hold; or why that cannot be done: one damaged file must not cost the whole page."""
+    """Adds up the tables. Returns why that failed, if it did: one damaged file must not cost the whole page."""
     try:
         for name, query in _COUNTED.items():
             connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {query} WHERE {_NAMED} GROUP BY ALL")

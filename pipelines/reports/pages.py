@@ -1,4 +1,4 @@
-"""Content to HTML: pages that open from disk, load nothing from elsewhere, and show any file name as text."""
+"""Render content as HTML pages, which open from disk, load nothing from a network, and show any file name as text."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ import jinja2
 
 from pipelines import colours, face_words, words
 from pipelines.reports import charts
-from pipelines.reports.content import ArchiveReport, VideoReport
+from pipelines.reports.archive_content import ArchiveReport
+from pipelines.reports.content import VideoReport
 from pipelines.reports.words import END_REASONS, STATUSES, figures
 from schemas.tables import EMOTIONS
 
 CARDS_SHOWN = 12
-"""Tracks that have a card; the others are rows of a table."""
+"""Number of tracks that have a card; the others are rows of a table."""
 ROWS_SHOWN = 500
 """Rows of a long table that are shown at once."""
 _MOST_ROWS = 2000
 """Rows of a table of tracks, spans or shots that a page holds; the JSON document and the tables hold all."""
 
 ASSETS = "assets"
-"""Folder beside the pages of what all of them need."""
+"""Folder beside the pages with the files that all of them need."""
 _HERE = Path(__file__).parent
 
 
@@ -57,7 +58,7 @@ def plotly_name() -> str:
 
 @functools.cache
 def look() -> str:
-    """Checksum of all that pages are made with: when it differs, pages are made anew."""
+    """Checksum of the code and files that pages are made with; when it changes, pages are made anew."""
     files = sorted(path for path in _HERE.rglob("*") if path.suffix in (".py", ".j2", ".css", ".js"))
     files += [Path(module.__file__) for module in (words, face_words, colours)]
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in files) + plotly_name().encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Which pages there are to be, what each depends on, and which are as they should be already."""
+"""Which pages a report has, what each depends on, and which are up to date."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _STALE = ""
 
 @dataclasses.dataclass(frozen=True)
 class Page:
-    """A page that there is to be.
+    """A page of the report.
 
     Attributes:
       name: of its files, without ending: stable, and fit for any file system.
       rows: of `videos`: of the file and of its copies.
-      state: changes when the page would come out differently.
+      state: a checksum that changes when the page would come out differently.
     """
 
     name: str
@@ -61,7 +61,7 @@ def plan_pages(rows: Iterable[Row], out: str, **options: bool) -> list[Page]:
 
 
 class States:
-    """What the pages in a folder were made of, as `pages.json` there says."""
+    """The states that the pages in a folder were made from, as noted in `pages.json`."""
 
     def __init__(self, folder: str):
         """Reads it; without it, or where it is damaged, every page is made anew."""
@@ -74,17 +74,17 @@ class States:
             self._known = {}
 
     def is_fresh(self, page: Page, *, as_json: bool) -> bool:
-        """Whether a page is there and would come out the same."""
+        """Whether a page exists and would come out the same."""
         wanted = {f"{page.name}.html", *([f"{page.name}.json"] if as_json else [])}
         return self._known.get(page.name) == page.state and wanted <= self.files
 
     def begin(self, todo: Iterable[Page]) -> None:
-        """Notes what is about to be made as stale: should that be interrupted, it is made anew."""
+        """Notes pages that are about to be made as out of date, so that they are made anew after an interruption."""
         self._known |= dict.fromkeys((page.name for page in todo), _STALE)
         self._write()
 
     def end(self, made: Iterable[Page], planned: Iterable[str]) -> None:
-        """Notes what was made, and removes pages of our own that are not planned any more."""
+        """Notes the pages that were made, and removes pages of ours that are no longer planned."""
         self._known |= {page.name: page.state for page in made}
         keep = set(planned)
         for name in sorted(set(self._known) - keep):

@@ -1,4 +1,4 @@
-"""What a night's run found, as pages for the morning: an index of the archive, and a page for each video."""
+"""Pages about the results of an archive: an index, and a page for each video."""
 
 from __future__ import annotations
 
@@ -109,14 +109,14 @@ def report(
 
 @dataclasses.dataclass(frozen=True)
 class _Done:
-    """How a page went: why it could not be made, or has no pictures."""
+    """Why a page could not be made, or has no thumbnails; None where nothing is wrong."""
 
     no_tables: str | None = None
     no_thumbnails: str | None = None
 
     @property
     def is_final(self) -> bool:
-        """Whether it need not be tried again; pictures may be had next time."""
+        """Whether the page need not be made again; thumbnails may be possible next time."""
         return not self.no_tables and not self.no_thumbnails
 
 

@@ -1,4 +1,4 @@
-"""The best sample of each track as a small picture, from the video file; pixelated for those who may not keep faces."""
+"""Thumbnails: each track's best sample as a small picture from the video file, pixelated on request."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from transforms.video_id import video_id
 
 _SIZE = 112
 _AROUND = 1.5
-"""Side of what is shown, in sides of the face's box."""
+"""Side of a thumbnail's part of the picture, in sides of the face's box."""
 _BLOCKS = 8
-"""Pixels across in a pixelated picture: light and pose are left, and nobody can be recognised."""
+"""Pixels across in a pixelated thumbnail: light and pose remain, but nobody can be recognised."""
 _QUALITY = 82
 _SAME = 0.001
-"""Seconds within which a frame is the one that is meant: samples are frames, so times agree but for rounding."""
+"""Seconds by which the time of the wanted frame may differ: samples are frames, so only rounding makes a difference."""
 _SEEK_BACK = 10.0
 
 
@@ -60,7 +60,7 @@ def add_thumbnails(report: VideoReport, tracks: int, *, blur: bool) -> VideoRepo
 
 
 def _check(uri: str, wanted: str) -> None:
-    """Raises MediaError unless the file is the one that was analyzed."""
+    """Raises FacelogError unless the file is the one that was analyzed."""
     size = storage.stat(uri).size_bytes or 0
     with storage.open_input(uri) as file, storage.plain_errors(uri):
         if video_id(file, size) != wanted:

@@ -1,6 +1,6 @@
-"""What happens when: lanes of spans, faces and emotions over time, aggregated before anything is drawn.
+"""The timeline of a page: lanes of spans, faces and emotions over time, aggregated before anything is drawn.
 
-A page has so many spans and bins at most, however long the video is and however many faces it shows.
+The number of spans and bins on a page is limited, however long the video is and however many faces it shows.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Columns = Mapping[str, np.ndarray]
 
 
 def bin_width(seconds: float, most: int) -> int:
-    """Round number of seconds of which at most `most` make up the time."""
+    """A round width of bins, in seconds, so that at most `most` bins cover the time."""
     hours = math.ceil(seconds / most / 3600)
     return next((width for width in _WIDTHS if seconds <= width * most), max(hours, 1) * 3600)
 
@@ -68,7 +68,7 @@ def tracks_over_time(faces: Columns, tracks: Sequence[Track], *, duration: float
 
 
 def make_lanes(tracks: Sequence[Track]) -> tuple[list[Lane], int]:
-    """Who is in which row of the timeline, and how many tracks are in none.
+    """The lanes of the timeline, and the number of tracks that are in none.
 
     Persons and tracks that belong to nobody have a lane each, in order of their first appearance. Where there are more
     than `OWN_LANES`, those who are seen longest have one, and the others share as few as hold them.

@@ -51,7 +51,7 @@ def read_tables(out: str, video_id: str) -> Tables:
 
 
 def video_report(page: str, rows: Sequence[Row], tables: Tables) -> VideoReport:
-    """All that a video's page says, but pictures.
+    """Everything that a video's page says, without thumbnails.
 
     Args:
       page: name of its files, without ending.

@@ -19,7 +19,7 @@ from schemas.layout import ROW_TABLES
 from schemas.tables import TABLES, VIDEOS, make_table
 
 BUCKET = ds.partitioning(pa.schema([("bucket", pa.string())]), flavor="hive")
-"""The folders `bucket=3f`: text, for as numbers those that happen to be digits would be guessed otherwise."""
+"""The partition of folders such as `bucket=3f`: text, or folders that happen to be all digits would become numbers."""
 
 RECORD = "compact.json"
 """Name of the file in a compact copy that says what it is, and whether it is whole."""
@@ -30,8 +30,8 @@ def connect(out: str) -> duckdb.DuckDBPyConnection:
 
         connect("out").sql("SELECT emotion, count(*) FROM faces GROUP BY emotion").show()
 
-    The first three are read when they are asked, each with a column `bucket` more, the first two digits of `video_id`:
-    a condition on it opens those folders alone. `videos` holds the rows that are there now.
+    The first three are read with each query. They have one more column, `bucket`, the first two digits of `video_id`; a
+    condition on it opens only those folders. `videos` holds the rows of the moment of this call.
 
     Args:
       out: DIR, or a copy of it by `facelog compact`, on disk or on an object store.
@@ -81,7 +81,7 @@ def open_dataset(folder: str, schema: pa.Schema) -> ds.Dataset:
 
 
 def read_record(target: str) -> dict[str, Any] | None:
-    """What a compact copy says of itself: `whole`, `source`, `tables` and more; None of what is no compact copy."""
+    """The record of a compact copy (`whole`, `source`, `tables` and more); None where there is no compact copy."""
     try:
         record = json.loads(storage.read_bytes(storage.join(target, RECORD)))
     except (FileNotFoundError, ValueError):
