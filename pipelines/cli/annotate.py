@@ -33,10 +33,14 @@ def parse_seconds(option: str, text: str) -> float:
 
 def annotate(
     video: Annotated[str, typer.Argument(metavar="VIDEO", help="The video: a file or URL.", show_default=False)],
-    results: Annotated[str, typer.Argument(metavar="DIR", help="Where analyze wrote to.", show_default=False)],
-    out: Annotated[str, typer.Option("--out", "-o", metavar="FILE", help="To write: .mp4, .m4v, .mov, .mkv or .webm.")],
+    results: Annotated[
+        str, typer.Argument(metavar="DIR", help="Output folder of facelog analyze.", show_default=False)
+    ],
+    out: Annotated[
+        str, typer.Option("--out", "-o", metavar="FILE", help="The new video: .mp4, .m4v, .mov, .mkv or .webm.")
+    ],
     blur: Annotated[
-        bool, typer.Option("--blur", help="Make the faces unrecognizable instead. Those that were not found stay.")
+        bool, typer.Option("--blur", help="Make faces unrecognizable instead; faces that were not found stay.")
     ] = False,
     labels: Annotated[
         bool | None,
@@ -54,11 +58,11 @@ def annotate(
     no_audio: Annotated[bool, typer.Option("--no-audio", help="Leave the sound out.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", "-y", help="Replace FILE if it is there.")] = False,
     storage_options: StorageOptions = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No display and no summary.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no summary.")] = False,
 ) -> None:
     """Write VIDEO with boxes, numbers, emotion, age and gender of its faces, as the tables in DIR say; or blur them.
 
-    VIDEO is known by its content, wherever it lies and whatever it is called. Sound and times stay as they are. Boxes
+    VIDEO is recognized by its content, so its name and place do not matter. Sound and times stay as they are. Boxes
     move smoothly if the video was analyzed with --keep-observations, else from second to second.
 
     --blur hides the faces that the analysis found, shortly before and after as well. It cannot hide faces that were not

@@ -16,20 +16,20 @@ def compact(
     out: Dir,
     target: Annotated[
         str,
-        typer.Argument(metavar="OUT", help="New, empty, or with an earlier copy.", show_default=False),
+        typer.Argument(metavar="OUT", help="A new or empty folder, or one with an earlier copy.", show_default=False),
     ],
     observations: Annotated[
-        bool, typer.Option("--observations", help="With every sample, where analyze was told to keep them.")
+        bool, typer.Option("--observations", help="Also copy every sample, if analyze kept them.")
     ] = False,
     file_size: Annotated[
-        str, typer.Option(metavar="SIZE", help="Of a file; 128MB to 512MB suit most readers.")
+        str, typer.Option(metavar="SIZE", help="Size of a file; 128MB to 512MB suit most readers.")
     ] = "256MB",
     storage_options: StorageOptions = None,
 ) -> None:
     """Copy the tables of DIR into few large files in OUT, for readers of very large archives.
 
-    Rows are sorted by their key. DIR stays as it is: it is what all other commands work on. A copy that OUT holds is
-    replaced once the new one is whole.
+    Rows are sorted by their key. DIR stays as it is, since all other commands work on it. An earlier copy in OUT is
+    replaced once the new one is complete.
 
         facelog compact results results-compact
         facelog compact s3://results/run1 s3://results/run1-compact --file-size 512MB

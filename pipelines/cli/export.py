@@ -31,29 +31,31 @@ class SubtitleFormat(enum.StrEnum):
 
 
 def export(
-    directory: Annotated[str, typer.Argument(metavar="DIR", help="Output folder of a run.", show_default=False)],
+    directory: Annotated[
+        str, typer.Argument(metavar="DIR", help="Output folder of facelog analyze.", show_default=False)
+    ],
     to: Annotated[
         Target,
         typer.Option(
-            help="mot: MOTChallenge text. csv: the tables for spreadsheets. openface: its CSV as far as we know. "
-            "subtitles: for a player. fiftyone: a data set in JSON.",
+            help="mot: MOTChallenge text. csv: the tables for spreadsheets. openface: columns of its CSV that facelog "
+            "knows. subtitles: for a player. fiftyone: a data set in JSON.",
             show_default=False,
         ),
     ],
     out: Annotated[
-        str, typer.Option("--out", "-o", metavar="PATH", help="Folder to write in; for fiftyone also FILE.json.")
+        str, typer.Option("--out", "-o", metavar="PATH", help="Folder for the files; for fiftyone also FILE.json.")
     ],
     video: Annotated[
         list[str] | None,
         typer.Option(
             metavar="VIDEO",
-            help="Only this one: uri, name of the file, or id; may be repeated.",
+            help="Only this video: uri, name of the file, or id; may be repeated.",
             show_default=False,
         ),
     ] = None,
     form: Annotated[
         SubtitleFormat | None,
-        typer.Option("--format", help="Of subtitles. \\[default: ass]", show_default=False),
+        typer.Option("--format", help="Format of subtitles. \\[default: ass]", show_default=False),
     ] = None,
     storage_options: StorageOptions = None,
 ) -> None:

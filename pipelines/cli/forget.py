@@ -36,11 +36,11 @@ def forget(
     as_json: AsJson = False,
     storage_options: StorageOptions = None,
 ) -> None:
-    """Remove all that DIR holds of a video: rows, tables, samples, reports, unfinished work, names in records.
+    """Remove everything that DIR holds about a video: rows, tables, samples, reports, unfinished work and names.
 
-    For requests of data protection. Says which files it removed and what it cannot reach. The video itself is never
-    touched; keep it from being analyzed again with facelog analyze --exclude. Interrupted, the same command finishes.
-    Exit status 3: of some of the videos DIR holds nothing.
+    For data protection requests. It lists the files that it removed and says what it cannot reach. The video itself is
+    never touched; keep it from being analyzed again with facelog analyze --exclude. Interrupted, the same command
+    finishes. Exit status 3: DIR holds nothing about some of the videos.
 
         facelog forget /archive/day1/cam2.mp4 results --dry-run
         facelog forget 3f6c0a9d2b7e4815a0c3d5e7f9b1a2c4 results --yes --json

@@ -38,9 +38,13 @@ _COPY = "Annotated copies"
 def image(
     pictures: Annotated[
         list[str],
-        typer.Argument(metavar="PICTURE...", help="Files, folders, globs, URLs, or - for a list.", show_default=False),
+        typer.Argument(
+            metavar="PICTURE...",
+            help="Files, folders, globs, URLs, or - for a list on standard input.",
+            show_default=False,
+        ),
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="The same as one JSON document.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")] = False,
     out: Annotated[
         str | None,
         typer.Option(
@@ -56,7 +60,7 @@ def image(
         bool,
         typer.Option(
             "--blur",
-            help="Make the faces unrecognizable in the copy. Those that were not found stay.",
+            help="Make faces unrecognizable in the copy; faces that were not found stay.",
             rich_help_panel=_COPY,
         ),
     ] = False,
@@ -70,7 +74,7 @@ def image(
         ),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", "-y", help="Replace copies that are there.", rich_help_panel=_COPY)
+        bool, typer.Option("--overwrite", "-y", help="Replace existing copies.", rich_help_panel=_COPY)
     ] = False,
     detector: Detector = None,
     min_face: MinFace = None,

@@ -24,7 +24,7 @@ def prune(
         bool,
         typer.Option(
             "--even-if-folder-is-gone",
-            help="Also where a whole folder is missing or empty, as that of a disk that is not mounted.",
+            help="Also where a whole folder is missing or empty, like that of a disk that is not mounted.",
         ),
     ] = False,
     dry_run: DryRun = False,

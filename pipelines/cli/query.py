@@ -29,27 +29,33 @@ class Format(enum.StrEnum):
 
 
 def query(
-    directory: Annotated[str, typer.Argument(metavar="DIR", help="Output folder of a run.", show_default=False)],
+    directory: Annotated[
+        str, typer.Argument(metavar="DIR", help="Output folder of facelog analyze.", show_default=False)
+    ],
     sql: Annotated[
         str | None,
         typer.Argument(
             metavar="SQL",
-            help="The question; - reads it from standard input. Without it: a prompt.",
+            help="The query; - reads it from standard input. Without it: a prompt.",
             show_default=False,
         ),
     ] = None,
     file: Annotated[
-        Path | None, typer.Option("--file", "-f", metavar="FILE", help="Take the question from a file.")
+        Path | None, typer.Option("--file", "-f", metavar="FILE", help="Read the query from a file.")
     ] = None,
     form: Annotated[
         Format | None,
-        typer.Option("--format", help="\\[default: table, or what the ending of --out means]", show_default=False),
+        typer.Option(
+            "--format",
+            help="Format of the answer. \\[default: table, or the one of the ending of --out]",
+            show_default=False,
+        ),
     ] = None,
     out: Annotated[
         str | None,
         typer.Option("--out", "-o", metavar="FILE", help="Write the answer here: .csv, .json or .parquet."),
     ] = None,
-    max_rows: Annotated[int, typer.Option(min=0, help="Rows shown of a table; 0: all.")] = 40,
+    max_rows: Annotated[int, typer.Option(min=0, help="Most rows that a table shows; 0: all.")] = 40,
     storage_options: StorageOptions = None,
 ) -> None:
     """Ask the tables in DIR in SQL (DuckDB's), over the views faces, tracks, timeline and videos.

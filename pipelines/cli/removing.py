@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from pipelines.keeping.files_of_videos import Traces
 
 Dir = Annotated[str, typer.Argument(metavar="DIR", help="Output folder of facelog analyze.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="The same as one JSON document.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only list what would be removed.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Remove without asking.")]
 
 
 def lines_console(stderr: bool = False) -> Console:

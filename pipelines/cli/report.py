@@ -16,7 +16,7 @@ _SHOWN = 10
 
 
 def report(
-    out: Annotated[str, typer.Argument(metavar="DIR", help="Output folder of a run.", show_default=False)],
+    out: Annotated[str, typer.Argument(metavar="DIR", help="Output folder of facelog analyze.", show_default=False)],
     to: Annotated[
         str | None,
         typer.Option("--out", "-o", metavar="FOLDER", help="Where the pages go. \\[default: DIR/reports]"),
@@ -30,11 +30,11 @@ def report(
         ),
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Write what the pages say as JSON documents beside them, too.")
+        bool, typer.Option("--json", help="Also write the content of the pages as JSON documents.")
     ] = False,
     thumbnails: Annotated[
         bool,
-        typer.Option("--thumbnails", help="Show the best sample of each track; needs the video files where they were."),
+        typer.Option("--thumbnails", help="Show a picture of each track; needs the video files in their old place."),
     ] = False,
     blur: Annotated[bool, typer.Option("--blur", help="Pixelate the thumbnails.")] = False,
     storage_options: StorageOptions = None,
