@@ -3,10 +3,9 @@
 A row is one small Parquet file. It is written after all other files of its video, so a row means "done".
 """
 
-import concurrent.futures
 import dataclasses
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +18,7 @@ from schemas.errors import StorageError, UsageError
 from schemas.layout import ROW_TABLES, Layout
 from schemas.run import Run
 from schemas.storage import FileInfo
+from schemas.table_files import list_table_files
 from schemas.tables import VIDEOS, code_version, make_table, parquet_bytes
 from schemas.video import Plan
 
@@ -28,8 +28,6 @@ dict of `segments`, `detections` and `step_seconds`, which stands in the footer 
 
 HAS_TABLES = ("ok", "partial")
 _FIGURES = "figures"
-_READERS = 8
-"""Files that are read at once; a request to an object store spends most of its time waiting."""
 
 
 def new_row(plan: Plan, run: Run, *, started_at: datetime, **figures: Any) -> Row:
@@ -101,8 +99,8 @@ def remove_tables(video_id: str, run: Run) -> None:
 def videos_with_tables(run: Run) -> set[str]:
     """Ids of all videos with a file in `faces`, `tracks` or `timeline` or with kept observations, with a row or not."""
     layout = run.layout
-    ids = {_stem(info.uri) for table in ROW_TABLES for info in _parquet_files(layout.folder(table))}
-    return ids | {info.uri.rsplit("/", 2)[-2] for info in _parquet_files(layout.folder("observations"))}
+    ids = {_stem(info.uri) for table in ROW_TABLES for info in list_table_files(layout.folder(table))}
+    return ids | {info.uri.rsplit("/", 2)[-2] for info in list_table_files(layout.folder("observations"))}
 
 
 def read_ledger(out: str) -> dict[str, Row]:
@@ -191,12 +189,11 @@ def _read_rows(out: str) -> dict[_RowFile, Row]:
     """Rows, each by the name, size and time of its file."""
     files = {
         (_stem(info.uri), info.size_bytes, info.modified_at): info
-        for info in _parquet_files(Layout(out).folder("videos"))
+        for info in list_table_files(Layout(out).folder("videos"))
     }
     known = _read_index(out)
     new = [key for key in files if key not in known]
-    with concurrent.futures.ThreadPoolExecutor(_READERS) as pool:
-        rows = dict(zip(new, pool.map(lambda key: _read_if_there(files[key].uri, out), new), strict=True))
+    rows = dict(zip(new, storage.at_once(lambda key: _read_if_there(files[key].uri, out), new), strict=True))
     found = {key: rows[key] if key in rows else known[key] for key in files}
     return {key: row for key, row in found.items() if row is not None}
 
@@ -244,14 +241,6 @@ def _with_figures(row: Row, figures: str | bytes | None) -> Row:
 
 def _version(schema: pa.Schema) -> int:
     return int((schema.metadata or {}).get(b"schema_version", b"0"))
-
-
-def _parquet_files(folder: str) -> Iterator[FileInfo]:
-    """The files of a table, without unfinished files."""
-    for info in storage.list_files(folder):
-        name = info.uri.rsplit("/", 1)[-1]
-        if name.endswith(".parquet") and not name.startswith("."):
-            yield info
 
 
 def _stem(uri: str) -> str:

@@ -5,7 +5,6 @@ So it can be asked from any machine, for any runner, during the run and after it
 
 from __future__ import annotations
 
-import concurrent.futures
 import dataclasses
 import random
 import shlex
@@ -19,7 +18,6 @@ from schemas.run import Run, RunRecord, write_run
 from schemas.storage import FileInfo
 from schemas.video import Plan
 
-_READERS = 8
 _PLANS_READ = 2000
 """Plans that are read at most; if there are more, a random sample stands for all of them."""
 
@@ -103,10 +101,9 @@ class RunProgress:
         room = _PLANS_READ - len(self._plans)
         if len(new) > room:
             new = random.Random(0).sample(new, max(0, room))
-        with concurrent.futures.ThreadPoolExecutor(_READERS) as pool:
-            for stem, brief in zip(new, pool.map(self._read_plan, new), strict=True):
-                if brief is not None:
-                    self._plans[stem] = brief
+        for stem, brief in zip(new, storage.at_once(self._read_plan, new), strict=True):
+            if brief is not None:
+                self._plans[stem] = brief
 
     def _read_plan(self, stem: str) -> _Brief | None:
         try:

@@ -24,7 +24,6 @@ from pipelines.reports.timeline import (
 )
 from pipelines.reports.video import read_tables, video_report
 from schemas.config import Config
-from schemas.layout import Layout
 from schemas.tables import EMOTIONS, SMOOTH_COLUMNS
 from tests.examples import example_row
 from tests.made_tables import Columns, feeling, write_video
@@ -56,7 +55,7 @@ def track(number: int, start: float, end: float, person: int | None = None) -> T
 
 def drawn(out: Path, *tracks: Columns, **video: object) -> Timeline:
     video_id = write_video(out, tracks=tracks, config=SHARP, **video)  # type: ignore[arg-type]
-    tables = read_tables(Layout(str(out)), video_id)
+    tables = read_tables(str(out), video_id)
     return video_report("page", [example_row(video_id=video_id)], tables).timeline
 
 
