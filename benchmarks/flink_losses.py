@@ -15,7 +15,7 @@ from pathlib import Path
 
 from deploy.flink_cluster.cluster import Cluster
 from deploy.flink_cluster.network import why_no_namespaces
-from tests.flink.test_analyze import Site, assert_as_local, fragments, wait_for
+from tests.flink.site import Site, assert_as_local, fragments, wait_for
 
 
 def main() -> None:
@@ -58,7 +58,7 @@ def _seconds(site: Site, name: str, loss: Callable[[], object] | None) -> float:
     """Seconds of a run whose loss comes after two segments; its tables must equal those of an undisturbed run."""
     out, folder = site.out(name)
     begun = time.monotonic()
-    client = site.start(site.flink(site.archive, out))
+    client = site.start(site.flink(site.archive, out, own_job_server=True))
     if loss is not None:
         wait_for(lambda: fragments(folder) >= 2)
         loss()

@@ -16,7 +16,7 @@ import shlex
 import shutil
 import sys
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ POOL_PORT = 50000
 S3_PORT = 7070
 JOB_SERVER_PORT = 8099
 POOL = f"{shlex.quote(sys.executable)} -m apache_beam.runners.worker.worker_pool_main --service_port={POOL_PORT}"
+QUICK_JAVA = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+"""Java starts with less work and runs slower later: for programs that live for minutes."""
 
 
 class Cluster:
@@ -44,6 +46,7 @@ class Cluster:
       pool: the command of a worker pool, which listens on port 50000 of its host's localhost.
       restarts: how often a job may start again after a failure; 0 makes a cluster whose jobs end with the first one.
       settings: of Flink, by key, in place of the cluster's own.
+      java_options: of every Java program, such as `QUICK_JAVA`.
 
     Attributes:
       master: address and port of Flink's REST API, for --flink_master.
@@ -64,6 +67,7 @@ class Cluster:
         pool: str = POOL,
         restarts: int = 20,
         settings: Mapping[str, str] | None = None,
+        java_options: Sequence[str] = (),
     ) -> None:
         if hosts not in (1, 3):
             raise ClusterError(f"a cluster has 3 hosts or 1, not {hosts}")
@@ -76,6 +80,7 @@ class Cluster:
         self.pool = pool
         self.restarts = restarts
         self.settings = dict(settings or {})
+        self.java_options = tuple(java_options)
         self.flink_home = home / "flink"
         self.job_server_jar = home / "job-server.jar"
         self._versitygw = home / "versitygw"
@@ -136,8 +141,7 @@ class Cluster:
                 self.start_task_manager(host, wait=False)
             if self.s3:
                 self._processes.await_port("s3", S3_PORT)
-            for host in self.task_managers:
-                self._processes.await_port(f"pool-{host}", POOL_PORT)
+            self.await_pools()
             self._await_slots()
         except BaseException:
             self.down()
@@ -194,6 +198,11 @@ class Cluster:
         if wait:
             self._processes.await_port(f"pool-{host}", POOL_PORT)
 
+    def await_pools(self) -> None:
+        """Waits until the worker pools of all hosts listen."""
+        for host in self.task_managers:
+            self._processes.await_port(f"pool-{host}", POOL_PORT)
+
     def stop_pool(self, host: int) -> None:
         """Ends the host's worker pool and its workers: asks first, kills after five seconds."""
         self._processes.kill(f"pool-{host}", patience=5.0)
@@ -217,7 +226,9 @@ class Cluster:
         host, _, port = self.job_server.partition(":")
         options = ["--job-host", host, "--job-port", port, "--artifact-port", "0", "--expansion-port", "0"]
         master = ["--flink-master", f"http://{self.master}", "--artifacts-dir", str(self.state / "tmp" / "artifacts")]
-        self._start("job-server", None, ["java", "-jar", str(self.job_server_jar), *options, *master])
+        self._start(
+            "job-server", None, ["java", *self.java_options, "-jar", str(self.job_server_jar), *options, *master]
+        )
         self._processes.await_port("job-server", JOB_SERVER_PORT)
 
     def make_bucket(self, name: str) -> str:
@@ -248,6 +259,7 @@ class Cluster:
             slots=self.slots,
             restarts=self.restarts,
             tmp=tmp,
+            java_options=self.java_options,
         )
         write_settings(conf, settings | self.settings, self.flink_home)
         variables = (f"FLINK_{name}_DIR={folder}" for name, folder in (("CONF", conf), ("LOG", tmp), ("PID", tmp)))

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 REST_PORT = 8081
@@ -20,7 +20,9 @@ _JAVA_OPTIONS = [
 ]
 
 
-def settings_of(*, master: str, bind: str, address: str, slots: int, restarts: int, tmp: Path) -> dict[str, object]:
+def settings_of(
+    *, master: str, bind: str, address: str, slots: int, restarts: int, tmp: Path, java_options: Sequence[str]
+) -> dict[str, object]:
     """The settings of a job manager or task manager.
 
     Args:
@@ -30,6 +32,7 @@ def settings_of(*, master: str, bind: str, address: str, slots: int, restarts: i
       slots: of each task manager.
       restarts: how often a job may start again after a failure.
       tmp: folder for Flink's temporary files.
+      java_options: more options of Java.
     """
     return {
         "jobmanager.rpc.address": master,
@@ -46,7 +49,7 @@ def settings_of(*, master: str, bind: str, address: str, slots: int, restarts: i
         "taskmanager.memory.task.off-heap.size": "256m",
         "taskmanager.memory.network.min": f"{_NETWORK_MB * slots}m",
         "io.tmp.dirs": tmp,
-        "env.java.opts.all": f"{' '.join(_JAVA_OPTIONS)} -Djava.io.tmpdir={tmp}",
+        "env.java.opts.all": " ".join([*_JAVA_OPTIONS, *java_options, f"-Djava.io.tmpdir={tmp}"]),
         # Milliseconds. A killed task manager refuses calls and is noticed in seconds; a silent one may be slow.
         "heartbeat.interval": 5000,
         "heartbeat.timeout": 30000,

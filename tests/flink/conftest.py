@@ -1,22 +1,24 @@
-"""A real Flink cluster with an S3 server, once for each test process."""
+"""A real Flink cluster with an S3 server and a job server, once for each test process."""
 
 import fcntl
 import itertools
-import sys
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from deploy.flink_cluster.cluster import Cluster
+from deploy.flink_cluster.cluster import QUICK_JAVA, Cluster
 from deploy.flink_cluster.network import why_no_namespaces
 from deploy.flink_cluster.parts import ClusterError, default_home, get_parts
+from tests.flink.site import Site
+from tests.runs import command
 
 _FOLDER = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """Marks these tests, for `pytest -m flink`: best in one process, since every process makes a cluster of its own."""
+    """Marks these tests, for `pytest -m flink`; pytest-xdist runs them in one process (see `tests/conftest.py`)."""
     for item in items:
         if item.path.is_relative_to(_FOLDER):
             for mark in (pytest.mark.flink, pytest.mark.multiprocess, pytest.mark.slow):
@@ -46,10 +48,10 @@ def cluster(flink_parts: None) -> Iterator[Cluster]:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:  # another test process has that folder
                 continue
-            pool = f"{Path(sys.executable).with_name('facelog')} worker"
-            cluster = Cluster(folder, hosts=hosts, pool=pool)
+            cluster = Cluster(folder, hosts=hosts, pool=shlex.join(command("worker")), java_options=QUICK_JAVA)
             cluster.down()  # what a killed test process has left
             with cluster:
+                cluster.start_job_server()
                 yield cluster
             return
 
@@ -60,3 +62,9 @@ def three_hosts(cluster: Cluster) -> Cluster:
     if cluster.hosts < 3:
         pytest.skip(f"needs three hosts: {why_no_namespaces()}")
     return cluster
+
+
+@pytest.fixture(scope="session")
+def site(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """An archive on the cluster's object store."""
+    return Site(cluster, tmp_path_factory.mktemp("site"))

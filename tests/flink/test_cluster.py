@@ -39,7 +39,7 @@ def _start(cluster: Cluster, name: str, folder: str, *, count: int, seconds: flo
         [],
         runner="FlinkRunner",
         flink_master=cluster.master,
-        flink_job_server_jar=str(cluster.job_server_jar),
+        job_endpoint=cluster.job_server,
         environment_type="EXTERNAL",
         environment_config="localhost:50000",
         parallelism=2,
