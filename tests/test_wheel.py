@@ -56,7 +56,7 @@ def test_holds_the_packages_and_nothing_else(names: set[str]) -> None:
 
 def test_holds_what_pages_are_made_of(names: set[str]) -> None:
     parts = [path for part in ("templates", "static") for path in (_ROOT / "pipelines" / "reports" / part).iterdir()]
-    parts += (_ROOT / "training" / "templates").iterdir()
+    parts += (_ROOT / "training" / "judging" / "templates").iterdir()
     assert {path.relative_to(_ROOT).as_posix() for path in parts} <= names
 
 

@@ -1,4 +1,4 @@
-"""A control endpoint, the part of a task manager that a worker sees. A program that prints its port; tests kill it."""
+"""The control endpoint of a task manager, as a worker sees it. It can run as a program, for tests that kill it."""
 
 import threading
 from collections.abc import Iterator
@@ -17,10 +17,16 @@ class Control(beam_fn_api_pb2_grpc.BeamFnControlServicer):
         return iter(())
 
 
-if __name__ == "__main__":
+def serve() -> tuple[grpc.Server, int]:
+    """Starts an endpoint in this process, on a free port."""
     server = grpc.server(futures.ThreadPoolExecutor())
     beam_fn_api_pb2_grpc.add_BeamFnControlServicer_to_server(Control(), server)
     port = server.add_insecure_port("localhost:0")
     server.start()
+    return server, port
+
+
+if __name__ == "__main__":
+    server, port = serve()
     print(port, flush=True)
     server.wait_for_termination()

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.multiprocess
 
 @each_function
 @pytest.mark.parametrize("how", ["slow down", "error", "close"])
-def test_every_function_goes_on(s3_bucket: str, s3_proxy: Proxy, function, how):
+def test_every_function_goes_on(s3_bucket: str, s3_proxy: Proxy, clock: Clock, function, how):
     storage.write_bytes(f"{s3_bucket}/x", b"hello")
     storage.write_bytes(f"{s3_bucket}/y/z", b"hello")
     s3_proxy.clear()

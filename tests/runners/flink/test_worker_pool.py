@@ -16,6 +16,7 @@ from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc, e
 
 from runners.flink.worker_pool import answers, serve
 from schemas.errors import FacelogError, UsageError
+from tests.runners.control_endpoint import serve as serve_control
 
 pytestmark = [
     pytest.mark.multiprocess,
@@ -56,6 +57,12 @@ class Pool:
         tasks = Path(f"/proc/{self.process.pid}/task")
         return [int(pid) for children in tasks.glob("*/children") for pid in _words(children)]
 
+    def clear(self) -> None:
+        """Kills its workers, and waits until it has reaped them."""
+        for pid in self.workers():
+            os.kill(pid, signal.SIGKILL)
+        assert ends(lambda: not self.workers())
+
     def close(self) -> None:
         self._channel.close()
         workers = self.workers()
@@ -73,16 +80,39 @@ def _words(path: Path) -> list[str]:
         return []  # the thread has ended
 
 
+@pytest.fixture(scope="module")
+def shared_pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
+    pool = Pool(tmp_path_factory.mktemp("pool") / "pool.log")
+    yield pool
+    pool.close()
+
+
 @pytest.fixture
-def pool(tmp_path: Path) -> Iterator[Pool]:
+def pool(shared_pool: Pool) -> Iterator[Pool]:
+    """A pool without workers, for tests that do not end it."""
+    yield shared_pool
+    shared_pool.clear()
+
+
+@pytest.fixture
+def own_pool(tmp_path: Path) -> Iterator[Pool]:
+    """A pool for a test that ends it."""
     pool = Pool(tmp_path / "pool.log")
     yield pool
     pool.close()
 
 
+@pytest.fixture
+def control() -> Iterator[str]:
+    """The control endpoint of a task manager that lives as long as the test, in this process."""
+    server, port = serve_control()
+    yield f"localhost:{port}"
+    server.stop(None)
+
+
 @contextlib.contextmanager
 def task_manager() -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Its process, and its control endpoint."""
+    """The process of a task manager that can be killed, and its control endpoint."""
     command = [sys.executable, "-m", "tests.runners.control_endpoint"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
@@ -93,8 +123,9 @@ def task_manager() -> Iterator[tuple[subprocess.Popen[str], str]]:
         process.communicate()
 
 
-def ends(holds: Callable[[], bool], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
+def ends(holds: Callable[[], bool]) -> bool:
+    """Whether it holds before long."""
+    deadline = time.monotonic() + 60
     while not holds() and time.monotonic() < deadline:
         time.sleep(0.05)
     return holds()
@@ -105,80 +136,75 @@ def is_gone(pid: int) -> bool:
     return not Path(f"/proc/{pid}").exists()
 
 
-def test_worker_has_the_pools_python_and_one_thread_per_library(pool: Pool) -> None:
-    with task_manager() as (_, control):
-        assert not pool.start("1-1", control)
-        (worker,) = pool.workers()
-        command = Path(f"/proc/{worker}/cmdline").read_text().split("\0")
-        environment = Path(f"/proc/{worker}/environ").read_text().split("\0")
-        assert command[0] == sys.executable
-        level = os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2")  # where the user wants another, that
-        assert {"TF_NUM_INTRAOP_THREADS=1", "OMP_NUM_THREADS=1", f"TF_CPP_MIN_LOG_LEVEL={level}"} <= set(environment)
+def test_worker_has_the_pools_python_and_one_thread_per_library(pool: Pool, control: str) -> None:
+    assert not pool.start("1-1", control)
+    (worker,) = pool.workers()
+    command = Path(f"/proc/{worker}/cmdline").read_text().split("\0")
+    environment = Path(f"/proc/{worker}/environ").read_text().split("\0")
+    assert command[0] == sys.executable
+    level = os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2")  # where the user wants another, that
+    assert {"TF_NUM_INTRAOP_THREADS=1", "OMP_NUM_THREADS=1", f"TF_CPP_MIN_LOG_LEVEL={level}"} <= set(environment)
 
 
-def test_worker_ends_when_asked_and_on_sigterm(pool: Pool) -> None:
-    with task_manager() as (_, control):
-        assert not pool.start("1-1", control) and not pool.start("2-1", control)
-        first, second = sorted(pool.workers())
-        pool.stop("1-1")
-        assert is_gone(first) and not is_gone(second)
-        pool.process.send_signal(signal.SIGTERM)
-        assert pool.process.wait(15) == 0
-        assert is_gone(second) and not answers(port=pool.port)
+def test_worker_ends_when_asked_and_on_sigterm(own_pool: Pool, control: str) -> None:
+    assert not own_pool.start("1-1", control) and not own_pool.start("2-1", control)
+    first, second = sorted(own_pool.workers())
+    own_pool.stop("1-1")
+    assert is_gone(first) and not is_gone(second)
+    own_pool.process.send_signal(signal.SIGTERM)
+    assert own_pool.process.wait(60) == 0
+    assert is_gone(second) and not answers(port=own_pool.port)
 
 
-def test_worker_that_dies_is_reaped(pool: Pool) -> None:
-    with task_manager() as (_, control):
-        assert not pool.start("1-1", control)
-        (worker,) = pool.workers()
-        os.kill(worker, signal.SIGSEGV)
-        assert ends(lambda: is_gone(worker), 5)
-        assert ends(lambda: f"worker 1-1 (pid {worker}) was ended by SIGSEGV" in pool.log.read_text(), 5)
+def test_worker_that_dies_is_reaped(pool: Pool, control: str) -> None:
+    assert not pool.start("1-1", control)
+    (worker,) = pool.workers()
+    os.kill(worker, signal.SIGSEGV)
+    assert ends(lambda: is_gone(worker))
+    assert ends(lambda: f"worker 1-1 (pid {worker}) was ended by SIGSEGV" in pool.log.read_text())
 
 
 @pytest.mark.slow
-def test_workers_end_with_their_task_manager_also_a_stuck_one(pool: Pool) -> None:
-    with task_manager() as (manager, control), task_manager() as (_, other):
-        assert not pool.start("1-1", control) and not pool.start("2-1", control)
+def test_workers_end_with_their_task_manager_also_a_stuck_one(pool: Pool, control: str) -> None:
+    with task_manager() as (manager, own_control):
+        assert not pool.start("1-1", own_control) and not pool.start("2-1", own_control)
         works, stuck = sorted(pool.workers())
-        assert not pool.start("1-1", other)
+        assert not pool.start("1-1", control)
         (third,) = set(pool.workers()) - {works, stuck}
         os.kill(stuck, signal.SIGSTOP)  # it cannot notice, nor react to SIGTERM
         manager.kill()
-        assert ends(lambda: is_gone(works), 5)
-        assert ends(lambda: is_gone(stuck), 20)
+        assert ends(lambda: is_gone(works))
+        assert ends(lambda: is_gone(stuck))
         assert f"(pid {stuck}) is left over" in pool.log.read_text()
         assert not is_gone(third)
 
 
-def test_workers_end_when_the_pool_is_killed(pool: Pool) -> None:
-    with task_manager() as (_, control):
-        assert not pool.start("1-1", control)
-        (worker,) = pool.workers()
-        pool.process.kill()
-        assert ends(lambda: is_gone(worker), 5)
+def test_workers_end_when_the_pool_is_killed(own_pool: Pool, control: str) -> None:
+    assert not own_pool.start("1-1", control)
+    (worker,) = own_pool.workers()
+    own_pool.process.kill()
+    assert ends(lambda: is_gone(worker))
 
 
-def test_two_jobs_may_have_workers_of_one_id(pool: Pool) -> None:
-    with task_manager() as (first_manager, first_control), task_manager() as (_, second_control):
+def test_two_jobs_may_have_workers_of_one_id(pool: Pool, control: str) -> None:
+    with task_manager() as (first_manager, first_control):
         assert not pool.start("1-1", first_control)
         (first,) = pool.workers()
-        assert not pool.start("1-1", second_control)
+        assert not pool.start("1-1", control)
         (second,) = set(pool.workers()) - {first}
         first_manager.kill()  # its streams end; what follows is its last call
-        assert ends(lambda: is_gone(first), 5)
+        assert ends(lambda: is_gone(first))
         pool.stop("1-1")
         assert not is_gone(second)
         pool.stop("1-1")
         assert is_gone(second)
 
 
-def test_worker_is_replaced_where_its_own_task_manager_asks_again(pool: Pool) -> None:
-    with task_manager() as (_, control):
-        assert not pool.start("1-1", control)
-        (first,) = pool.workers()
-        assert not pool.start("1-1", control)
-        assert is_gone(first) and len(pool.workers()) == 1
+def test_worker_is_replaced_where_its_own_task_manager_asks_again(pool: Pool, control: str) -> None:
+    assert not pool.start("1-1", control)
+    (first,) = pool.workers()
+    assert not pool.start("1-1", control)
+    assert is_gone(first) and len(pool.workers()) == 1
 
 
 def test_worker_that_cannot_reach_its_task_manager_is_an_error(pool: Pool) -> None:

