@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.runs.analyze_archive import analyze
-from pipelines.settings import AGE_GENDER_MODEL, EMOTION_MODEL, make_config
+from pipelines.settings import AGE_GENDER_MODEL, EMOTION_MODEL
 from schemas.config import Config
 from schemas.tables import EMOTION_COLUMNS, SMOOTH_COLUMNS, TABLES
 from tests.clips import portrait_clip
@@ -256,16 +256,21 @@ def test_an_empty_folder_is_done(tmp_path: Path, bare: Config) -> None:
     assert not list((tmp_path / "out").rglob("*.parquet"))
 
 
-def test_attributes_of_the_shipped_models(tmp_path: Path) -> None:
-    clip = portrait_clip(tmp_path / "clip.mp4", seconds=2, moving=True)
-    for _ in range(2):  # the second time everything is imported, and `analyze` must still be the function
+def test_analyze_stays_a_function_once_everything_is_imported(
+    four_segments: Path, reference: Path, bare: Config
+) -> None:
+    for _ in range(2):
         from pipelines import analyze
 
-        summary = analyze(str(clip.path), str(tmp_path / "out"), runner="direct")
-    assert (summary.exit_status, summary.unchanged) == (0, 1)
-    faces = rows(tmp_path / "out", "faces")
-    assert len(faces) == 2
-    for face in (*faces, *rows(tmp_path / "out", "tracks")):
+        summary = analyze(str(four_segments), str(reference), config=bare, runner="direct")
+        assert (summary.exit_status, summary.unchanged) == (0, 1)
+
+
+def test_attributes_of_the_shipped_models(reference_with_models: Path, with_models: Config) -> None:
+    out = reference_with_models
+    faces = rows(out, "faces")
+    assert len(faces) == 10
+    for face in (*faces, *rows(out, "tracks")):
         assert sum(face[name] for name in EMOTION_COLUMNS) == pytest.approx(1, abs=1e-4)
         assert f"emotion_{face['emotion']}" == max(EMOTION_COLUMNS, key=lambda name: face[name])
         assert 0 < face["age_low"] <= face["age"] <= face["age_high"] < 120
@@ -275,11 +280,11 @@ def test_attributes_of_the_shipped_models(tmp_path: Path) -> None:
         assert sum(face[name] for name in SMOOTH_COLUMNS) == pytest.approx(1, abs=1e-4)
         probabilities = np.array([face[name] for name in EMOTION_COLUMNS])
         assert face["emotion_entropy"] == pytest.approx(-(probabilities * np.log(probabilities)).sum(), abs=1e-3)
-    (path,) = (tmp_path / "out" / "faces").rglob("*.parquet")
+    (path,) = (out / "faces").rglob("*.parquet")
     models = json.loads(pq.read_schema(path).metadata[b"models"])
     assert {task: model["name"] for task, model in models.items()} == {
         "emotion": EMOTION_MODEL,
         "age_gender": AGE_GENDER_MODEL,
     }
-    config = make_config()
-    assert {task: model["sha256"] for task, model in models.items()} == {m.task: m.sha256 for m in config.models}
+    shipped = {model.task: model.sha256 for model in with_models.models}
+    assert {task: model["sha256"] for task, model in models.items()} == shipped

@@ -14,7 +14,7 @@ from pipelines.runs.bookkeeping import Summary
 from schemas.config import Config
 from schemas.errors import StorageFullError
 from schemas.video import Segment
-from tests.clips import Clip, portrait_clip
+from tests.clips import portrait_clip
 from tests.hooks import Hook
 from tests.runs import BARE, ROOT, command
 from tests.tables import assert_same_tables, assert_whole, fragments, rows, statuses, videos
@@ -23,11 +23,11 @@ from tests.tables import assert_same_tables, assert_whole, fragments, rows, stat
 @pytest.mark.multiprocess
 @pytest.mark.slow
 def test_a_file_that_kills_its_worker_and_one_that_hangs(
-    four_segments: Clip, bare: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    four_segments: Path, bare: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()
-    shutil.copy(four_segments.path, folder / "kills.mp4")
+    shutil.copy(four_segments, folder / "kills.mp4")
     portrait_clip(folder / "hangs.mp4", seconds=2)
     portrait_clip(folder / "good.mp4", seconds=2, moving=True)
     trail = Hook(tmp_path / "trail")
@@ -111,19 +111,18 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("runner", ["direct", pytest.param("local", marks=pytest.mark.multiprocess)])
-def test_a_full_disk(runner: str, four_segments: Clip, bare: Config, tmp_path: Path, small_disk: Path) -> None:
-    def run(out: Path) -> Summary:
-        return analyze(str(four_segments.path), str(out), config=bare, runner=runner, workers=1)
+def test_a_full_disk(runner: str, four_segments: Path, bare: Config, reference: Path, small_disk: Path) -> None:
+    def run() -> Summary:
+        return analyze(str(four_segments), str(small_disk), config=bare, runner=runner, workers=1)
 
     with pytest.raises(StorageFullError) as raised:
-        run(small_disk)
+        run()
     assert "\n" not in str(raised.value) and "while running" not in str(raised.value)
     assert "no space left" in str(raised.value) and str(small_disk) in str(raised.value)
     assert fragments(small_disk) and not rows(small_disk, "videos")
     assert_whole(small_disk)
     # What was written stays and is good: the same command goes on where there is room again.
     subprocess.run(["mount", "-o", "remount,size=10m", small_disk], check=True)
-    assert run(small_disk).exit_status == 0
+    assert run().exit_status == 0
     assert_whole(small_disk)
-    run(tmp_path / "roomy")
-    assert_same_tables(small_disk, tmp_path / "roomy")
+    assert_same_tables(small_disk, reference)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -107,12 +108,13 @@ def test_the_second_run_opens_no_video(call: Call, folder: Path, tmp_path: Path)
     shutil.copytree(tmp_path / "out", tmp_path / "before")
     for path in folder.iterdir():
         spoil(path)
+    begun = time.process_time()
     second, read = call()
+    assert time.process_time() - begun < 2
     assert read == []
     assert (second.new, second.unchanged, second.video_seconds) == (0, 5, 0)
     assert second.exit_status == first.exit_status == 3
     assert second.statuses == first.statuses
-    assert second.wall_seconds < 2
     assert_same_tables(tmp_path / "out", tmp_path / "before")
     for name in ("faces", "timeline", "videos"):
         assert read_table(tmp_path / "out", name) == read_table(tmp_path / "before", name)  # own columns included

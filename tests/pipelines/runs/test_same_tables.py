@@ -14,23 +14,14 @@ from typing import Any
 import pytest
 
 from pipelines.runs.analyze_archive import analyze
-from pipelines.settings import make_config
 from schemas import storage
 from schemas.config import Config
-from tests.clips import Clip, portrait_clip
+from tests.clips import portrait_clip
 from tests.hooks import Hook
 from tests.runs import BARE, ROOT, command
 from tests.tables import assert_same_tables, assert_whole, fragments, rows
 
 TOML = "segment_seconds = 1.0\n[tracking]\nlost_after = 0.5\n"  # as the fixture `bare`
-
-
-@pytest.fixture(scope="module")
-def reference(tmp_path_factory: pytest.TempPathFactory, four_segments: Clip, bare: Config) -> Path:
-    """The tables of a run in this process that nothing happened to."""
-    out = tmp_path_factory.mktemp("reference")
-    assert analyze(str(four_segments.path), str(out), config=bare, runner="direct").exit_status == 0
-    return out
 
 
 def test_the_clip_has_what_stitching_and_cuts_need(reference: Path) -> None:
@@ -45,20 +36,20 @@ def test_the_clip_has_what_stitching_and_cuts_need(reference: Path) -> None:
 
 @pytest.mark.multiprocess
 @pytest.mark.parametrize("workers", [1, 2])
-def test_worker_processes(workers: int, four_segments: Clip, bare: Config, reference: Path, tmp_path: Path) -> None:
-    assert analyze(str(four_segments.path), str(tmp_path), config=bare, workers=workers).exit_status == 0
+def test_worker_processes(workers: int, four_segments: Path, bare: Config, reference: Path, tmp_path: Path) -> None:
+    assert analyze(str(four_segments), str(tmp_path), config=bare, workers=workers).exit_status == 0
     assert_same_tables(tmp_path, reference)
     assert_whole(tmp_path)
 
 
 @pytest.mark.multiprocess
 @pytest.mark.slow
-def test_worker_processes_with_models(four_segments: Clip, tmp_path: Path) -> None:
-    config = make_config(segment_seconds=1.0, lost_after=0.5)
-    for runner, out in (("direct", tmp_path / "direct"), ("local", tmp_path / "local")):
-        analyze(str(four_segments.path), str(out), config=config, runner=runner, workers=2)
-    assert all(row["emotion"] and row["age"] for row in rows(tmp_path / "direct", "tracks"))
-    assert_same_tables(tmp_path / "local", tmp_path / "direct")
+def test_worker_processes_with_models(
+    four_segments: Path, with_models: Config, reference_with_models: Path, tmp_path: Path
+) -> None:
+    analyze(str(four_segments), str(tmp_path), config=with_models, workers=1)
+    assert all(row["emotion"] and row["age"] for row in rows(tmp_path, "tracks"))
+    assert_same_tables(tmp_path, reference_with_models)
 
 
 def snapshots(run: Callable[[], object], out: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
@@ -78,10 +69,10 @@ def snapshots(run: Callable[[], object], out: Path, folder: Path, monkeypatch: p
 
 
 def test_killed_before_each_change_of_the_disk(
-    four_segments: Clip, bare: Config, reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    four_segments: Path, bare: Config, reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trail = Hook(tmp_path / "trail")
-    call = functools.partial(analyze, str(four_segments.path), config=bare, runner="direct")
+    call = functools.partial(analyze, str(four_segments), config=bare, runner="direct")
     killed = snapshots(lambda: call(str(tmp_path / "out")), tmp_path / "out", tmp_path, monkeypatch)
     half = next(out for out in killed if len(fragments(out)) == 2)
     some_tables = next(out for out in killed if (out / "tracks").exists() and not (out / "timeline").exists())
@@ -115,12 +106,12 @@ def test_killed_while_a_changed_file_is_done_again(
 
 
 @pytest.fixture
-def program(tmp_path: Path, four_segments: Clip) -> list[str]:
+def program(tmp_path: Path, four_segments: Path) -> list[str]:
     """The command that analyzes the clip into `tmp_path / "out"`."""
     (tmp_path / "config.toml").write_text(TOML)
     return command(
         "analyze",
-        four_segments.path,
+        four_segments,
         "-o",
         tmp_path / "out",
         "--config",
