@@ -8,6 +8,7 @@ import pytest
 
 from models.runtime import configure_tensorflow
 from schemas.errors import BundleError, UsageError
+from tests.models.built import built
 
 
 @pytest.fixture(autouse=True)
@@ -36,20 +37,18 @@ def test_age_gender_resnet_gives_logits_of_years_and_of_female() -> None:
 
 @pytest.mark.parametrize(
     ("name", "length"),
-    [("emotion_cnn", 4_096), ("emotion_cnn3", 2_304), ("gender_cnn", 9_216), ("emotion_3block", 9_216)],
+    [("emotion-cnn", 4_096), ("emotion-cnn3", 2_304), ("gender-cnn", 9_216), ("emotion-3block", 9_216)],
 )
 def test_the_flat_features_are_as_long_as_published(name: str, length: int) -> None:
-    from models.networks import cnns
-
-    (flatten,) = layers_of(getattr(cnns, name)(), "Flatten")
+    (flatten,) = layers_of(built(name), "Flatten")
     assert flatten.output.shape == (None, length)
 
 
 def test_dropout_rates() -> None:
     from models.networks import cnns
 
-    assert [layer.rate for layer in layers_of(cnns.emotion_cnn(), "Dropout")] == [0.1, 0.1, 0.1, 0.2]
-    assert [layer.rate for layer in layers_of(cnns.emotion_3block(), "Dropout")] == [0.4, 0.4, 0.5, 0.6]
+    assert [layer.rate for layer in layers_of(built("emotion-cnn"), "Dropout")] == [0.1, 0.1, 0.1, 0.2]
+    assert [layer.rate for layer in layers_of(built("emotion-3block"), "Dropout")] == [0.4, 0.4, 0.5, 0.6]
     assert [layer.rate for layer in layers_of(cnns.gender_cnn(dropouts=(0, 0, 0, 0, 0.5)), "Dropout")][-1] == 0.5
 
 
@@ -77,9 +76,7 @@ def test_mini_xception_takes_both_sizes(size: int) -> None:
 
 
 def test_mini_xception_regularises_neither_its_shortcuts_nor_its_last_convolution() -> None:
-    from models.networks.xception import mini_xception
-
-    model = mini_xception()
+    model = built("mini-xception")
     convs = layers_of(model, "Conv2D")
     assert [layer.kernel_size[0] for layer in convs if layer.kernel_regularizer] == [3, 3]
     assert sorted(layer.filters for layer in convs if not layer.kernel_regularizer) == [7, 16, 32, 64, 128]
@@ -100,9 +97,7 @@ def test_wide_resnet_at_other_depths_and_widths() -> None:
 
 
 def test_wide_resnet_is_the_published_one() -> None:
-    from models.networks.wide_resnet import age_gender_wrn
-
-    model = age_gender_wrn()
+    model = built("age-gender-wrn")
     assert layers_of(model, "Flatten")[0].output.shape == (None, 131_072)
     assert len(layers_of(model, "BatchNormalization")) == 13  # two a block; the widening ones share theirs
     shortcuts = [layer for layer in layers_of(model, "Conv2D") if layer.kernel_size == (1, 1)]
@@ -180,8 +175,6 @@ def test_a_trunk_with_a_wrong_file_is_one_sentence(tmp_path: Path) -> None:
 
 def test_mini_xception_subsamples_before_its_shortcuts() -> None:
     """A strided 1 × 1 convolution gives the same, and its gradient ended the process on AVX-512; see the builder."""
-    from models.networks.xception import mini_xception
-
-    model = mini_xception()
+    model = built("mini-xception")
     assert all(layer.strides == (1, 1) for layer in layers_of(model, "Conv2D"))
     assert [tuple(layer.output.shape[1:3]) for layer in layers_of(model, "Add")] == [(30, 30), (15, 15), (8, 8), (4, 4)]

@@ -1,6 +1,5 @@
 """The registry against the networks that it builds."""
 
-import functools
 import itertools
 import subprocess
 import sys
@@ -11,12 +10,10 @@ import pytest
 
 from models.bundle import read_bundle, write_bundle
 from models.geometry import BoxGeometry
-from models.runtime import configure_tensorflow
 from models.zoo import AGE_CNN7, AGE_VGG16, ZOO, Network, find_network
 from schemas.errors import UsageError
 from schemas.tables import EMOTIONS
-
-TRUNKS = ("age-resnet50", "age-vgg16", "gender-inception")
+from tests.models.built import built
 
 # Of the specification; the others follow from sizes that are ours.
 PUBLISHED = {
@@ -28,12 +25,6 @@ PUBLISHED = {
     "mini-xception": 58_423,
     "age-gender-wrn": 24_463_856,
 }
-
-
-@functools.cache
-def built(name: str) -> Any:
-    configure_tensorflow("cpu")
-    return ZOO[name].build(**({"weights": None} if name in TRUNKS else {}))
 
 
 @pytest.fixture(params=ZOO)
