@@ -110,21 +110,21 @@ def evaluate(
     predictions: str | Path | None = None,
     console: Console | None = None,
 ) -> Report:
-    """Figures of a model on a data set. Pictures pass by one at a time; memory does not grow with their size.
+    """Evaluate a model on a data set. Pictures are read one at a time, so memory does not grow with their number.
 
     Args:
-      model: a bundle's name or folder, or "emotion" or "age-gender" for what the pipeline uses by default.
-      data: a data set's folder, zip or table.
-      kind: what data set it is; None: what it looks like.
-      split: of the data set, any case; None: all of it.
-      labels: which emotion is the true one: "fer2013", the set's own label, or "ferplus", the one that more than half
-        of all ten people's votes went to.
-      end_to_end: take pictures through the pipeline's own detector and crop.
-      limit: only so many pictures, drawn at random.
-      seed: of that draw.
-      predictions: csv to write, one row a picture: file, label, then the seven `emotion_*`, or age, age_low, age_high
-        and gender_female; empty where there is nothing to say.
-      console: where progress is shown; None: nowhere.
+      model: name or folder of a bundle; "emotion" and "age-gender" are the models that the pipeline uses by default.
+      data: folder, zip or table of a data set.
+      kind: kind of the data set; None: recognize it by its files.
+      split: split of the data set, in any case; None: all of it.
+      labels: which emotion counts as true: "fer2013", the data set's own label, or "ferplus", the emotion that has more
+        than half of the votes of all ten annotators.
+      end_to_end: whether the pipeline's own detector and crop come before the model.
+      limit: only this many pictures, drawn at random.
+      seed: seed of that draw.
+      predictions: csv to write, a row per picture: file, label, then the seven `emotion_*`, or age, age_low, age_high
+        and gender_female; empty where there is no value.
+      console: console for a progress bar; None: no progress bar.
 
     Raises:
       UsageError: the data set is wrong, has no label that the model gives, or the csv cannot be written.
@@ -191,7 +191,7 @@ def _both_ways(
 
 
 def draw(samples: Iterable[LabelledPicture], count: int, seed: int) -> list[LabelledPicture]:
-    """So many of the samples, at random and in their order; all where there are no more. Holds no others in memory."""
+    """Draw `count` of the samples at random, in their order; all if there are fewer. Keeps no others in memory."""
     drawn = Reservoir[tuple[int, LabelledPicture]](count, random.Random(seed))
     for pair in enumerate(samples):
         drawn.offer(pair)

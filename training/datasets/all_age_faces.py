@@ -27,7 +27,7 @@ def matches(files: Files) -> bool:
 
 
 def read(files: Files, faces: str = "original") -> DataSet:
-    """The pictures of one of the two folders, or of the only one that is there; serials up to 7380 are female.
+    """The pictures of one of the two folders, or of the only folder that exists; serials up to 7380 are female.
 
     Args:
       files: files of the data set.

@@ -76,7 +76,7 @@ class _Names:
             return name
         found = self._by_name.get(name, [name])  # if there is no such file, reading it reports that
         if len(found) > 1:
-            raise row.wrong(f"{name} is there {len(found)} times, give its path ({found[0]} or {found[1]})")
+            raise row.wrong(f"{len(found)} pictures are named {name}; give its path ({found[0]} or {found[1]})")
         return found[0]
 
 

@@ -60,7 +60,7 @@ def read(kind: str, files: Files, min_score: float = MIN_SCORE) -> DataSet:
 
     Args:
       kind: "imdb" or "wiki", which is also the name of the file and of the variable in it.
-      files: where it lies; the pictures are beside it or in `imdb_crop/`.
+      files: files of the data set; the pictures are beside the table or in `imdb_crop/`.
       min_score: lowest `face_score` to keep.
 
     Raises:
@@ -68,7 +68,7 @@ def read(kind: str, files: Files, min_score: float = MIN_SCORE) -> DataSet:
     """
     name = files.chosen or _find(kind, files)
     if name is None:
-        raise DataError(f"{files.root} has no {kind}.mat: give the folder it lies in, or the file.")
+        raise DataError(f"{files.root} has no {kind}.mat: give the folder that has it, or the file.")
     table = _load(kind, files, name)
     crops = f"{kind}_crop"
     folder = f"{crops}/" if "/" in name or crops in files.top else ""

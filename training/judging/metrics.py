@@ -62,7 +62,7 @@ def coverage(error: np.ndarray, half_width: np.ndarray) -> float:
 
 
 def years_outside(age: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """By how much an age lies outside of a range, [n] each; 0 within, up to the day before the year after `high`."""
+    """Years by which an age is outside of a range, [n] each; ages below `high` + 1 are inside."""
     return np.maximum(np.maximum(low - age, age - (high + 1)), 0)
 
 

@@ -63,7 +63,7 @@ class Overview:
 
     Attributes:
       kind: kind of data set.
-      path: where it lies.
+      path: folder or file of the data set.
       samples: number of labelled pictures.
       dropped: number of pictures that the reader left out, by reason.
       splits: pictures by split; one picture can be in several.

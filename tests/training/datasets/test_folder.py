@@ -59,7 +59,7 @@ def test_other_columns(
         ("b.png,,,20,10", "age_low 20 is above age_high 10"),
         (",happy,,,", "it names no picture"),
         ("a.png,happy,,,", "a.png is in row 2 already"),
-        ("c.png,happy,,,", "c.png is there 2 times, give its path"),
+        ("c.png,happy,,,", "2 pictures are named c.png; give its path"),
     ],
 )
 def test_wrong_rows(tmp_path: Path, draw: Draw, table: Table, row: str, message: str) -> None:
