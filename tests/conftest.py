@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +133,9 @@ def no_face(clips_folder: Path) -> Clip:
     return portrait_clip(clips_folder / "no_face.mp4", away=(0.0, 9.0))
 
 
-@pytest.fixture(autouse=True)
-def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Training in tests computes with one thread, for the same reason."""
-    monkeypatch.setattr("training.learning.loop.cores", lambda: 1)
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Training in tests computes with one thread, for the same reason; also where a fixture of a module trains."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.learning.loop.cores", lambda: 1)
+        yield

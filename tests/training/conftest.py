@@ -24,10 +24,8 @@ def smooth_noise(seed: int, side: int, channels: int = 1) -> np.ndarray:
     return cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC)
 
 
-@pytest.fixture
-def fer2013(tmp_path: Path) -> Path:
+def make_fer2013(root: Path) -> Path:
     """Four pictures of each class and split; one training picture is a validation picture too, one is blank."""
-    root = tmp_path / "fer2013"
     rows = []
     for s, (split, prefix) in enumerate((("train", "Training"), ("validation", "PublicTest"))):
         for c, emotion in enumerate(EMOTIONS):
@@ -46,10 +44,8 @@ def fer2013(tmp_path: Path) -> Path:
     return root
 
 
-@pytest.fixture
-def utkface(tmp_path: Path) -> Path:
+def make_utkface(root: Path) -> Path:
     """Forty pictures; the last is the first one again, smaller and of another age."""
-    root = tmp_path / "utkface"
     for i in range(39):
         name = f"{i}_{i % 2}_{i % 5}_2017.jpg.chip.jpg" if i != 7 else "7_1_2017.jpg.chip.jpg"
         save(root / "UTKFace" / name, smooth_noise(i, 120, 3))
@@ -58,10 +54,8 @@ def utkface(tmp_path: Path) -> Path:
     return root
 
 
-@pytest.fixture
-def fairface(tmp_path: Path) -> Path:
+def make_fairface(root: Path) -> Path:
     """Forty pictures with age ranges."""
-    root = tmp_path / "fairface"
     lines = ["file,age_group,gender,race"]
     for i in range(40):
         save(root / "train" / f"{i}.jpg", smooth_noise(1000 + i, 96, 3))
@@ -69,6 +63,24 @@ def fairface(tmp_path: Path) -> Path:
         lines.append(f"train/{i}.jpg,{group},{gender},{('East Asian', 'Black')[i % 2]}")
     (root / "labels.csv").write_text("\n".join(lines) + "\n")
     return root
+
+
+@pytest.fixture
+def fer2013(tmp_path: Path) -> Path:
+    """See `make_fer2013`."""
+    return make_fer2013(tmp_path / "fer2013")
+
+
+@pytest.fixture
+def utkface(tmp_path: Path) -> Path:
+    """See `make_utkface`."""
+    return make_utkface(tmp_path / "utkface")
+
+
+@pytest.fixture
+def fairface(tmp_path: Path) -> Path:
+    """See `make_fairface`."""
+    return make_fairface(tmp_path / "fairface")
 
 
 @pytest.fixture
