@@ -40,7 +40,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_from_python_it_is_a_table(out: Path) -> None:
-    found = pipelines.queries.query(str(out), "SELECT track_id, count(*) AS seconds FROM faces GROUP BY 1 ORDER BY 1")
+    found = pipelines.query(str(out), "SELECT track_id, count(*) AS seconds FROM faces GROUP BY 1 ORDER BY 1")
     assert isinstance(found, pa.Table)
     assert found.to_pydict() == {"track_id": [0, 1], "seconds": [8, 4]}
 
