@@ -38,7 +38,7 @@ $(STAMP): pyproject.toml
 	@if [ -z "$(PYTHON)" ]; then \
 	  echo "facelog needs Python 3.11, 3.12 or 3.13, and none was found. Install one, or say where it is: make venv PYTHON=/path/to/python3.12"; \
 	  exit 1; fi
-	@echo "Making $(VENV) with $$($(PYTHON) --version): about 3 GB, a few minutes the first time."
+	@echo "Making $(VENV) with $$($(PYTHON) --version): about 4 GB, a few minutes the first time."
 	@site=; if $(PYTHON) -c 'import dlib' 2>/dev/null; then site=--system-site-packages; fi; \
 	$(PYTHON) -m venv $$site $(VENV)
 	@$(BIN)/python -m pip install -qq --upgrade pip
