@@ -92,7 +92,7 @@ class Site:
         return json.loads(self.call("status", out, "--json").stdout)
 
     def jobs(self) -> list[str]:
-        """Names in the cluster of all jobs that there were, the newest first."""
+        """Ids of all jobs that the cluster has had, the newest first."""
         jobs = self.cluster.rest("/jobs/overview")["jobs"]
         return [job["jid"] for job in sorted(jobs, key=lambda job: -job["start-time"])]
 
@@ -101,12 +101,12 @@ class Site:
         return len(self.cluster.rest(f"/jobs/{self.jobs()[0]}/exceptions")["exceptionHistory"]["entries"])
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 400) -> None:
-    """Waits until a condition holds."""
+def wait_for(condition: Callable[[], object], seconds: float = 400, *, every: float = 0.05) -> None:
+    """Waits until a condition holds, which is asked for every so many seconds."""
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until, "the condition did not come true"
-        time.sleep(0.05)
+        time.sleep(every)
 
 
 def fragments(folder: Path) -> int:
