@@ -23,7 +23,7 @@ _OURS = {*_FOLDERS, "deploy", "tests", "benchmarks"}
 # Wing of pipelines/ (a folder, or a file that stands alone) → the other wings that it may import.
 _GROUND = {"settings", "inputs", "words", "face_words", "colours", "progress_bar"}
 _WINGS = {
-    **{wing: set[str]() for wing in _GROUND},
+    **{wing: set[str]() for wing in sorted(_GROUND)},
     "face_words": {"words"},
     "analyze": set(),
     "results": _GROUND,
