@@ -26,7 +26,10 @@ os.environ.update(TF_NUM_INTRAOP_THREADS="1", TF_NUM_INTEROP_THREADS="1", TF_ENA
 _SHARED_VIDEOS = Path(__file__).parents[2] / "shared" / "videos"
 
 
-@pytest.hookimpl(trylast=True)  # once tests/flink/conftest.py has set its marks
+_FLINK = Path(__file__).parent / "flink"
+
+
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Marks what uses the sample archive, and says how pytest-xdist shares the tests out."""
     for item in items:
@@ -43,7 +46,7 @@ def _share_out(items: list[pytest.Item]) -> None:
     """
     slow: Counter[str] = Counter()
     for item in items:
-        group = "flink" if item.get_closest_marker("flink") else item.nodeid.partition("::")[0]
+        group = "flink" if item.path.is_relative_to(_FLINK) else item.nodeid.partition("::")[0]
         item.add_marker(pytest.mark.xdist_group(group))
         slow[group] += item.get_closest_marker("slow") is not None
     slow["flink"] = len(items)
