@@ -60,13 +60,13 @@ COUNT_FAILED = import sys, pandas; \
 test: lint parts
 	@$(MAKE) --no-print-directory -j2 types all-tests
 
-SHARED_OUT = -n $$(($(JOBS) + 1)) --dist loadgroup --no-loadscope-reorder
+SHARED_OUT = -n $$(($(JOBS) + 1)) --no-loadscope-reorder
 
 all-tests: venv
 	@$(BIN)/python -m pytest $(SHARED_OUT) $(ARGS)
 
 test-quick: lint
-	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m 'not slow and not multiprocess and not flink and not browser' $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) -m 'not slow and not multiprocess and not flink and not browser' $(ARGS)
 
 test-flink: venv parts
 	@$(BIN)/python -m pytest tests/flink $(ARGS)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from xdist.scheduler.loadscope import LoadScopeScheduling
 
 from tests.clips import Clip, portrait_clip
 from tests.odd_clips import sideways_pair
@@ -26,36 +27,39 @@ os.environ.update(TF_NUM_INTRAOP_THREADS="1", TF_NUM_INTEROP_THREADS="1", TF_ENA
 _SHARED_VIDEOS = Path(__file__).parents[2] / "shared" / "videos"
 
 
-_FLINK = Path(__file__).parent / "flink"
+_FLINK = "tests/flink/"
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Marks what uses the sample archive, and says how pytest-xdist shares the tests out."""
-    for item in items:
-        if "shared_videos" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.shared)
-    if hasattr(config, "workerinput"):
-        _share_out(items)
+def _group(nodeid: str) -> str:
+    """What runs in one process: all tests on the Flink cluster, so that there is one; else the tests of a file."""
+    return _FLINK if nodeid.startswith(_FLINK) else nodeid.partition("::")[0]
 
 
-def _share_out(items: list[pytest.Item]) -> None:
-    """For `--dist loadgroup`: a file's tests stay together, so do those of the Flink cluster; long files come first.
+class _ByGroup(LoadScopeScheduling):
+    """pytest-xdist's own `loadgroup` does nothing under pytest 9.2, which keeps ids of tests elsewhere."""
 
-    What takes long at the end of a run would leave the other processes with nothing to do.
+    def _split_scope(self, nodeid: str) -> str:
+        return _group(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByGroup:
+    """Shares the tests out by groups."""
+    return _ByGroup(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what uses the sample archive, and puts long files first: one at the end would keep one process busy alone.
+
+    Tests of the Flink cluster come before all others.
     """
     slow: Counter[str] = Counter()
     for item in items:
-        group = "flink" if item.path.is_relative_to(_FLINK) else item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
-        slow[group] += item.get_closest_marker("slow") is not None
-    slow["flink"] = len(items)
-
-    def order(item: pytest.Item) -> int:
-        mark = item.get_closest_marker("xdist_group")
-        return -slow[mark.args[0]] if mark else 0
-
-    items.sort(key=order)
+        if "shared_videos" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.shared)
+        slow[_group(item.nodeid)] += item.get_closest_marker("slow") is not None
+    slow[_FLINK] = len(items)
+    items.sort(key=lambda item: -slow[_group(item.nodeid)])
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)  # so that it writes after all others
