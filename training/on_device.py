@@ -6,7 +6,7 @@
 
 The first gathers chips and labels in one file, so that the second needs neither the data set, TensorFlow nor dlib, only
 this package, Keras and JAX, on any machine. It leaves a run folder as after the last epoch, which the third calibrates,
-judges and exports.
+judges and exports. With teachers, faces without labels (`pack --unlabelled`) teach as well.
 
 An epoch is one compiled program here, where `training.learning.loop` sends one batch of small pictures after the other.
 Networks, losses and augmentation are the same code on both ways.
@@ -29,7 +29,7 @@ import typer
 
 from models.zoo import Network, find_network
 from schemas.errors import UsageError
-from training.data.packed import LOSSLESS, Pictures, labelled, pack, unpack
+from training.data.packed import LOSSLESS, Pictures, joined, labelled, pack, pack_unlabelled, unpack
 from training.learning.augment import DRAWS, augment, middle
 from training.learning.loop import FINAL, LOG, NOTES, RECIPE, learning_rate, make_optimizer, refuse_other
 from training.learning.mixup import mix, mixed_loss, shares
@@ -39,6 +39,8 @@ from training.recipe import Recipe, change, find_recipe, read_changes
 
 _STAYED = 3
 """Epochs without a better loss after which the plateau schedule halves the rate."""
+_LOOKED_AT = 256
+"""Faces without labels that teachers look at in one go."""
 
 
 def fit(
@@ -50,14 +52,18 @@ def fit(
     starts: Sequence[Path] = (),
     teachers: Sequence[Path] = (),
     taught: float = 0.5,
+    unlabelled: Pictures | None = None,
+    mined: float = 0.5,
     minutes: float | None = None,
 ) -> None:
     """Train a model and leave it in a run folder, with the log and the recipe beside it.
 
     With teachers the network learns to say of each picture, as it is turned, lit and blended in that step, what they
-    say of the very same.
+    say of the very same. Of faces without labels they alone say anything: in each epoch there are as many as with labels
+    (if there are so many), drawn by chance, those more often of which the teachers say what they rarely say.
 
-    Source: L. Beyer et al., Knowledge distillation: A good teacher is patient and consistent, CVPR 2022.
+    Sources: L. Beyer et al., Knowledge distillation: A good teacher is patient and consistent, CVPR 2022; Q. Xie et al.,
+    Self-training with noisy student improves ImageNet classification, CVPR 2020.
 
     Args:
       recipe: how.
@@ -67,6 +73,8 @@ def fit(
       starts: weights to begin with, as `training.learning.network.load_weights` takes them.
       teachers: `.keras` files of trained networks with the same inputs and outputs; their raw outputs are averaged.
       taught: how much of the loss is the teachers'; the rest is the labels'.
+      unlabelled: faces without labels.
+      mined: power of the shares of the teachers' answers by which rare ones are drawn more often; 0: all alike.
       minutes: stop after the epoch that passes so many.
 
     Raises:
@@ -89,7 +97,12 @@ def fit(
         load_weights(model, starts, recipe)
     experts = [_load_teacher(file, model) for file in teachers]
     learned = tasks(network.outputs, recipe.heads, recipe.weights, training)
-    steps = len(training) // schedule.batch
+    pictures, drawn = training, 0
+    if unlabelled is not None:
+        if not experts:
+            raise UsageError("Faces without labels teach nothing without a teacher.")
+        pictures, drawn = joined([training, unlabelled]), min(len(unlabelled), len(training))
+    steps = (len(training) + drawn) // schedule.batch
     # The rate is given to each step, so that the compiled program is the same for any schedule.
     optimizer = make_optimizer(dataclasses.replace(schedule, decay="constant"), steps)
     optimizer.build(model.trainable_variables)
@@ -97,16 +110,26 @@ def fit(
     counted = jnp.arange(schedule.epochs * steps, dtype=jnp.float32).reshape(schedule.epochs, steps)
     rates = jax.vmap(jax.vmap(rate))(counted) if callable(rate) else jnp.full_like(counted, rate)
 
-    epoch, check = _programs(model, optimizer, experts, learned, network, recipe, steps, taught if experts else 0.0)
-    data, judged = _on_device(training, learned), _on_device(held, learned)
+    epoch, check, answers = _programs(
+        model, optimizer, experts, learned, network, recipe, (len(training), drawn), taught if experts else 0.0
+    )
+    data, judged = _on_device(pictures, learned), _on_device(held, learned)
     said = [_values(expert.trainable_variables, expert.non_trainable_variables) for expert in experts]
+    chances = jnp.zeros(0)
+    if drawn:
+        answered = np.asarray(answers(data, said))
+        shares = answered.mean(axis=0)
+        chances = jnp.log(answered @ np.maximum(shares, 1e-4) ** -mined)
+        print(
+            f"{out.name}: teachers' answers without labels {' '.join(f'{share:.3f}' for share in shares)}", flush=True
+        )
     state = _values(model.trainable_variables, model.non_trainable_variables, optimizer.variables)
     key, began = jax.random.key(schedule.seed), time.monotonic()
     rows: list[dict[str, float]] = []
     best, best_state, since = float("inf"), state, 0
     for number in range(schedule.epochs):
         start = time.monotonic()
-        state, loss = epoch(state, data, said, jax.random.fold_in(key, number), rates[number])
+        state, loss = epoch(state, data, said, chances, jax.random.fold_in(key, number), rates[number])
         found = {name: float(value) for name, value in check(state, judged).items()}
         rows.append({"epoch": number, "loss": float(loss)} | found)
         values = ", ".join(f"{name} {value:.4f}" for name, value in rows[-1].items() if name != "epoch")
@@ -134,6 +157,8 @@ def fit(
     if experts:
         sizes = " and ".join(f"{expert.count_params():,}" for expert in experts)
         notes |= {"teachers": f"networks of {sizes} parameters, trained on the same pictures", "taught": taught}
+    if unlabelled is not None:
+        notes |= {"unlabelled": len(unlabelled), "mined": mined}
     if starts:
         notes["start"] = " + ".join(file.parent.name for file in starts)
     (out / NOTES).write_text(json.dumps(notes, indent=2) + "\n", encoding="utf-8")
@@ -167,14 +192,20 @@ def _programs(
     learned: Sequence[Task],
     network: Network,
     recipe: Recipe,
-    steps: int,
+    counts: tuple[int, int],
     taught: float,
-) -> tuple[Any, Any]:
-    """An epoch, and the look at the held back pictures after it, compiled."""
+) -> tuple[Any, Any, Any]:
+    """An epoch, the look at the held back pictures after it, and what teachers say without labels, compiled.
+
+    Args:
+      counts: pictures with labels, which come first, and how many without are drawn for an epoch.
+    """
     import jax
     from jax import numpy as jnp
 
     size, jitter, batch = network.geometry.size, recipe.jitter, recipe.schedule.batch
+    count, drawn = counts
+    steps = (count + drawn) // batch
     of_rate = [i for i, variable in enumerate(optimizer.variables) if variable.path.endswith("/learning_rate")]
 
     def scaled(chips: Any) -> Any:
@@ -228,9 +259,14 @@ def _programs(
         trainable, of_optimizer = optimizer.stateless_apply(of_optimizer, gradients, trainable)
         return (trainable, rest, of_optimizer), loss
 
-    def epoch(state: Any, data: Any, said: Any, key: Any, rates: Any) -> tuple[Any, Any]:
-        of_order, of_steps = jax.random.split(key)
-        order = jax.random.permutation(of_order, len(data[0]))[: steps * batch].reshape(steps, batch)
+    def epoch(state: Any, data: Any, said: Any, chances: Any, key: Any, rates: Any) -> tuple[Any, Any]:
+        of_order, of_drawing, of_steps = jax.random.split(key, 3)
+        rows = jnp.arange(count)
+        if drawn:
+            # The largest sums with Gumbel noise are a draw by these chances, without putting back.
+            _, found = jax.lax.top_k(chances + jax.random.gumbel(of_drawing, chances.shape), drawn)
+            rows = jnp.concatenate([rows, count + found])
+        order = jax.random.permutation(of_order, rows)[: steps * batch].reshape(steps, batch)
         keys = jax.random.split(of_steps, steps)
         state, losses = jax.lax.scan(lambda state, at: step(state, at, data, said), state, (order, keys, rates))
         return state, losses.mean()
@@ -247,7 +283,17 @@ def _programs(
                 found[name] = (metric(target, value) * weight).sum() / known
         return found
 
-    return jax.jit(epoch), jax.jit(check)
+    def answers(data: Any, said: Any) -> Any:
+        """The teachers' mean answer of the first output to each picture without a label; [n, k] or [n, 1]."""
+
+        def look(at: Any) -> Any:
+            chips, features = at
+            raw = teach(said, inputs(scaled(middle(chips[None], size)), features[None]))[0][0]
+            return jax.nn.softmax(raw) if learned[0].output.kind == "logits" else raw
+
+        return jax.lax.map(look, (data[0][count:], data[1][count:]), batch_size=_LOOKED_AT)
+
+    return jax.jit(epoch), jax.jit(check), jax.jit(answers)
 
 
 def _on_device(pictures: Pictures, learned: Sequence[Task]) -> Any:
@@ -284,9 +330,11 @@ def pack_command(
     recipe: _RecipeFile = None,
     cache: Annotated[Path, typer.Option("--cache", help="Folder for chips that were cut.")] = Path("runs/chips"),
     quality: Annotated[int, typer.Option(help="Of WebP; from 101 on nothing is lost.")] = LOSSLESS,
+    unlabelled: Annotated[bool, typer.Option("--unlabelled", help="All faces, without labels, for teachers.")] = False,
 ) -> None:
     """Gather chips and labels of data sets in one file."""
-    pack(_recipe(name, recipe), data, out, cache=cache, quality=quality)
+    gather = pack_unlabelled if unlabelled else pack
+    gather(_recipe(name, recipe), data, out, cache=cache, quality=quality)
 
 
 @app.command("fit")
@@ -302,6 +350,10 @@ def fit_command(
         list[Path] | None, typer.Option("--teacher", help="A trained network's .keras file.", **_FILE)
     ] = None,
     taught: Annotated[float, typer.Option(help="How much of the loss is the teachers'.")] = 0.5,
+    unlabelled: Annotated[
+        list[Path] | None, typer.Option("--unlabelled", help="What `pack --unlabelled` wrote.", **_FILE)
+    ] = None,
+    mined: Annotated[float, typer.Option(help="How much rare answers of the teachers are drawn more often.")] = 0.5,
     minutes: Annotated[float | None, typer.Option(help="Stop after so many.")] = None,
 ) -> None:
     """Train by what `pack` wrote."""
@@ -318,6 +370,8 @@ def fit_command(
         starts=[weights_file(of) for of in start or []],
         teachers=teacher or [],
         taught=taught,
+        unlabelled=unpack(unlabelled, "training", network.inputs["chip"][-1]) if unlabelled else None,
+        mined=mined,
         minutes=minutes,
     )
 

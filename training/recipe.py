@@ -65,6 +65,13 @@ class Jitter:
       brightness: largest change of brightness, as a share of the full range.
       erase: side of the square that is greyed out, as a share of the chip; 0 for none.
       mixup: parameter of `training.learning.mixup`, which blends pairs of pictures; 0 for none.
+      stretch: by how much the proportions may change: width over height is multiplied by 1 ± this.
+      slant: sideways shift of the top against the bottom, ± this share of the height.
+      gamma: exponent of the brightness, from 1 / (1 + this) to 1 + this.
+      light: light from one side: the brightness in opposite corners is multiplied by up to 1 + this and 1 - this.
+      focus: weight of a blurred copy that is blended in, at most this; a negative weight, down to minus this, sharpens.
+      coarse: share of the pictures that are halved in size and enlarged again.
+      grey: share of colour pictures that lose their colour; half of the others lose a part of it. 0: none does.
     """
 
     degrees: float = 10.0
@@ -74,6 +81,13 @@ class Jitter:
     brightness: float = 0.12
     erase: float = 0.25
     mixup: float = 0.0
+    stretch: float = 0.0
+    slant: float = 0.0
+    gamma: float = 0.0
+    light: float = 0.0
+    focus: float = 0.0
+    coarse: float = 0.0
+    grey: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,11 +130,14 @@ class Weights:
         are exact, and the loss is the plain cross-entropy.
       age_error: weight of the absolute error of the mean age, in years, beside that likelihood.
       gender: weight of the cross-entropy of gender.
+      age_balance: how much more rare ages count: a picture's weight is the share of its age among the stated ages to
+        the power of minus this. 0: each picture counts the same.
     """
 
     age_sigma: float = 0.0
     age_error: float = 0.0
     gender: float = 1.0
+    age_balance: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)

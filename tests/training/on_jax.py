@@ -1,7 +1,8 @@
 """The part of the tests of `training.on_device` that needs JAX below Keras, a program: on_jax.py FILE.
 
-Writes to FILE what `augment` makes of the pictures in it, and how often two networks are right: one that learned from
-labels, and one that learned from wrong labels and from the first, which it was to believe; and what was refused.
+Writes to FILE what `augment` makes of the pictures in it, and how often three networks are right: one that learned from
+labels, one that learned from wrong labels and from the first, which it was to believe, and one that saw most faces
+without any label; and what was refused.
 """
 
 import dataclasses
@@ -55,7 +56,8 @@ def bands(n: int, seed: int) -> Pictures:
 
 def main(file: Path) -> None:
     given = dict(np.load(file))
-    augmented = np.asarray(augment(given["images"], 48, Jitter(), given["draws"]))
+    jitter = Jitter(stretch=0.2, slant=0.1, gamma=0.5, light=0.4, focus=0.8, coarse=0.3)
+    augmented = np.asarray(augment(given["images"], 48, jitter, given["draws"]))
     ZOO["small"] = dataclasses.replace(find_network("emotion-cnn3"), name="small", build=small)
     schedule = {"epochs": 30, "batch": 24, "rate": 0.02, "patience": 10}
     recipe = change(find_recipe("small"), {"schedule": schedule, "jitter": {"mixup": 0.2}}, "test")
@@ -65,12 +67,17 @@ def main(file: Path) -> None:
     training.emotion[:] = np.roll(numbers, 1)[np.searchsorted(numbers, training.emotion)]
     teacher = file.parent / "taught-by-labels" / FINAL
     fit(recipe, training, held, file.parent / "taught", teachers=[teacher], taught=0.9)
+    faces = bands(96, 2)
+    faces.emotion[:] = -1
+    few = Pictures(**{name: values[:24] for name, values in vars(bands(96, 0)).items()})
+    fit(recipe, few, held, file.parent / "without-labels", teachers=[teacher], taught=0.9, unlabelled=faces)
 
     refused = []
     wrong: list[dict[str, Any]] = [
         {"teachers": [file]},
         {"teachers": [other_network(file.parent)]},
         {"training": bands(9, 0)},
+        {"unlabelled": faces},
         {"recipe": change(recipe, {"test": 0.3}, "test"), "out": file.parent / "taught"},
     ]
     for changes in wrong:
@@ -88,7 +95,7 @@ def main(file: Path) -> None:
         file,
         refused=refused,
         augmented=augmented,
-        logs=[str(file.parent / of / LOG) for of in ("taught-by-labels", "taught")],
+        logs=[str(file.parent / of / LOG) for of in ("taught-by-labels", "taught", "without-labels")],
     )
 
 

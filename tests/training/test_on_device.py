@@ -17,7 +17,7 @@ from models.zoo import find_network
 from schemas.errors import UsageError
 from schemas.tables import EMOTIONS
 from tests.training.conftest import smooth_noise
-from training.data.packed import Pictures, labelled, pack, unpack
+from training.data.packed import Pictures, labelled, pack, pack_unlabelled, unpack
 from training.learning.augment import DRAWS, augment
 from training.recipe import Jitter, change, find_recipe, read_changes
 from training.train import train
@@ -48,17 +48,20 @@ def test_augmentation_labels_and_teachers(tmp_path: Path) -> None:
     found = np.load(tmp_path / "given.npz")
 
     configure_tensorflow("cpu")
-    by_tensorflow = augment(images, 48, Jitter(), draws).numpy()
+    jitter = Jitter(stretch=0.2, slant=0.1, gamma=0.5, light=0.4, focus=0.8, coarse=0.3)
+    by_tensorflow = augment(images, 48, jitter, draws).numpy()
     # At the edge of what is erased a pixel may fall to either side.
     assert (np.abs(found["augmented"] - by_tensorflow) < 0.05).mean() > 0.999
 
-    by_labels, taught = (pd.read_csv(log).val_categorical_accuracy for log in found["logs"])
+    by_labels, taught, without_labels = (pd.read_csv(log).val_categorical_accuracy for log in found["logs"])
     assert by_labels.max() > 0.95
     assert taught.max() > 0.9  # its labels are wrong in every case
-    no_network, other_outputs, too_few, other_recipe = found["refused"]
+    assert without_labels.max() > 0.9
+    no_network, other_outputs, too_few, untaught, other_recipe = found["refused"]
     assert "does not hold a network" in no_network and "cannot teach" in other_outputs
     assert "holds a training with another recipe (test" in other_recipe
     assert too_few == "9 pictures to train with are fewer than a batch of 24."
+    assert untaught == "Faces without labels teach nothing without a teacher."
     assert not (tmp_path / "refused").exists()
 
 
@@ -104,6 +107,17 @@ def test_what_is_packed_is_what_training_would_see(channels: int, fer2013: Path,
         np.testing.assert_array_equal(getattr(pictures, column), getattr(part, column))
     twice = unpack([tmp_path / "packed.npz"] * 2, TRAINING, channels)
     assert len(twice) == 2 * len(pictures)
+
+
+def test_faces_are_packed_without_their_labels(utkface: Path, fairface: Path, tmp_path: Path) -> None:
+    packed, recipe = tmp_path / "faces.npz", find_recipe("emotion")
+    pack_unlabelled(recipe, [utkface, fairface], packed, cache=tmp_path / "chips")
+    faces = unpack([packed], "training", 1)
+    assert faces.chips.shape == (80, 60, 60, 1)
+    assert (faces.emotion == -1).all() and not faces.votes.any()
+    assert np.isnan(faces.age).all() and np.isnan(faces.female).all()
+    with pytest.raises(UsageError, match="second input"):
+        pack_unlabelled(find_recipe("emotion-hog-landmarks"), [utkface], packed, cache=tmp_path / "chips")
 
 
 def test_pictures_of_other_emotions_are_left_out() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,23 +59,65 @@ def pack(recipe: Recipe, data: Sequence[Path], out: Path, *, cache: Path, qualit
     arrays: dict[str, Any] = {}
     for part in (TRAINING, CALIBRATION):
         faces = part_of(sets, part)
-        files = []
-        for start in range(0, len(faces), _BLOCK):
-            for chip in faces.chips(np.arange(start, min(start + _BLOCK, len(faces)))):
-                written, file = cv2.imencode(".webp", chip, [cv2.IMWRITE_WEBP_QUALITY, quality])
-                if not written:
-                    raise RuntimeError(f"OpenCV did not encode a chip of {chip.shape}")
-                files.append(file)
-        arrays[f"{part}/ends"] = np.cumsum([len(file) for file in files])
-        arrays[f"{part}/files"] = np.concatenate(files)
-        columns = _COLUMNS if sets[0].features is not None else _COLUMNS[:-1]
-        arrays |= {f"{part}/{column}": getattr(faces, column) for column in columns}
+        blocks = (np.arange(start, min(start + _BLOCK, len(faces))) for start in range(0, len(faces), _BLOCK))
+        encoded = _encoded((chip for block in blocks for chip in faces.chips(block)), quality)
+        names = _COLUMNS if sets[0].features is not None else _COLUMNS[:-1]
+        columns = {name: getattr(faces, name) for name in names}
+        arrays |= {f"{part}/{name}": values for name, values in (encoded | columns).items()}
+    _save(out, arrays)
+
+
+def pack_unlabelled(recipe: Recipe, data: Sequence[Path], out: Path, *, cache: Path, quality: int = LOSSLESS) -> None:
+    """Gather faces that only teachers say something of; labels that the sets have are left out.
+
+    Args:
+      recipe: decides how chips are cut.
+      data: data sets whose pictures are each filled by one face.
+      out: the file to write, `.npz`.
+      cache: folder for chips that were cut.
+      quality: as `pack` takes it.
+    """
+    from training.data.chip_cache import cut_chips
+    from training.data.labelled_faces import TRAINING
+    from training.datasets import read_dataset
+
+    network, found = find_network(recipe.network), []
+    if network.second_input:
+        raise UsageError(f"{network.name} has a second input: it cannot learn from faces without labels.")
+    for path in data:
+        dataset = read_dataset(path)
+        chips, prints = cut_chips(dataset, list(dataset.samples()), network.geometry, cache)
+        found.append(chips[(prints.pixels > 0) & ~prints.blank])
+    n = sum(map(len, found))
+    none = np.full(n, np.nan, np.float32)
+    columns = {
+        "emotion": np.full(n, -1),
+        "votes": np.zeros((n, len(EMOTIONS)), np.float32),
+        "age": np.stack([none, none], axis=1),
+        "female": none,
+    }
+    encoded = _encoded((chip for chips in found for chip in chips), quality)
+    _save(out, {f"{TRAINING}/{name}": values for name, values in (encoded | columns).items()})
+
+
+def _encoded(chips: Iterable[np.ndarray], quality: int) -> dict[str, np.ndarray]:
+    """Chips as WebP files, one behind the other, and where each ends."""
+    files = []
+    for chip in chips:
+        written, file = cv2.imencode(".webp", chip, [cv2.IMWRITE_WEBP_QUALITY, quality])
+        if not written:
+            raise RuntimeError(f"OpenCV did not encode a chip of {chip.shape}")
+        files.append(file)
+    return {"ends": np.cumsum([len(file) for file in files]), "files": np.concatenate(files)}
+
+
+def _save(out: Path, arrays: dict[str, Any]) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     np.savez(out, **arrays)
 
 
 def unpack(files: Sequence[Path], part: str, channels: int) -> Pictures:
-    """One part of what `pack` wrote: "training" or "calibration"; of several files, all of theirs.
+    """One part of what `pack` wrote: "training" or "calibration"; of several files, all of theirs, as often as named.
 
     Args:
       files: to read.
@@ -92,7 +134,13 @@ def unpack(files: Sequence[Path], part: str, channels: int) -> Pictures:
             columns.setdefault("features", np.empty((len(chips), 0), np.float32))
             stacked = np.stack(chips)
             found.append({"chips": stacked if channels == 3 else stacked[..., None], **columns})
-    return Pictures(**{name: np.concatenate([of[name] for of in found]) for name in found[0]})
+    return joined([Pictures(**of) for of in found])
+
+
+def joined(parts: Sequence[Pictures]) -> Pictures:
+    """The pictures of several, one behind the other."""
+    names = [column.name for column in dataclasses.fields(Pictures)]
+    return Pictures(**{name: np.concatenate([getattr(of, name) for of in parts]) for name in names})
 
 
 def labelled(pictures: Pictures, network: Network) -> Pictures:

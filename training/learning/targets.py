@@ -17,6 +17,9 @@ from models.outputs import age_moments
 from schemas.tables import EMOTIONS
 from training.recipe import Head, Weights
 
+MOST_YEARS = 100
+"""Older people count as of this age."""
+
 
 class Labels(Protocol):
     """Labels of n faces, in the same columns as `training.data.labelled_faces.Faces`."""
@@ -73,7 +76,7 @@ def tasks(outputs: tuple[Output, ...], heads: tuple[Head, ...], weights: Weights
         elif output.attribute == "gender":
             found.append(_gender(output, weights))
         else:
-            found.append(_age(output, weights))
+            found.append(_age(output, weights, training))
     return found
 
 
@@ -101,16 +104,16 @@ def emotion_targets(emotion: np.ndarray, votes: np.ndarray, head: Head, classes:
     """The target distribution of each picture.
 
     Args:
-      emotion: [n] index into EMOTIONS.
+      emotion: [n] index into EMOTIONS, -1 where there is none.
       votes: [n, 7] shares of all votes, zeros where there are none.
       head: how labels and votes are mixed.
       classes: the classes of the network, in its order; votes for others do not count.
 
     Returns:
-      [n, classes] float32, rows sum to 1.
+      [n, classes] float32, rows sum to 1 where there is an emotion.
     """
     columns = [EMOTIONS.index(name) for name in classes]
-    own = np.eye(len(EMOTIONS), dtype=np.float32)[emotion][:, columns]
+    own = (emotion[:, None] == columns).astype(np.float32)
     total = votes[:, columns].sum(axis=1, keepdims=True)
     # Pictures that most annotators called contempt or could not name keep their own label.
     voted = np.where(total > 0.5, votes[:, columns] / np.maximum(total, 1e-6), own)
@@ -120,11 +123,11 @@ def emotion_targets(emotion: np.ndarray, votes: np.ndarray, head: Head, classes:
 
 def _emotion(key: str | None, output: Output, head: Head, training: Labels) -> Task:
     classes = [EMOTIONS.index(name) for name in output.classes]
-    counts = np.bincount(training.emotion, minlength=len(EMOTIONS))[classes]
+    counts = np.bincount(training.emotion[training.emotion >= 0], minlength=len(EMOTIONS))[classes]
     correction = (head.balance * np.log(counts / max(counts.sum(), 1) + 1e-6)).astype(np.float32)
 
     def targets(part: Labels) -> tuple[np.ndarray, np.ndarray]:
-        return emotion_targets(part.emotion, part.votes, head, output.classes), np.ones(len(part), np.float32)
+        return emotion_targets(part.emotion, part.votes, head, output.classes), (part.emotion >= 0).astype(np.float32)
 
     def loss(target: Any, raw: Any) -> Any:
         return _cross_entropy(target, _logits(raw, output) + correction)
@@ -173,10 +176,40 @@ def _gender(output: Output, weights: Weights) -> Task:
     return Task(output.source, output, None, targets, loss, alike, [accuracy])
 
 
-def _age(output: Output, weights: Weights) -> Task:
+def age_weights(ages: np.ndarray, counted: np.ndarray, power: float) -> np.ndarray:
+    """How much each picture counts, so that rare ages are not drowned; 1 in the mean of the counted pictures.
+
+    Args:
+      ages: [n, 2] lowest and highest age.
+      counted: [m, 2] the ages by which a year is rare; that of a range is spread over its years.
+      power: 0 leaves all weights at 1, with 1 every year weighs the same.
+
+    Returns:
+      [n] float32. Of a range it is the mean over its years.
+    """
+    from scipy.ndimage import gaussian_filter1d
+
+    years = np.arange(MOST_YEARS + 1)
+
+    def covered(of: np.ndarray) -> np.ndarray:
+        low, high = np.minimum(of, MOST_YEARS).round().T
+        inside = (years >= low[:, None]) & (years <= high[:, None])
+        return inside / inside.sum(axis=1, keepdims=True)
+
+    # Single years are stated more often than others: round ones.
+    share = gaussian_filter1d(covered(counted).mean(axis=0), 2, mode="nearest")
+    of_year = np.maximum(share, share.max() / 100) ** -power
+    return (covered(ages) @ of_year / (covered(counted) @ of_year).mean()).astype(np.float32)
+
+
+def _age(output: Output, weights: Weights, training: Labels) -> Task:
     def targets(part: Labels) -> tuple[np.ndarray, np.ndarray]:
         known = np.isfinite(part.age[:, 0])
-        return np.where(known[:, None], part.age, 0).astype(np.float32), known.astype(np.float32)
+        weight = known.astype(np.float32)
+        if weights.age_balance and known.any():
+            counted = training.age[np.isfinite(training.age[:, 0])]
+            weight[known] = age_weights(part.age[known], counted, weights.age_balance)
+        return np.where(known[:, None], part.age, 0).astype(np.float32), weight
 
     def mean_error(ages: Any, raw: Any) -> Any:
         """Years between the predicted age and the stated age, or the nearest end of the stated range; [n]."""

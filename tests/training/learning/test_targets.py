@@ -9,7 +9,7 @@ from models.runtime import configure_tensorflow
 from models.zoo import AGE_CNN7, find_network
 from schemas.tables import EMOTIONS
 from tests.training.parts import make_part
-from training.learning.targets import Task, emotion_targets, stated_sigma, targets_of, tasks
+from training.learning.targets import Task, age_weights, emotion_targets, stated_sigma, targets_of, tasks
 from training.recipe import Head, Weights
 
 Kind = Literal["logits", "probabilities"]
@@ -42,6 +42,33 @@ def test_labels_and_votes_are_mixed() -> None:
     np.testing.assert_allclose(targets[1:], np.eye(7)[1:3], atol=1e-6)
     smooth = emotion_targets(np.array([6, 1, 2]), votes, Head(votes=0.5, smoothing=0.7), EMOTIONS)
     np.testing.assert_allclose(smooth, 0.3 * targets + 0.1, atol=1e-6)
+
+
+def test_a_face_without_an_emotion_has_no_weight_and_counts_for_no_class() -> None:
+    output = Output(attribute="emotion", kind="logits", classes=EMOTIONS)
+    part = make_part(emotion=[-1, 6, 0, -1])
+    (task,) = tasks((output,), (Head(balance=1),), Weights(), part)
+    targets, weights = task.targets(part)
+    assert weights.tolist() == [0, 1, 1, 0] and not targets[0].any()
+    with_labels = tasks((output,), (Head(balance=1),), Weights(), make_part(emotion=[6, 0]))[0]
+    logits = np.random.default_rng(0).normal(size=(4, 7))
+    np.testing.assert_allclose(loss(task, targets, logits), loss(with_labels, targets, logits))
+
+
+def test_rare_ages_count_more() -> None:
+    counted = np.array([[30, 30]] * 90 + [[70, 70]] * 10, np.float32)
+    np.testing.assert_array_equal(age_weights(counted, counted, 0), 1)
+    weights = age_weights(counted, counted, 0.5)
+    assert weights.mean() == pytest.approx(1, abs=1e-5)
+    assert weights[-1] / weights[0] == pytest.approx(3, rel=1e-3)  # nine times as rare
+    between, of_all = age_weights(np.array([[30, 70], [130, 130]], np.float32), counted, 0.5)
+    assert between > weights[-1] and 0 < of_all < np.inf  # years that nobody has are held for rare ones
+
+    columns = {"age": [(30, 30)] * 9 + [(70, 70), (np.nan, np.nan)]}
+    part = make_part(**columns)
+    (task,) = tasks((YEARS,), (Head(),), Weights(age_balance=0.5), part)
+    found = task.targets(part)[1]
+    assert found[-1] == 0 and found[9] / found[0] == pytest.approx(3, rel=1e-3)
 
 
 def test_targets_follow_the_networks_own_classes() -> None:
