@@ -54,16 +54,17 @@ def fit(
     taught: float = 0.5,
     unlabelled: Pictures | None = None,
     mined: float = 0.5,
+    plain: bool = False,
     minutes: float | None = None,
 ) -> None:
     """Train a model and leave it in a run folder, with the log and the recipe beside it.
 
     With teachers the network learns to say of each picture, as it is turned, lit and blended in that step, what they
-    say of the very same. Of faces without labels they alone say anything: in each epoch there are as many as with labels
-    (if there are so many), drawn by chance, those more often of which the teachers say what they rarely say.
+    say of the very same. They also teach with faces that have no labels. Each epoch draws as many of these as there are
+    labelled pictures, or all if they are fewer; faces to which the teachers give a rare answer are drawn more often.
 
-    Sources: L. Beyer et al., Knowledge distillation: A good teacher is patient and consistent, CVPR 2022; Q. Xie et al.,
-    Self-training with noisy student improves ImageNet classification, CVPR 2020.
+    Sources: L. Beyer et al., Knowledge distillation: A good teacher is patient and consistent, CVPR 2022; Q. Xie et
+    al., Self-training with noisy student improves ImageNet classification, CVPR 2020.
 
     Args:
       recipe: how.
@@ -75,6 +76,8 @@ def fit(
       taught: how much of the loss is the teachers'; the rest is the labels'.
       unlabelled: faces without labels.
       mined: power of the shares of the teachers' answers by which rare ones are drawn more often; 0: all alike.
+      plain: teachers look at each picture as it is, not as it is turned and lit for the network: for teachers that were
+        trained with less augmentation.
       minutes: stop after the epoch that passes so many.
 
     Raises:
@@ -111,18 +114,16 @@ def fit(
     rates = jax.vmap(jax.vmap(rate))(counted) if callable(rate) else jnp.full_like(counted, rate)
 
     epoch, check, answers = _programs(
-        model, optimizer, experts, learned, network, recipe, (len(training), drawn), taught if experts else 0.0
+        model, optimizer, experts, learned, network, recipe, (len(training), drawn), taught if experts else 0.0, plain
     )
     data, judged = _on_device(pictures, learned), _on_device(held, learned)
     said = [_values(expert.trainable_variables, expert.non_trainable_variables) for expert in experts]
     chances = jnp.zeros(0)
     if drawn:
         answered = np.asarray(answers(data, said))
-        shares = answered.mean(axis=0)
-        chances = jnp.log(answered @ np.maximum(shares, 1e-4) ** -mined)
-        print(
-            f"{out.name}: teachers' answers without labels {' '.join(f'{share:.3f}' for share in shares)}", flush=True
-        )
+        chances = jnp.log(answered @ np.maximum(answered.mean(axis=0), 1e-4) ** -mined)
+        rounded = " ".join(f"{share:.3f}" for share in answered.mean(axis=0))
+        print(f"{out.name}: the teachers' mean answer to faces without labels is {rounded}", flush=True)
     state = _values(model.trainable_variables, model.non_trainable_variables, optimizer.variables)
     key, began = jax.random.key(schedule.seed), time.monotonic()
     rows: list[dict[str, float]] = []
@@ -157,6 +158,8 @@ def fit(
     if experts:
         sizes = " and ".join(f"{expert.count_params():,}" for expert in experts)
         notes |= {"teachers": f"networks of {sizes} parameters, trained on the same pictures", "taught": taught}
+    if plain:
+        notes["teachers_see"] = "pictures as they are"
     if unlabelled is not None:
         notes |= {"unlabelled": len(unlabelled), "mined": mined}
     if starts:
@@ -194,11 +197,11 @@ def _programs(
     recipe: Recipe,
     counts: tuple[int, int],
     taught: float,
+    plain: bool,
 ) -> tuple[Any, Any, Any]:
-    """An epoch, the look at the held back pictures after it, and what teachers say without labels, compiled.
+    """An epoch, the look at the held back pictures after it, and the teachers' answers to faces without labels; compiled.
 
-    Args:
-      counts: pictures with labels, which come first, and how many without are drawn for an epoch.
+    `counts` are the pictures with labels, which come first in the data, and how many without are drawn for an epoch.
     """
     import jax
     from jax import numpy as jnp
@@ -229,19 +232,21 @@ def _programs(
         rows, key, rate = at
         trainable, rest, of_optimizer = state
         of_optimizer = [rate if i in of_rate else value for i, value in enumerate(of_optimizer)]
-        chips, features, targets, weights = jax.tree.map(lambda column: column[rows], data)
+        given, features, targets, weights = jax.tree.map(lambda column: column[rows], data)
         of_jitter, of_mix = jax.random.split(key)
         if jitter is None:
-            chips = middle(chips, size)
+            chips = middle(given, size)
         else:
             with jax.default_matmul_precision("highest"):  # places of pixels
-                chips = augment(chips, size, jitter, jax.random.uniform(of_jitter, (batch, DRAWS)))
-        chips = scaled(chips)
+                chips = augment(given, size, jitter, jax.random.uniform(of_jitter, (batch, DRAWS)))
+        as_it_is, chips = scaled(middle(given, size)), scaled(chips)
+        share = jnp.ones(batch)
         if jitter is not None and jitter.mixup:
             one, other = jax.random.gamma(of_mix, jitter.mixup, (2, batch))
-            chips, targets = mix(chips, targets, weights, shares(one, other))
+            share = shares(one, other)
+            chips, targets = mix(chips, targets, weights, share)
         seen = inputs(chips, features)
-        opinions = teach(said, seen) if experts else [None] * len(learned)
+        opinions = teach(said, inputs(as_it_is, features) if plain else seen) if experts else [None] * len(learned)
 
         def loss_of(trainable: Any) -> tuple[Any, Any]:
             raw, after, losses = model.stateless_call(trainable, rest, seen, training=True, return_losses=True)
@@ -251,7 +256,10 @@ def _programs(
             ):
                 loss = mixed_loss(task.loss)(target, value) * weight
                 if opinion is not None:
-                    loss = (1 - taught) * loss + taught * task.alike(opinion, value)
+                    unlike = task.alike(opinion, value)
+                    if plain:  # of a blend both pictures
+                        unlike = share * unlike + (1 - share) * task.alike(jnp.roll(opinion, 1, axis=0), value)
+                    loss = (1 - taught) * loss + taught * unlike
                 total += loss.mean()
             return total, after
 
@@ -354,6 +362,7 @@ def fit_command(
         list[Path] | None, typer.Option("--unlabelled", help="What `pack --unlabelled` wrote.", **_FILE)
     ] = None,
     mined: Annotated[float, typer.Option(help="How much rare answers of the teachers are drawn more often.")] = 0.5,
+    plain: Annotated[bool, typer.Option("--plain", help="Teachers look at pictures as they are.")] = False,
     minutes: Annotated[float | None, typer.Option(help="Stop after so many.")] = None,
 ) -> None:
     """Train by what `pack` wrote."""
@@ -372,6 +381,7 @@ def fit_command(
         taught=taught,
         unlabelled=unpack(unlabelled, "training", network.inputs["chip"][-1]) if unlabelled else None,
         mined=mined,
+        plain=plain,
         minutes=minutes,
     )
 

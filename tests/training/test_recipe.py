@@ -109,13 +109,15 @@ def test_only_what_the_weights_depend_on_is_decisive() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "file"), [("emotion", "emotion"), ("emotion-fer2013", "emotion"), ("age-gender", "age-gender")]
+    ("name", "file"), [("emotion", "emotion"), ("emotion-fer2013", "emotion-first"), ("age-gender", "age-gender")]
 )
 def test_the_shipped_models_are_by_the_recipes_that_lie_there(name: str, file: str) -> None:
     path = Path(str(training.__file__)).parent / "shipped" / f"{file}.toml"
-    recipe = change(find_recipe(file), read_changes(path), str(path)).flat()
+    family = file.removesuffix("-first")
+    recipe = change(find_recipe(family), read_changes(path), str(path)).flat()
     card = read_card(bundle_path(name)).recipe
-    assert recipe.items() <= card.items()
+    # A field that a card does not know is younger than its model, which was trained with it off.
+    assert {field: value for field, value in recipe.items() if (card.get(field) or None) != (value or None)} == {}
     assert {"teachers", "taught", "epochs_done"} <= set(card) - set(recipe)
-    for teacher in path.parent.glob(f"{file}-teacher*.toml"):
-        change(find_recipe(file), read_changes(teacher), str(teacher))
+    for teacher in path.parent.glob(f"{family}-teacher*.toml"):
+        change(find_recipe(family), read_changes(teacher), str(teacher))
