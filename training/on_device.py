@@ -199,7 +199,7 @@ def _programs(
     taught: float,
     plain: bool,
 ) -> tuple[Any, Any, Any]:
-    """An epoch, the look at the held back pictures after it, and the teachers' answers to faces without labels; compiled.
+    """An epoch, the look at the held back pictures after it, and what teachers say of faces without labels; compiled.
 
     `counts` are the pictures with labels, which come first in the data, and how many without are drawn for an epoch.
     """
