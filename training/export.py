@@ -30,6 +30,7 @@ _NAMES = {
     "imdb_db": "IMDB",
     "appa_real": "APPA-REAL",
     "all_age_faces": "All-Age-Faces",
+    "folder": "a folder of pictures",
 }
 _IMDB = {"imdb", "wiki", "imdb_db"}
 _TERMS = {
