@@ -48,6 +48,7 @@ _TRAINING = {
     "export": {*_LEARNT, "judging"},
     "train": {*_LEARNT, "judging", "export"},
     "on_device": _LEARNT,
+    "shipped": {"data"},
 }
 _WINGS_OF = {"pipelines": _WINGS, "training": _TRAINING}
 
