@@ -38,7 +38,9 @@ def _side_light(chip: np.ndarray) -> np.ndarray:
 
 
 def _as_jpeg(chip: np.ndarray) -> np.ndarray:
-    return cv2.imdecode(cv2.imencode(".jpg", chip, [cv2.IMWRITE_JPEG_QUALITY, 15])[1], cv2.IMREAD_GRAYSCALE)
+    decoded = cv2.imdecode(cv2.imencode(".jpg", chip, [cv2.IMWRITE_JPEG_QUALITY, 15])[1], cv2.IMREAD_GRAYSCALE)
+    assert decoded is not None
+    return decoded
 
 
 def _mouth_hidden(chip: np.ndarray) -> np.ndarray:
