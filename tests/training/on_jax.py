@@ -70,7 +70,7 @@ def main(file: Path) -> None:
     faces = bands(96, 2)
     faces.emotion[:] = -1
     few = Pictures(**{name: values[:24] for name, values in vars(bands(96, 0)).items()})
-    fit(recipe, few, held, file.parent / "without-labels", teachers=[teacher], taught=0.9, unlabelled=faces)
+    fit(recipe, few, held, file.parent / "without-labels", teachers=[teacher], taught=0.9, unlabelled=faces, plain=True)
 
     refused = []
     wrong: list[dict[str, Any]] = [
