@@ -78,7 +78,7 @@ def settled(config: Config) -> Config:
       BundleError: its weights are missing or damaged.
     """
     detection = settle(config.detection)
-    return dataclasses.replace(config, detection=detection, detector_sha256=weights_sha256(detection.detector))
+    return dataclasses.replace(config, detection=detection, detector_sha256=weights_sha256(detection))
 
 
 def _read(file: str | None) -> dict[str, Any]:

@@ -70,6 +70,8 @@ class Detection:
       threshold: detector score from which a detection may begin a track.
       keep_threshold: score from which it may continue one: a face that turns away scores low long before it is gone.
       cut_threshold: 1 - correlation of two samples' thumbnails, in [0, 2], from which there is a shot cut.
+      detector_model: file of the detector's weights, in place of the installed ones. It is not hashed:
+        `Config.detector_sha256` is.
     """
 
     detector: str = "hog"
@@ -78,6 +80,7 @@ class Detection:
     threshold: _AnyNumber | None = None
     keep_threshold: _AnyNumber | None = None
     cut_threshold: _Positive = 0.75
+    detector_model: str | None = None
 
 
 @dataclass(frozen=True)
@@ -180,6 +183,7 @@ class Config:
     def canonical_json(self) -> str:
         """The configuration as JSON with sorted keys: what is hashed and written into every footer."""
         values = dataclasses.asdict(self)
+        del values["detection"]["detector_model"]
         values["models"] = {model.task: [model.sha256, model.card_sha256] for model in self.models}
         values |= {"schema_version": SCHEMA_VERSION, "algorithm_version": ALGORITHM_VERSION}
         if not self.detector_sha256:

@@ -1,10 +1,13 @@
 """The detector that a configuration names."""
 
 import dataclasses
+import functools
 import importlib
+from collections.abc import Callable
+from pathlib import Path
 
 from models.detectors import summaries
-from models.detectors.interface import DetectorCard, Picture
+from models.detectors.interface import DetectorCard, Picture, checksum
 from schemas.config import DETECTORS_OWN, Detection
 from schemas.errors import UsageError
 from schemas.faces import Boxes
@@ -16,6 +19,7 @@ class Detector:
 
     Attributes:
       card: what it is.
+      find: its function, with its weights.
       threshold: score from which a detection may begin a track.
       keep_threshold: score from which it may continue one.
       min_face: side in pixels of the smallest face to find.
@@ -23,6 +27,7 @@ class Detector:
     """
 
     card: DetectorCard
+    find: Callable[..., Boxes]
     threshold: float
     keep_threshold: float
     min_face: int
@@ -31,11 +36,11 @@ class Detector:
     def __call__(self, picture: Picture) -> Boxes:
         """The faces that may begin or continue a track, best first."""
         threshold = min(self.threshold, self.keep_threshold)
-        return self.card.find(picture, min_face=self.min_face, threshold=threshold)
+        return self.find(picture, min_face=self.min_face, threshold=threshold)
 
     def strong(self, picture: Picture, min_face: int | None = None) -> Boxes:
         """The faces that may begin a track, best first, of `min_face` pixels (default: the setting) or more."""
-        return self.card.find(picture, min_face=min_face or self.min_face, threshold=self.threshold)
+        return self.find(picture, min_face=min_face or self.min_face, threshold=self.threshold)
 
 
 def detector_card(name: str) -> DetectorCard:
@@ -58,8 +63,12 @@ def make_detector(detection: Detection) -> Detector:
       UsageError: there is none of that name.
     """
     card = detector_card(detection.detector)
+    path = weights_path(detection)
+    find = functools.partial(card.find, path=path) if path else card.find
     given = {name: getattr(detection, name) for name in DETECTORS_OWN}
-    return Detector(card, **{name: getattr(card, name) if value is None else value for name, value in given.items()})
+    return Detector(
+        card, find, **{name: getattr(card, name) if value is None else value for name, value in given.items()}
+    )
 
 
 def settle(detection: Detection) -> Detection:
@@ -72,12 +81,26 @@ def settle(detection: Detection) -> Detection:
     return dataclasses.replace(detection, **{name: getattr(detector, name) for name in DETECTORS_OWN})
 
 
-def weights_sha256(name: str) -> str:
+def weights_path(detection: Detection) -> Path | None:
+    """Where a detector's weights are; None: it has none.
+
+    Raises:
+      UsageError: there is no detector of that name, or weights are given for one that has none.
+      BundleError: its weights are missing or damaged.
+    """
+    card = detector_card(detection.detector)
+    if detection.detector_model is None:
+        return card.weights() if card.weights else None
+    if card.weights is None:
+        raise UsageError(f"The detector {detection.detector} takes no weights: leave --detector-model away.")
+    return Path(detection.detector_model)
+
+
+def weights_sha256(detection: Detection) -> str:
     """Checksum of a detector's weights; empty: it has none.
 
     Raises:
-      UsageError: there is no detector of that name.
-      BundleError: its weights are missing or damaged.
+      UsageError, BundleError: as `weights_path`.
     """
-    sha256 = detector_card(name).weights_sha256
-    return sha256() if sha256 else ""
+    path = weights_path(detection)
+    return checksum(path) if path else ""

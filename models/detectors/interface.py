@@ -2,12 +2,15 @@
 
 import dataclasses
 import functools
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 import cv2
 import numpy as np
 
+from schemas.errors import BundleError
 from schemas.faces import Boxes
 
 
@@ -54,17 +57,34 @@ def resized(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return cv2.resize(plane, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
 
 
-class Find(Protocol):
-    """The function of a detector."""
+@functools.cache
+def checksum(path: Path) -> str:
+    """Sha256 of a file, or of all files of a folder in the order of their names.
 
-    def __call__(self, picture: Picture, *, min_face: int, threshold: float) -> Boxes:
-        """The faces in a picture, best first.
+    Raises:
+      BundleError: it cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+            digest.update(file.read_bytes())
+    except OSError as error:
+        raise BundleError(f"The detector's weights {path} cannot be read ({error.strerror}).") from error
+    return digest.hexdigest()
 
-        Args:
-          picture: to be searched; several threads may search at once, each its own picture.
-          min_face: side in pixels of the smallest face to find.
-          threshold: score below which a face is left out.
-        """
+
+def checked_weights(path: Path, sha256: str) -> Path:
+    """The same path, once it is certain that these are the weights that are meant.
+
+    Raises:
+      BundleError: they are missing or others.
+    """
+    if (found := checksum(path)) != sha256:
+        raise BundleError(
+            f"The detector's weights {path} are not those that facelog knows (sha256 {found[:12]}…, not "
+            f"{sha256[:12]}…): install the package again, or give a file with --detector-model."
+        )
+    return path
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +92,9 @@ class DetectorCard:
     """A detector: its function, the values that are its own, and where it comes from.
 
     Attributes:
-      find: finds faces.
+      find: finds the faces in a picture, best first. Its arguments are the picture, `min_face` (side in pixels of the
+        smallest face to find), `threshold` (score below which a face is left out) and, for a detector with weights,
+        `path` (of these). Several threads may search at once, each its own picture.
       threshold: score from which a detection may begin a track, unless the configuration says another.
       keep_threshold: likewise, score from which a detection may continue one.
       min_face: likewise, side in pixels of the smallest face to find.
@@ -80,11 +102,11 @@ class DetectorCard:
       source: whose work it is.
       licence: of its code and its weights.
       wants_colour: whether `find` asks for colour.
-      weights_sha256: checksum of its weights, which go into `config_hash`; raises BundleError where they are missing or
-        damaged. None: it has no file of weights.
+      weights: gives the file or folder of its weights, whose checksum goes into `config_hash`; raises BundleError where
+        they are missing or damaged. None: it has no weights that could be exchanged.
     """
 
-    find: Find
+    find: Callable[..., Boxes]
     threshold: float
     keep_threshold: float
     min_face: int
@@ -92,4 +114,4 @@ class DetectorCard:
     source: str
     licence: str
     wants_colour: bool = False
-    weights_sha256: Callable[[], str] | None = None
+    weights: Callable[[], Path] | None = None

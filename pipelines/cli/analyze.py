@@ -16,6 +16,7 @@ from pipelines.cli.options import (
     AgeModel,
     ConfigFile,
     Detector,
+    DetectorModel,
     Device,
     EmotionModel,
     GenderModel,
@@ -114,6 +115,7 @@ def analyze(
         ),
     ] = None,
     detector: Detector = None,
+    detector_model: DetectorModel = None,
     min_face: MinFace = None,
     detect_every: Annotated[
         float | None,
@@ -249,6 +251,7 @@ def analyze(
             gender_model=gender_model,
             sample_fps=parse_fps(sample_fps) if sample_fps else None,
             detector=detector,
+            detector_model=detector_model,
             min_face=min_face,
             detect_every=detect_every,
             lost_after=lost_after,

@@ -72,12 +72,13 @@ def _models(table: Table) -> list[str]:
 def _detectors(table: Table) -> list[str]:
     from models.detectors import summaries
     from models.detectors.choose import detector_card, weights_sha256
+    from schemas.config import Detection
     from schemas.errors import FacelogError
 
     problems = []
     for name in summaries():
         try:
-            card, sha256 = detector_card(name), weights_sha256(name)
+            card, sha256 = detector_card(name), weights_sha256(Detection(detector=name))
             weights = f"weights sha256 {sha256[:12]}…" if sha256 else "no weights of its own"
             table.add_row(f"detector {name}", f"{card.source}; {card.licence}; {weights}")
         except (ImportError, FacelogError) as error:

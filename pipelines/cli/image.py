@@ -14,6 +14,7 @@ from pipelines.cli.options import (
     AgeModel,
     ConfigFile,
     Detector,
+    DetectorModel,
     Device,
     EmotionModel,
     GenderModel,
@@ -77,6 +78,7 @@ def image(
         bool, typer.Option("--overwrite", "-y", help="Replace existing copies.", rich_help_panel=_COPY)
     ] = False,
     detector: Detector = None,
+    detector_model: DetectorModel = None,
     min_face: MinFace = None,
     models: Models = None,
     without: Without = None,
@@ -114,6 +116,7 @@ def image(
             age_model=age_model,
             gender_model=gender_model,
             detector=detector,
+            detector_model=detector_model,
             min_face=min_face,
         )
 

@@ -48,6 +48,15 @@ Detector = Annotated[
         show_default=False,
     ),
 ]
+DetectorModel = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATH",
+        help="File of the detector's weights, in place of those that are installed.",
+        rich_help_panel=LOOK,
+        show_default=False,
+    ),
+]
 Models = Annotated[
     list[str] | None,
     typer.Option(

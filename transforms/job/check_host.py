@@ -130,7 +130,7 @@ def _what_is_wrong(check: HostCheck, host: str) -> str | None:
         return f"host {host} has another landmark file than this client: install the same facelog there"
     detector = check.config.detection.detector
     try:
-        weights = weights_sha256(detector)
+        weights = weights_sha256(check.config.detection)
     except FacelogError as error:
         return f"host {host} cannot use the detector {detector}: {error}"
     if weights != check.config.detector_sha256:

@@ -1,6 +1,7 @@
 """Detectors are found by the name of their file, and a configuration's open settings are the detector's own."""
 
 import dataclasses
+import hashlib
 import sys
 import types
 from pathlib import Path
@@ -13,19 +14,20 @@ from models.detectors.choose import detector_card, make_detector, settle, weight
 from models.detectors.interface import DetectorCard, Picture, StillPicture
 from pipelines.cli.options import DETECTOR_HELP
 from schemas.config import Config, Detection, read_settings
-from schemas.errors import UsageError
+from schemas.errors import BundleError, UsageError
 from schemas.faces import Boxes
 from tests.clips import scene
 from tests.models.detectors.heads import tilted_head
 
 
-def find(picture: Picture, *, min_face: int, threshold: float) -> Boxes:
+def find(picture: Picture, *, min_face: int, threshold: float, path: Path) -> Boxes:
     """Two boxes that say what they were found with."""
     scores = np.array([0.9, threshold], np.float32)
     return Boxes(np.full((2, 4), min_face, np.float32), scores)
 
 
-OTHER = DetectorCard(find, 0.7, 0.5, 40, 0.0, "somebody", "MIT", weights_sha256=lambda: "e" * 64)
+OTHER = DetectorCard(find, 0.7, 0.5, 40, 0.0, "somebody", "MIT", weights=lambda: WEIGHTS)
+WEIGHTS = Path(__file__)
 
 
 @pytest.fixture
@@ -47,10 +49,10 @@ def test_each_detector_says_what_it_costs_and_where_it_comes_from() -> None:
 
 
 def test_an_unknown_detector_is_refused() -> None:
-    with pytest.raises(UsageError, match="no detector called 'cnn'; known: hog"):
+    with pytest.raises(UsageError, match="no detector called 'cnn'; known: hog, yunet"):
         make_detector(Detection(detector="cnn"))
     with pytest.raises(UsageError, match="no detector called 'choose'"):
-        weights_sha256("choose")
+        weights_sha256(Detection(detector="choose"))
 
 
 def test_settings_that_are_left_open_are_the_detectors_own(other: None) -> None:
@@ -66,7 +68,24 @@ def test_another_detector_brings_its_own_settings(other: None) -> None:
 
 
 def test_weights_have_a_checksum_where_there_are_some(other: None) -> None:
-    assert (weights_sha256("hog"), weights_sha256("other")) == ("", "e" * 64)
+    sha256 = hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()
+    assert (weights_sha256(Detection()), weights_sha256(Detection(detector="other"))) == ("", sha256)
+
+
+def test_other_weights_are_used_and_hashed_in_place_of_the_installed_ones(other: None, tmp_path: Path) -> None:
+    file = tmp_path / "mine.onnx"
+    file.write_bytes(b"mine")
+    detection = Detection(detector="other", detector_model=str(file))
+    assert weights_sha256(detection) == hashlib.sha256(b"mine").hexdigest()
+    assert make_detector(detection).find.keywords == {"path": file}  # type: ignore[attr-defined]
+    with pytest.raises(BundleError, match="gone.onnx cannot be read"):
+        weights_sha256(Detection(detector="other", detector_model=str(tmp_path / "gone.onnx")))
+    with pytest.raises(UsageError, match="hog takes no weights"):
+        weights_sha256(Detection(detector_model=str(file)))
+
+
+def test_the_place_of_weights_does_not_change_the_hash_of_a_configuration() -> None:
+    assert Config().override(detector_model="a").hash == Config().hash
 
 
 def test_weak_detections_are_asked_for_unless_only_strong_ones_are_wanted(other: None) -> None:
