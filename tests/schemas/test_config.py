@@ -43,8 +43,9 @@ def other(value: Any) -> Any:
     return "other" if isinstance(value, str) else (value or 1) * 0.5 if isinstance(value, float) else value + 1
 
 
-@pytest.mark.parametrize("name", setting_names())
+@pytest.mark.parametrize("name", [name for name in setting_names() if name != "detector_model"])
 def test_every_setting_changes_the_hash(name: str):
+    """Only the place of a detector's weights does not: their checksum does."""
     config = Config().override(**HOG)
     value = next(getattr(getattr(config, g), name) for g in GROUPS if hasattr(getattr(config, g), name))
     changed = config.override(**{name: other(value)})

@@ -65,6 +65,6 @@ def test_weights_that_are_others_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="are not those that facelog knows"):
         checked_weights(file, "0" * 64)
     with pytest.raises(BundleError, match="no network that the detector yunet can use"):
-        make_detector(Detection(detector="yunet", detector_model=str(file)))(
+        make_detector(Detection(detector="yunet", detector_model=str(file))).strong(
             StillPicture(np.zeros((64, 64, 3), np.uint8))
         )
