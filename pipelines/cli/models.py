@@ -168,7 +168,7 @@ def _network_json(network: "Network") -> dict[str, Any]:
         "name": network.name,
         "kind": "network",
         **fields,
-        "geometry": fields["geometry"].model_dump(mode="json"),
+        "geometry": dataclasses.asdict(fields["geometry"]),
         "outputs": _outputs_json(network.outputs),
         "inputs": network.inputs,
         "parameters": network.parameters,
