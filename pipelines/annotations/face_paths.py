@@ -165,7 +165,8 @@ def read_paths(out: str, video_id: str, config: Config) -> FacePaths:
     # A cut lies somewhere between two samples: what is held there may stand in the next shot.
     holds = np.array([0.0 if track["end_reason"] == "cut" else period for track in tracks])
     # A face may have come right after the detector ran, and a track ends with its last detection.
-    unseen = max(0.5, (config.detection.detect_every or 0.0) + period)
+    every = config.detection.detect_every
+    unseen = max(0.5, (0.5 if every is None else every) + period)
     return FacePaths(paths, holds, from_observations=observations is not None, unseen=unseen)
 
 

@@ -186,17 +186,18 @@ def test_workers_end_when_the_pool_is_killed(own_pool: Pool, control: str) -> No
     assert ends(lambda: is_gone(worker))
 
 
-def test_two_jobs_may_have_workers_of_one_id(pool: Pool, control: str) -> None:
+def test_two_jobs_may_have_workers_of_one_id(own_pool: Pool, control: str) -> None:
+    """A pool of its own: how often an id was stopped counts."""
     with task_manager() as (first_manager, first_control):
-        assert not pool.start("1-1", first_control)
-        (first,) = pool.workers()
-        assert not pool.start("1-1", control)
-        (second,) = set(pool.workers()) - {first}
+        assert not own_pool.start("1-1", first_control)
+        (first,) = own_pool.workers()
+        assert not own_pool.start("1-1", control)
+        (second,) = set(own_pool.workers()) - {first}
         first_manager.kill()  # its streams end; what follows is its last call
         assert ends(lambda: is_gone(first))
-        pool.stop("1-1")
+        own_pool.stop("1-1")
         assert not is_gone(second)
-        pool.stop("1-1")
+        own_pool.stop("1-1")
         assert is_gone(second)
 
 

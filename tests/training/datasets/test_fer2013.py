@@ -75,7 +75,7 @@ def test_errors_name_the_row(tmp_path: Path, table: Table, row: str, message: st
 
 def test_a_csv_that_is_no_text(tmp_path: Path) -> None:
     (tmp_path / "fer2013.csv").write_bytes(b"emotion,pixels,Usage\n\xff\xfe\xff")
-    with pytest.raises(DataError, match="fer2013.csv row 1: this is no text"):
+    with pytest.raises(DataError, match="fer2013.csv row 1: this is not text in csv form"):
         read_dataset(tmp_path)
 
 
