@@ -71,9 +71,8 @@ def detect_yunet(picture: Picture, *, min_face: int, threshold: float, path: Pat
     network = _network(path)
     network.setInputSize(small.shape[1::-1])
     network.setScoreThreshold(threshold)
-    _, rows = network.detect(small)
-    if rows is None:
-        return Boxes(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
+    found: np.ndarray | None = network.detect(small)[1]  # None where there is no face, whatever OpenCV's stub says
+    rows = np.zeros((0, 15), np.float32) if found is None else found
     rows = rows[np.isfinite(rows).all(axis=1)]
     rows = rows[np.argsort(-rows[:, 14], kind="stable")]
     scale = np.array((width / small.shape[1], height / small.shape[0]) * 2, np.float32)

@@ -26,8 +26,8 @@ def find(picture: Picture, *, min_face: int, threshold: float, path: Path) -> Bo
     return Boxes(np.full((2, 4), min_face, np.float32), scores)
 
 
-OTHER = DetectorCard(find, 0.7, 0.5, 40, 0.0, "somebody", "MIT", weights=lambda: WEIGHTS)
 WEIGHTS = Path(__file__)
+OTHER = DetectorCard(find, 0.7, 0.5, 40, 0.0, "somebody", "MIT", weights=lambda: WEIGHTS)
 
 
 @pytest.fixture
