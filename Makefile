@@ -2,8 +2,8 @@
 #
 #   make run VIDEOS=archive OUT=out     analyze files or folders (without VIDEOS: a demo clip);
 #                                       more options in ARGS="--workers 4 --sample-fps 2"
-#   make test-quick                     while one works: make lint, and the tests that need neither processes of their
-#                                       own nor a browser nor long; about a minute
+#   make test-quick                     while one works: make lint, and the quick tests of the steps, the tables, the
+#                                       imports and the documents; a minute and a half
 #   make test                           everything that CI checks: make lint, make types and all tests, those on a
 #                                       Flink cluster included, which they make (Java, Maven, Go; root for three hosts)
 #   make test-flink                     only those on a Flink cluster
@@ -65,8 +65,11 @@ SHARED_OUT = -n $$(($(JOBS) + 1)) --no-loadscope-reorder
 all-tests: venv
 	@$(BIN)/python -m pytest $(SHARED_OUT) $(ARGS)
 
+QUICK = tests/schemas tests/transforms tests/models/detectors tests/test_imports.py tests/test_docs.py tests/test_doctests.py \
+  --ignore tests/transforms/job/test_contents.py
+
 test-quick: lint
-	@$(BIN)/python -m pytest -n $(JOBS) -m 'not slow and not multiprocess and not flink and not browser' $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) -m 'not slow and not multiprocess and not flink and not browser' $(QUICK) $(ARGS)
 
 test-flink: venv parts
 	@$(BIN)/python -m pytest tests/flink $(ARGS)

@@ -102,8 +102,9 @@ def tasks(**options: Any) -> dict[str, str]:
     return {model.task: model.name for model in make_config(**options).models}
 
 
-def test_the_default_configuration_has_the_hash_that_it_always_had():
-    assert make_config().hash == "c7d17df8c4c489c21d6cdc21240a6c2f566df5f3e438d21da16947c5ce2efc72"
+def test_the_default_configuration_has_the_hash_of_results_that_are_there():
+    """Another model or algorithm changes it, on purpose; nothing else may, or results are computed anew."""
+    assert make_config().hash == "a7fe7e8d3b75c905674c25c7d572a360168ea99495794cf59a1f1bb2b2db1c31"
 
 
 def test_a_model_replaces_the_default_for_what_its_card_names(age_only: str):
@@ -127,7 +128,7 @@ def test_models_of_one_attribute_are_as_they_were(age_only: str):
     }
     names = (AGE_GENDER_MODEL, AGE_GENDER_MODEL)
     hashed = make_config(age_model=names[0], gender_model=names[1]).hash
-    assert hashed == "d7adefd688ac4ef08b74a336e17730456de38e9587b679f414920a6d68b4eade"
+    assert hashed == "0449f92869d65d759105d3f668359c038b3166d315aea3a19b5e920b5305a936"
 
 
 @pytest.mark.parametrize(
