@@ -1,4 +1,4 @@
-"""dlib's detector of frontal faces on HOG features; 27 ms a frame at --min-face 60; misses turned and tilted heads.
+"""dlib's detector of frontal faces on HOG features; 42 ms a frame at --min-face 60; misses turned and tilted heads.
 
 It looks at luma alone. Boxes are (x, y, width, height) in pixels of the frame.
 """
