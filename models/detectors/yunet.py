@@ -61,13 +61,16 @@ def detect_yunet(picture: Picture, *, min_face: int, threshold: float, path: Pat
     Source: W. Wu, H. Peng, S. Yu, YuNet: A Tiny Millisecond-level Face Detector (Machine Intelligence Research, 2023).
 
     Args:
-      picture: is never enlarged.
+      picture: is never enlarged; one with no room for half of the smallest face has no face.
       min_face: side in pixels of the smallest face to find; the cost goes with the inverse of its square.
       threshold: score in [0, 1] below which a face is left out.
       path: the network's ONNX file.
     """
     height, width = picture.luma.shape
-    small = picture.bgr(min(1.0, _FACE / min_face, _LARGEST / max(height, width)))
+    scale = min(1.0, _FACE / min_face, _LARGEST / max(height, width))
+    if min(height, width) * scale < _FACE / 2:
+        return Boxes(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
+    small = picture.bgr(scale)
     network = _network(path)
     network.setInputSize(small.shape[1::-1])
     network.setScoreThreshold(threshold)
@@ -75,8 +78,8 @@ def detect_yunet(picture: Picture, *, min_face: int, threshold: float, path: Pat
     rows = np.zeros((0, 15), np.float32) if found is None else found
     rows = rows[np.isfinite(rows).all(axis=1)]
     rows = rows[np.argsort(-rows[:, 14], kind="stable")]
-    scale = np.array((width / small.shape[1], height / small.shape[0]) * 2, np.float32)
-    x, y, box_width, box_height = (rows[:, :4] * scale).T
+    to_picture = np.array((width / small.shape[1], height / small.shape[0]) * 2, np.float32)
+    x, y, box_width, box_height = (rows[:, :4] * to_picture).T
     side = (box_width + box_height) / 2
     xywh = np.stack([x + (box_width - side) / 2, y + 0.55 * box_height - side / 2, side, side], axis=1)
     return Boxes(xywh, rows[:, 14])
