@@ -19,7 +19,7 @@ from pydantic.dataclasses import dataclass
 from schemas.errors import UsageError
 
 SCHEMA_VERSION = 1
-ALGORITHM_VERSION = 1
+ALGORITHM_VERSION = 2
 """Raised by hand whenever the code's results change for the same configuration."""
 
 
@@ -60,15 +60,17 @@ class Sampling:
 class Detection:
     """How faces are found.
 
-    Four settings are None where the detector's own value is meant. `models.detectors.choose.settle` writes these values
+    Five settings are None where the detector's own value is meant. `models.detectors.choose.settle` writes these values
     out, so that the configuration of a run has numbers.
 
     Attributes:
       detector: name of the detector; see `models.detectors`.
       detect_every: seconds between two runs of the detector; the tracker does the samples in between.
       min_face: side in pixels of the smallest face to find, in the displayed frame.
-      threshold: detector score from which a detection may begin a track.
-      keep_threshold: score from which it may continue one: a face that turns away scores low long before it is gone.
+      threshold: detector score from which a detection counts: two of them confirm a track.
+      sure_threshold: score from which one detection confirms a track by itself.
+      keep_threshold: score from which a detection may continue a track, or begin one that is not confirmed: a face that
+        turns away scores low long before it is gone.
       cut_threshold: 1 - correlation of two samples' thumbnails, in [0, 2], from which there is a shot cut.
       detector_model: file of the detector's weights, in place of the installed ones. It is not hashed:
         `Config.detector_sha256` is.
@@ -78,6 +80,7 @@ class Detection:
     detect_every: _NotNegative | None = None
     min_face: _Count | None = None
     threshold: _AnyNumber | None = None
+    sure_threshold: _AnyNumber | None = None
     keep_threshold: _AnyNumber | None = None
     cut_threshold: _Positive = 0.75
     detector_model: str | None = None
@@ -236,7 +239,7 @@ class Config:
         return dataclasses.replace(self, **changed)
 
 
-DETECTORS_OWN = ("detect_every", "min_face", "threshold", "keep_threshold")
+DETECTORS_OWN = ("detect_every", "min_face", "threshold", "sure_threshold", "keep_threshold")
 """Settings that each detector has values of its own for."""
 
 _KINDS = {

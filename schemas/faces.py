@@ -20,10 +20,18 @@ class Boxes:
     Attributes:
       xywh: [n, 4] float32, working pixels (upright, square).
       score: [n] float32, the detector's.
+      points: [n, 5, 2] float32, working pixels: right eye, left eye, tip of the nose, right and left corner of the
+        mouth, as the detector sees them (right is the person's); None where it gives none.
     """
 
     xywh: np.ndarray
     score: np.ndarray
+    points: np.ndarray | None = None
+
+    @classmethod
+    def none(cls) -> "Boxes":
+        """No detection."""
+        return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,13 +43,18 @@ class TrackedFaces:
       xywh: [n, 4] float32, working pixels.
       confidence: [n] float32, the detector's score; NaN where only the tracker carried the face.
       track_confidence: [n] float32, the tracker's score; NaN where the tracker did not run.
-      ended: tracks that ended before this frame, with the reason; rows after their last detection do not count.
+      points: [n, 5, 2] float32, working pixels, as `Boxes.points`; NaN where the detector gave none.
+      is_confirmed: [n] bool, whether the track's detections so far are enough to believe that it is a face.
+      ended: tracks that ended before this frame, with the reason; rows after their last detection do not count, nor do
+        those of a track that was never confirmed.
     """
 
     track: np.ndarray
     xywh: np.ndarray
     confidence: np.ndarray
     track_confidence: np.ndarray
+    points: np.ndarray
+    is_confirmed: np.ndarray
     ended: dict[int, str]
 
 

@@ -1,7 +1,8 @@
 """Cut the chips that each model needs of tracked faces, measure their quality, and gather the faces of a segment.
 
-A face that only the tracker carried counts once a later detection confirms its track. Until then its rows wait, and
-they are dropped when the track ends first: before a tracker loses a face, it drifts onto the background.
+A face counts once a detection of a confirmed track shows it, then or later. Until then its rows wait, and they are
+dropped when the track ends first: before a tracker loses a face, it drifts onto the background, and what was never
+confirmed was no face.
 """
 
 import collections
@@ -69,7 +70,7 @@ class _Cropped:
     Attributes:
       columns: observation columns, [n] each.
       chips: [n, …] by task.
-      counts: [n], whether a detection has confirmed the face, then or later.
+      counts: [n], whether the face counts: a detection of its confirmed track shows it, then or later.
     """
 
     columns: dict[str, np.ndarray]
@@ -109,7 +110,7 @@ def _crop_sample(sample: Sample, cards: Mapping[str, Card], limits: Quality) -> 
     grey = cut(QUALITY_CHIP)
     columns |= quality_columns(grey, columns, picture.size, limits)
     chips = {t: grey if card.geometry == QUALITY_CHIP else cut(card.geometry) for t, card in cards.items()}
-    return _Cropped(columns, chips, ~np.isnan(faces.confidence))
+    return _Cropped(columns, chips, ~np.isnan(faces.confidence) & faces.is_confirmed)
 
 
 class _Gather:

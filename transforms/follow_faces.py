@@ -8,7 +8,7 @@ from schemas.step_times import StepTimes
 from transforms.detect_cuts import detect_cuts
 from transforms.detect_faces import detect_faces
 from transforms.samples import Sample
-from transforms.track_faces import track_faces
+from transforms.track_faces import TrackerSettings, track_faces
 
 
 def follow_faces(samples: Iterable[Sample], config: Config, times: StepTimes | None = None) -> Iterator[Sample]:
@@ -23,4 +23,4 @@ def follow_faces(samples: Iterable[Sample], config: Config, times: StepTimes | N
     samples = times.each("cuts", detect_cuts(samples, threshold=config.detection.cut_threshold))
     found = detect_faces(samples, detector, every=detector.detect_every)
     samples = times.each("detect", found)
-    return times.each("track", track_faces(samples, config.tracking, begin_threshold=detector.threshold))
+    return times.each("track", track_faces(samples, TrackerSettings.of(config)))

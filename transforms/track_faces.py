@@ -1,28 +1,34 @@
 """Follow faces from sample to sample.
 
-A detection continues the track that it overlaps most, by an optimal assignment; between detections dlib's correlation
-tracker carries the box. Weak detections may continue a track, but never begin one (ByteTrack: Zhang et al., ECCV 2022);
-without them, a face that turns aside for three seconds comes back as another track. A track ends as `lost` when the
-tracker's score falls or no detection has come for too long. All tracks end at a shot cut.
+A detection continues the track that it overlaps most, by an optimal assignment; strong detections choose first, then
+weak ones (ByteTrack: Zhang et al., ECCV 2022). A track begins with any detection, and is confirmed by one that is sure
+by itself or by two that count; until then its faces do not count, and it ends with the first look at which nothing
+continues it. So a face has rows from its first weak moment on, and a hand that looks like one for a moment has none.
+
+A track ends as `lost` when no detection has come for too long, when its box leaves the picture, or when the correlation
+tracker, where it is used, finds nothing. All tracks end at a shot cut.
 """
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
-import dlib
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from models.detectors.choose import make_detector
+from models.detectors.choose import Detector, make_detector
 from schemas.config import Config, Tracking
 from schemas.faces import Boxes, TrackedFaces
+from transforms.motion import CorrelationMotion, Motion, SteadyMotion
 from transforms.samples import Sample, SegmentStream
 
 _CLEAR, _RIVAL = 0.5, 0.1
 """A detection that overlaps a track by the first continues it without asking the tracker, unless another track or
 detection overlaps by the second."""
+_ENOUGH = 2
+"""Detections that count, after which a track is confirmed."""
 
 
 def overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -50,44 +56,81 @@ def assign(similarity: np.ndarray, threshold: float) -> list[tuple[int, int]]:
     return [(int(r), int(c)) for r, c in zip(rows, columns, strict=True) if similarity[r, c] >= threshold]
 
 
+@dataclasses.dataclass(frozen=True)
+class TrackerSettings:
+    """How detections become tracks, with the detector's values.
+
+    Attributes:
+      counts_from: score from which a detection counts.
+      sure_from: score from which one detection confirms a track.
+      correlates: whether dlib's correlation tracker carries faces in samples without a detection of theirs.
+      gap: seconds between two samples from which on the recording has a hole, which ends all tracks.
+      lost_after, tracker_threshold, match_iou: as in `schemas.config.Tracking`.
+    """
+
+    counts_from: float = 0.0
+    sure_from: float = 0.0
+    correlates: bool = True
+    gap: float = 2.25
+    lost_after: float = Tracking.lost_after
+    tracker_threshold: float = Tracking.tracker_threshold
+    match_iou: float = Tracking.match_iou
+
+    @classmethod
+    def of(cls, config: Config) -> "TrackerSettings":
+        """Those of a run. A detector that runs on every sample needs no correlation tracker."""
+        detector: Detector = make_detector(config.detection)
+        tracking, fps = config.tracking, config.sampling.sample_fps
+        return cls(
+            detector.threshold,
+            detector.sure_threshold,
+            correlates=detector.detect_every > 0,
+            gap=tracking.lost_after + (1 / fps if fps else 0.0),
+            **dataclasses.asdict(tracking),
+        )
+
+
 class _Track:
-    """One face: its last box, and dlib's tracker once it is needed."""
+    """One face: where it is, where it was last detected, and how much speaks for it."""
 
-    def __init__(self, number: int, box: np.ndarray, luma: np.ndarray, timestamp: float):
+    def __init__(self, number: int, motion: Motion):
         self.number = number
-        self.detect(box, luma, timestamp)
+        self.is_confirmed = False
+        self._motion = motion
+        self._counting = 0
 
-    def detect(self, box: np.ndarray, luma: np.ndarray, timestamp: float) -> None:
-        """Takes a detection's box; the tracker starts anew from it when it is needed next."""
+    def detect(self, box: np.ndarray, score: float, sample: "_Looked", settings: TrackerSettings) -> None:
+        """Takes a detection's box [4] and score."""
         self.box = self.detected_box = box
-        self.last_detected = timestamp
-        self._start_from: tuple[np.ndarray, np.ndarray] | None = (luma, box)
+        self.last_detected = sample.timestamp
+        self._motion.detected(box, sample.luma, sample.timestamp)
+        self._counting += score >= settings.counts_from
+        self.is_confirmed |= score >= settings.sure_from or self._counting >= _ENOUGH
 
-    def advance(self, luma: np.ndarray) -> float:
-        """Moves the box to where the tracker finds it in the next sample; returns the peak-to-sidelobe ratio."""
-        if self._start_from is not None:
-            before, (x, y, width, height) = self._start_from
-            self._tracker = dlib.correlation_tracker()
-            self._tracker.start_track(before, dlib.drectangle(x, y, x + width - 1, y + height - 1))
-            self._start_from = None
-        score = self._tracker.update(luma)
-        place = self._tracker.get_position()
-        self.box = np.array((place.left(), place.top(), place.width(), place.height()), np.float32)
+    def advance(self, sample: "_Looked") -> float:
+        """Moves the box to where the face should be in the next sample; returns how sure that is."""
+        self.box, score = self._motion.advance(sample.luma, sample.timestamp)
         return score
 
 
+@dataclasses.dataclass(frozen=True)
+class _Looked:
+    """What is known of a sample before its faces have tracks."""
+
+    luma: np.ndarray
+    timestamp: float
+    detections: Boxes | None
+
+
 class FaceTracker:
-    """Tracks of one segment, sample by sample.
+    """Tracks of one segment, sample by sample."""
 
-    Source of the tracker: Danelljan et al., Accurate Scale Estimation for Robust Visual Tracking (BMVC 2014).
-    """
-
-    def __init__(self, tracking: Tracking, *, begin_threshold: float = 0.0):
-        """Starts without a track; detections that score below `begin_threshold` begin none."""
-        self._settings = tracking
-        self._begin = begin_threshold
+    def __init__(self, settings: TrackerSettings):
+        """Starts without a track."""
+        self._settings = settings
         self._tracks: list[_Track] = []
         self._count = 0
+        self._before = -np.inf
 
     def follow(
         self, luma: np.ndarray, timestamp: float, detections: Boxes | None, *, is_cut: bool = False
@@ -100,41 +143,36 @@ class FaceTracker:
           detections: None where the detector did not run.
           is_cut: whether a new shot begins; all tracks end.
         """
+        sample = _Looked(luma, timestamp, detections)
         ended: dict[int, str] = {}
-        if is_cut:
-            ended = {track.number: "cut" for track in self._tracks}
+        if is_cut or timestamp - self._before >= self._settings.gap:
+            ended = {track.number: "cut" if is_cut else "lost" for track in self._tracks}
             self._tracks = []
+        self._before = timestamp
         scores: dict[int, float] = {}  # by track number: the tracker's, where it was asked
-        confidence: dict[int, float] = {}
-        matched, new = ([], []) if detections is None else self._match(luma, detections, scores)
-        continued = {track.number for track, _ in matched}
-        for track in self._tracks:
-            if track.number not in continued and track.number not in scores:
-                scores[track.number] = track.advance(luma)
-        for track, row in matched:
-            assert detections is not None
-            track.detect(detections.xywh[row], luma, timestamp)
-            confidence[track.number] = float(detections.score[row])
+        matched, new = ([], []) if detections is None else self._match(sample, detections, scores)
+        row_of = {track.number: row for track, row in matched}  # of its detection
         for track in list(self._tracks):
-            if track.number not in continued and self._is_lost(track, scores[track.number], timestamp, luma):
-                ended[track.number] = "lost"
-                self._tracks.remove(track)
-        for row in new:
-            assert detections is not None
-            track = _Track(self._count, detections.xywh[row], luma, timestamp)
-            confidence[track.number] = float(detections.score[row])
-            self._tracks.append(track)
-            self._count += 1
-        return TrackedFaces(
-            track=np.array([t.number for t in self._tracks], np.int32),
-            xywh=np.array([t.box for t in self._tracks], np.float32).reshape(-1, 4),
-            confidence=np.array([confidence.get(t.number, np.nan) for t in self._tracks], np.float32),
-            track_confidence=np.array([scores.get(t.number, np.nan) for t in self._tracks], np.float32),
-            ended=ended,
-        )
+            if track.number not in row_of:
+                if track.number not in scores:
+                    scores[track.number] = track.advance(sample)
+                if self._is_lost(track, scores[track.number], sample):
+                    ended[track.number] = "lost"
+                    self._tracks.remove(track)
+        if detections is not None:
+            for row in new:
+                track = _Track(self._count, CorrelationMotion() if self._settings.correlates else SteadyMotion())
+                matched.append((track, row))
+                row_of[track.number] = row
+                self._tracks.append(track)
+                self._count += 1
+            for track, row in matched:
+                track.detect(detections.xywh[row], float(detections.score[row]), sample, self._settings)
+        seen = [track for track in self._tracks if self._settings.correlates or track.number in row_of]
+        return _tracked(seen, row_of, scores, detections, ended)
 
     def _match(
-        self, luma: np.ndarray, detections: Boxes, scores: dict[int, float]
+        self, sample: _Looked, detections: Boxes, scores: dict[int, float]
     ) -> tuple[list[tuple[_Track, int]], list[int]]:
         """Which detection continues which track, and which detections are new.
 
@@ -149,30 +187,61 @@ class FaceTracker:
         tracks = [track for r, track in enumerate(self._tracks) if r not in set(clear[:, 0])]
         rows = [c for c in range(len(detections.score)) if c not in set(clear[:, 1])]
         for track in tracks:
-            scores[track.number] = track.advance(luma)
-        strong = [row for row in rows if detections.score[row] >= self._begin]
+            scores[track.number] = track.advance(sample)
+        strong = [row for row in rows if detections.score[row] >= self._settings.counts_from]
         for candidates in (strong, [row for row in rows if row not in strong]):
             if tracks and candidates:
-                # A face that was turned away or hidden comes back where the tracker went or where it was last detected.
+                # A face that was turned away or hidden comes back where it should be or where it was last detected.
                 places = np.array([(track.box, track.detected_box) for track in tracks], np.float32)
                 near = np.maximum(*(overlap(places[:, i], detections.xywh[candidates]) for i in (0, 1)))
                 pairs = assign(near, self._settings.match_iou)
                 matched += [(tracks[r], candidates[c]) for r, c in pairs]
                 tracks = [track for r, track in enumerate(tracks) if r not in {r for r, _ in pairs}]
         taken = {row for _, row in matched}
-        return matched, [row for row in strong if row not in taken]
+        return matched, [row for row in rows if row not in taken]
 
-    def _is_lost(self, track: _Track, score: float, timestamp: float, luma: np.ndarray) -> bool:
+    def _is_lost(self, track: _Track, score: float, sample: _Looked) -> bool:
         x, y, width, height = track.box
-        inside = 0 <= x + width / 2 <= luma.shape[1] and 0 <= y + height / 2 <= luma.shape[0]
-        too_long = timestamp - track.last_detected >= self._settings.lost_after
-        return too_long or not inside or score < self._settings.tracker_threshold
+        inside = 0 <= x + width / 2 <= sample.luma.shape[1] and 0 <= y + height / 2 <= sample.luma.shape[0]
+        too_long = sample.timestamp - track.last_detected >= self._settings.lost_after
+        unbelieved = sample.detections is not None and not track.is_confirmed
+        return unbelieved or too_long or not inside or score < self._settings.tracker_threshold
 
 
-def track_faces(samples: Iterable[Sample], tracking: Tracking, *, begin_threshold: float = 0.0) -> Iterator[Sample]:
-    """Gives each sample its faces, each with its track."""
-    tracker = FaceTracker(tracking, begin_threshold=begin_threshold)
-    for sample in samples:
+def _tracked(
+    tracks: list[_Track],
+    row_of: dict[int, int],
+    scores: dict[int, float],
+    detections: Boxes | None,
+    ended: dict[int, str],
+) -> TrackedFaces:
+    confidence = np.full(len(tracks), np.nan, np.float32)
+    points = np.full((len(tracks), 5, 2), np.nan, np.float32)
+    if detections is not None:
+        at = [i for i, track in enumerate(tracks) if track.number in row_of]
+        rows = [row_of[tracks[i].number] for i in at]
+        confidence[at] = detections.score[rows]
+        if detections.points is not None:
+            points[at] = detections.points[rows]
+    return TrackedFaces(
+        track=np.array([t.number for t in tracks], np.int32),
+        xywh=np.array([t.box for t in tracks], np.float32).reshape(-1, 4),
+        confidence=confidence,
+        track_confidence=np.array([scores.get(t.number, np.nan) for t in tracks], np.float32),
+        points=points,
+        is_confirmed=np.array([t.is_confirmed for t in tracks], bool),
+        ended=ended,
+    )
+
+
+def track_faces(samples: Iterable[Sample], settings: TrackerSettings) -> Iterator[Sample]:
+    """Gives each sample its faces, each with its track. In a single sample, every detection that counts is a face."""
+    samples = iter(samples)
+    first = list(itertools.islice(samples, 2))
+    if len(first) == 1:
+        settings = dataclasses.replace(settings, sure_from=settings.counts_from)
+    tracker = FaceTracker(settings)
+    for sample in itertools.chain(first, samples):
         sample.faces = tracker.follow(sample.picture.luma, sample.timestamp, sample.detections, is_cut=sample.is_cut)
         yield sample
 
@@ -188,6 +257,5 @@ class TrackFaces(beam.PTransform):
     config: Config
 
     def expand(self, streams: beam.PCollection[SegmentStream]) -> beam.PCollection[SegmentStream]:
-        tracking, begin = self.config.tracking, make_detector(self.config.detection).threshold
-        step = functools.partial(track_faces, tracking=tracking, begin_threshold=begin)
+        step = functools.partial(track_faces, settings=TrackerSettings.of(self.config))
         return streams | beam.Map(SegmentStream.through, "track", step).with_output_types(SegmentStream)

@@ -20,8 +20,9 @@ class Detector:
     Attributes:
       card: what it is.
       find: its function, with its weights.
-      threshold: score from which a detection may begin a track.
-      keep_threshold: score from which it may continue one.
+      threshold: score from which a detection counts: two of them confirm a track.
+      sure_threshold: score from which one detection confirms a track by itself.
+      keep_threshold: score from which one may continue a track, or begin one that is not confirmed.
       min_face: side in pixels of the smallest face to find.
       detect_every: seconds between two runs of it.
     """
@@ -29,17 +30,18 @@ class Detector:
     card: DetectorCard
     find: Callable[..., Boxes]
     threshold: float
+    sure_threshold: float
     keep_threshold: float
     min_face: int
     detect_every: float
 
     def __call__(self, picture: Picture) -> Boxes:
-        """The faces that may begin or continue a track, best first."""
+        """The faces that may belong to a track, best first."""
         threshold = min(self.threshold, self.keep_threshold)
         return self.find(picture, min_face=self.min_face, threshold=threshold)
 
     def strong(self, picture: Picture, min_face: int | None = None) -> Boxes:
-        """The faces that may begin a track, best first, of `min_face` pixels (default: the setting) or more."""
+        """The faces that count, best first, of `min_face` pixels (default: the setting) or more."""
         return self.find(picture, min_face=min_face or self.min_face, threshold=self.threshold)
 
 

@@ -39,7 +39,7 @@ def detect_hog(luma: np.ndarray, *, min_face: int, threshold: float) -> Boxes:
     scale = HOG_WINDOW / min_face
     height, width = luma.shape
     if min(height, width) * scale < HOG_WINDOW / 2:
-        return Boxes(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
+        return Boxes.none()
     if scale != 1:
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         luma = cv2.resize(luma, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
@@ -57,6 +57,7 @@ def _find(picture: Picture, *, min_face: int, threshold: float) -> Boxes:
 DETECTOR = DetectorCard(
     find=_find,
     threshold=0.0,
+    sure_threshold=0.0,
     keep_threshold=-0.5,
     min_face=60,
     detect_every=0.5,

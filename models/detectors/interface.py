@@ -95,8 +95,10 @@ class DetectorCard:
       find: finds the faces in a picture, best first. Its arguments are the picture, `min_face` (side in pixels of the
         smallest face to find), `threshold` (score below which a face is left out) and, for a detector with weights,
         `path` (of these). Several threads may search at once, each its own picture.
-      threshold: score from which a detection may begin a track, unless the configuration says another.
-      keep_threshold: likewise, score from which a detection may continue one.
+      threshold: score from which a detection counts, unless the configuration says another: two of them confirm a
+        track, and in a single picture each is a face.
+      sure_threshold: likewise, score from which one detection confirms a track by itself.
+      keep_threshold: likewise, score from which a detection may continue a track, or begin one that is not confirmed.
       min_face: likewise, side in pixels of the smallest face to find.
       detect_every: likewise, seconds between two runs of it.
       source: whose work it is.
@@ -108,6 +110,7 @@ class DetectorCard:
 
     find: Callable[..., Boxes]
     threshold: float
+    sure_threshold: float
     keep_threshold: float
     min_face: int
     detect_every: float

@@ -69,7 +69,7 @@ def detect_yunet(picture: Picture, *, min_face: int, threshold: float, path: Pat
     height, width = picture.luma.shape
     scale = min(1.0, _FACE / min_face, _LARGEST / max(height, width))
     if min(height, width) * scale < _FACE / 2:
-        return Boxes(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
+        return Boxes.none()
     small = picture.bgr(scale)
     network = _network(path)
     network.setInputSize(small.shape[1::-1])
@@ -82,12 +82,13 @@ def detect_yunet(picture: Picture, *, min_face: int, threshold: float, path: Pat
     x, y, box_width, box_height = (rows[:, :4] * to_picture).T
     side = (box_width + box_height) / 2
     xywh = np.stack([x + (box_width - side) / 2, y + 0.55 * box_height - side / 2, side, side], axis=1)
-    return Boxes(xywh, rows[:, 14])
+    return Boxes(xywh, rows[:, 14], rows[:, 4:14].reshape(-1, 5, 2) * to_picture[:2])
 
 
 DETECTOR = DetectorCard(
     find=detect_yunet,
     threshold=0.6,
+    sure_threshold=0.7,
     keep_threshold=0.3,
     min_face=40,
     detect_every=0.0,

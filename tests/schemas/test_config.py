@@ -16,21 +16,21 @@ from schemas.errors import UsageError
 REF = ModelRef("emotion", ("emotion",), "a" * 64, "b" * 64, {"accuracy": 0.6})
 
 
-# Of facelog before its settings were pydantic fields and detectors had values of their own.
-HOG = {"detect_every": 0.5, "min_face": 60, "threshold": 0.0, "keep_threshold": -0.5}
+# Of facelog since tracks are confirmed.
+HOG = {"detect_every": 0.5, "min_face": 60, "threshold": 0.0, "sure_threshold": 0.0, "keep_threshold": -0.5}
 OLD_HASHES = [
-    (Config().override(**HOG), "74489191132cdee2be966a2dfc7a0bba3d18b3d5c00207f118c9fe1119f65cb9"),
+    (Config().override(**HOG), "6aafe39801cad79510f242dbbd7dc98b4037afbb7f9f7f80e803ce8ce5ee6d74"),
     (
         Config(landmarks_sha256="d" * 64).override(
-            detect_every=0.5, min_face=40, sample_fps="all", threshold=-0.2, keep_threshold=-1
+            detect_every=0.5, min_face=40, sample_fps="all", threshold=-0.2, sure_threshold=0.1, keep_threshold=-1
         ),
-        "cc3bc2f763e7910e7bdab99890fd9a40890fc63232edb1fc5283ab9a5fcc6863",
+        "08eb5398fd9ab9d5cadbcbc335c5fc7517291ac1023f519a57f5ac66c5918a2b",
     ),
     (
         Config(models=(REF, ModelRef("age-gender", ("age", "gender"), "c" * 64)), landmarks_sha256="d" * 64).override(
             **HOG | {"detect_every": 0, "lost_after": 3, "small_px": 0, "age_gender_samples": 3}
         ),
-        "1bae88330d03d6b6df2aa7b4675e3294f38cdd162db982d3afd8c33569d0d87e",
+        "254a9e183bfe9f430816280d8ecc651c89eb673b7b66467ac923fca83723c21d",
     ),
 ]
 

@@ -36,13 +36,17 @@ def portrait_luma() -> tuple[np.ndarray, np.ndarray]:
     return cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), boxes[0]
 
 
-def faces(rows: dict[int, bool], box: np.ndarray, ended: dict[int, str] | None = None) -> TrackedFaces:
+def faces(
+    rows: dict[int, bool], box: np.ndarray, ended: dict[int, str] | None = None, *, confirmed: bool = True
+) -> TrackedFaces:
     """One face for each track, found by the detector or carried by the tracker."""
     return TrackedFaces(
         track=np.array(list(rows), np.int32),
         xywh=np.array([box] * len(rows), np.float32).reshape(-1, 4),
         confidence=np.array([1.0 if found else np.nan for found in rows.values()], np.float32),
         track_confidence=np.full(len(rows), 8.0, np.float32),
+        points=np.full((len(rows), 5, 2), np.nan, np.float32),
+        is_confirmed=np.full(len(rows), confirmed),
         ended=ended or {},
     )
 
@@ -86,6 +90,13 @@ class TestWhichRowsCount:
         only = (batch.columns["quality_flags"] & TRACKER_ONLY) > 0
         assert only.tolist() == [letter == "t" for letter in kept]
         assert np.isnan(batch.columns["confidence"]).tolist() == only.tolist()
+
+    @pytest.mark.parametrize("ends", [True, False])
+    def test_what_was_before_a_track_was_confirmed_counts_once_it_is(self, portrait, ends):
+        luma, box = portrait_luma()
+        seen = [faces({0: True}, box, confirmed=False), faces({0: True}, box, confirmed=False)]
+        seen.append(faces({}, box, {0: "lost"}) if ends else faces({0: True}, box))
+        assert rows_of(one_batch(stream(portrait, seen, luma))) == ([] if ends else [(0, 0.0), (0, 0.25), (0, 0.5)])
 
     def test_tracks_do_not_confirm_each_other(self, portrait):
         luma, box = portrait_luma()

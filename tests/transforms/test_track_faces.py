@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from schemas.config import Config, Tracking
+from schemas.config import Config
 from schemas.faces import Boxes, TrackedFaces
 from tests.clips import Clip
-from tests.transforms.streams import tracked_file
-from transforms.track_faces import FaceTracker, assign, overlap
+from tests.transforms.streams import fake_samples, tracked_file
+from transforms.motion import SteadyMotion
+from transforms.track_faces import FaceTracker, TrackerSettings, assign, overlap, track_faces
 
 _STEP = 0.25
 _SIZE = 60
@@ -114,7 +115,7 @@ class TestIds:
             boxes(*((a, b) if i % 4 < 2 else (b, a))) if i % detect_each == 0 else None  # in any order
             for i, (a, b) in enumerate(zip(left, right, strict=True))
         ]
-        faces = follow(FaceTracker(Tracking()), lumas, found)
+        faces = follow(FaceTracker(TrackerSettings()), lumas, found)
         for i, (a, b) in enumerate(zip(left, right, strict=True)):
             assert faces[i].track.tolist() == [0, 1], i
             truth = boxes(a, b).xywh
@@ -125,7 +126,7 @@ class TestIds:
         right = [(300 - 20 * i, 40 + _SIZE + 4) for i in range(14)]
         lumas = [picture(a, b) for a, b in zip(left, right, strict=True)]
         found = [boxes(b, a) if i % 2 == 0 else None for i, (a, b) in enumerate(zip(left, right, strict=True))]
-        faces = follow(FaceTracker(Tracking()), lumas, found)
+        faces = follow(FaceTracker(TrackerSettings()), lumas, found)
         assert [f.track.tolist() for f in faces] == [[0, 1]] * 14
         for i in range(14):
             truth = boxes(right[i], left[i]).xywh
@@ -139,7 +140,7 @@ class TestIds:
         lumas = [picture(a, b) for a, b in zip(left, right, strict=True)]
         found = [boxes(a, b) if i % 2 else boxes(b, a) for i, (a, b) in enumerate(zip(left, right, strict=True))]
         seen: dict[int, set[bool]] = {}
-        for faces in follow(FaceTracker(Tracking()), lumas, found):
+        for faces in follow(FaceTracker(TrackerSettings()), lumas, found):
             for track, box, confidence in zip(faces.track, faces.xywh, faces.confidence, strict=True):
                 if not np.isnan(confidence):
                     seen.setdefault(int(track), set()).add(bool(box[1] < 100))
@@ -147,20 +148,20 @@ class TestIds:
 
     def test_faces_are_numbered_as_they_come(self):
         lumas = [picture((20, 40), (200, 150))] * 3
-        faces = follow(FaceTracker(Tracking()), lumas, [boxes((20, 40)), boxes((200, 150), (20, 40)), None])
+        faces = follow(FaceTracker(TrackerSettings()), lumas, [boxes((20, 40)), boxes((200, 150), (20, 40)), None])
         assert [f.track.tolist() for f in faces] == [[0], [0, 1], [0, 1]]
         assert faces[0].xywh.dtype == np.float32 and faces[0].track.dtype == np.int32
 
     def test_a_face_that_comes_back_to_its_place_goes_on(self):
         """The tracker stays with something else; the detection lies where the last one was."""
         lumas = [picture((100, 100)), picture(), picture(), picture((100, 100))]
-        tracker = FaceTracker(Tracking(tracker_threshold=0.0))
+        tracker = FaceTracker(TrackerSettings(tracker_threshold=0.0))
         faces = follow(tracker, lumas, [boxes((100, 100)), boxes(), boxes(), boxes((100, 100))])
         assert faces[-1].track.tolist() == [0]
 
     def test_what_the_tracker_is_not_asked_it_does_not_say(self):
         lumas = [picture((100, 100))] * 3
-        faces = follow(FaceTracker(Tracking()), lumas, [boxes((100, 100)), boxes((101, 100)), None])
+        faces = follow(FaceTracker(TrackerSettings()), lumas, [boxes((100, 100)), boxes((101, 100)), None])
         assert np.isnan([f.track_confidence[0] for f in faces]).tolist() == [True, True, False]
         assert np.isnan([f.confidence[0] for f in faces]).tolist() == [False, False, True]
 
@@ -168,28 +169,28 @@ class TestIds:
 class TestEnds:
     def test_lost_after_some_time_without_a_detection(self):
         lumas = [picture((100, 100))] * 12
-        faces = follow(FaceTracker(Tracking(lost_after=2.0)), lumas, [boxes((100, 100))] + [boxes()] * 11)
+        faces = follow(FaceTracker(TrackerSettings(lost_after=2.0)), lumas, [boxes((100, 100))] + [boxes()] * 11)
         assert [len(f.track) for f in faces] == [1] * 8 + [0] * 4
         assert [f.ended for f in faces] == [{}] * 8 + [{0: "lost"}] + [{}] * 3
 
     def test_lost_when_the_tracker_has_nothing_to_hold_on_to(self):
         noise = np.random.default_rng(5).integers(0, 256, (300, 400), np.uint8)
         lumas = [picture((100, 100)), picture((102, 100)), noise]
-        tracker = FaceTracker(Tracking(tracker_threshold=8.0))  # 24 on the face, 4 on the noise
+        tracker = FaceTracker(TrackerSettings(tracker_threshold=8.0))  # 24 on the face, 4 on the noise
         faces = follow(tracker, lumas, [boxes((100, 100)), None, None])
         assert [f.track.tolist() for f in faces] == [[0], [0], []]
         assert faces[2].ended == {0: "lost"}
 
     def test_lost_outside_the_picture(self):
         lumas = [picture((100 + 0 * i, 100)) for i in range(2)]
-        tracker = FaceTracker(Tracking(tracker_threshold=0.0))
+        tracker = FaceTracker(TrackerSettings(tracker_threshold=0.0))
         tracker.follow(lumas[0], 0.0, boxes((100, 100)))
-        tracker._tracks[0].advance = lambda luma: 9.0  # type: ignore[method-assign]
+        tracker._tracks[0].advance = lambda sample: 9.0  # type: ignore[method-assign]
         tracker._tracks[0].box = np.array((371, 100, _SIZE, _SIZE), np.float32)
         assert tracker.follow(lumas[1], _STEP, None).ended == {0: "lost"}
 
     def test_at_a_cut_all_end_and_others_begin(self):
-        tracker = FaceTracker(Tracking())
+        tracker = FaceTracker(TrackerSettings())
         tracker.follow(picture((100, 100)), 0.0, boxes((100, 100)))
         faces = tracker.follow(picture((100, 100)), _STEP, boxes((100, 100)), is_cut=True)
         assert faces.ended == {0: "cut"}
@@ -198,7 +199,7 @@ class TestEnds:
     def test_a_detection_renews_the_time(self):
         lumas = [picture((100, 100))] * 16
         found = [boxes((100, 100)) if i % 7 == 0 else None for i in range(16)]
-        faces = follow(FaceTracker(Tracking(lost_after=2.0)), lumas, found)
+        faces = follow(FaceTracker(TrackerSettings(lost_after=2.0)), lumas, found)
         assert [f.track.tolist() for f in faces] == [[0]] * 16
 
 
@@ -206,22 +207,111 @@ class TestWeakDetections:
     def test_they_continue_a_track(self):
         lumas = [picture((100, 100))] * 16
         found = [boxes((100, 100)), *([boxes((100, 100), score=-0.3)] * 15)]
-        faces = follow(FaceTracker(Tracking(lost_after=1.0), begin_threshold=0.0), lumas, found)
+        faces = follow(FaceTracker(TrackerSettings(lost_after=1.0)), lumas, found)
         assert [f.track.tolist() for f in faces] == [[0]] * 16
         assert faces[-1].confidence[0] == np.float32(-0.3)
 
-    def test_they_begin_none(self):
+    def test_alone_they_confirm_none(self):
         lumas = [picture((100, 100))] * 4
-        faces = follow(FaceTracker(Tracking(), begin_threshold=0.0), lumas, [boxes((100, 100), score=-0.1)] * 4)
-        assert [len(f.track) for f in faces] == [0] * 4
+        faces = follow(FaceTracker(TrackerSettings()), lumas, [boxes((100, 100), score=-0.1)] * 4)
+        assert [f.track.tolist() for f in faces] == [[0]] * 4
+        assert not any(f.is_confirmed.any() for f in faces)
+
+    def test_a_sure_one_confirms_what_was_before(self):
+        found = [boxes((100, 100), score=score) for score in (-0.3, -0.2, 0.4)]
+        faces = follow(FaceTracker(TrackerSettings()), [picture((100, 100))] * 3, found)
+        assert [f.track.tolist() for f in faces] == [[0]] * 3
+        assert [f.is_confirmed.tolist() for f in faces] == [[False], [False], [True]]
+
+    @pytest.mark.parametrize(("scores", "confirmed"), [((0.6, 0.4, 0.65), True), ((0.6, 0.59, 0.59), False)])
+    def test_two_that_count_confirm(self, scores, confirmed):
+        settings = TrackerSettings(counts_from=0.6, sure_from=0.7)
+        found = [boxes((100, 100), score=score) for score in scores]
+        faces = follow(FaceTracker(settings), [picture((100, 100))] * 3, found)
+        assert faces[-1].is_confirmed.tolist() == [confirmed]
+
+    @pytest.mark.parametrize("correlates", [True, False])
+    def test_what_is_not_confirmed_ends_at_the_first_look_without_it(self, correlates):
+        settings = TrackerSettings(counts_from=0.6, sure_from=0.7, correlates=correlates)
+        found = [boxes((100, 100), score=0.65), boxes(), boxes((100, 100), score=0.65)]
+        faces = follow(FaceTracker(settings), [picture((100, 100))] * 3, found)
+        assert [f.track.tolist() for f in faces] == [[0], [], [1]]
+        assert faces[1].ended == {0: "lost"} and not faces[2].is_confirmed[0]
+
+    def test_in_a_single_sample_all_that_count_are_faces(self):
+        settings = TrackerSettings(counts_from=0.6, sure_from=0.7)
+        scores = {}
+        for count in (1, 2):
+            samples = fake_samples([picture((100, 100))] * count)
+            samples[0].detections = boxes((100, 100), (200, 100), score=0.65)
+            samples[0].detections.score[1] = 0.59
+            for sample in samples[1:]:
+                sample.detections = boxes()
+            first = next(track_faces(samples, settings))
+            assert first.faces is not None
+            scores[count] = first.faces.is_confirmed.tolist()
+        assert scores == {1: [True, False], 2: [False, False]}
 
     def test_a_strong_one_comes_first(self):
         lumas = [picture((100, 100))] * 2
         near = boxes((104, 100))
         both = Boxes(np.concatenate([boxes((100, 100)).xywh, near.xywh]), np.array([-0.2, 1.0], np.float32))
-        faces = follow(FaceTracker(Tracking(), begin_threshold=0.0), lumas, [boxes((100, 100)), both])
-        assert faces[1].track.tolist() == [0]
+        faces = follow(FaceTracker(TrackerSettings()), lumas, [boxes((100, 100)), both])
+        assert faces[1].track.tolist() == [0, 1]
         assert faces[1].confidence[0] == 1.0
+        assert faces[1].is_confirmed.tolist() == [True, False]
+
+
+class TestSteadyMotion:
+    """A detector that runs on every sample: what it does not see has no row."""
+
+    settings = TrackerSettings(correlates=False)
+
+    def test_a_face_that_is_not_seen_has_no_row_and_keeps_its_track(self):
+        found = [boxes((100, 100)), boxes(), boxes(), boxes((104, 100))]
+        faces = follow(FaceTracker(self.settings), [picture()] * 4, found)
+        assert [f.track.tolist() for f in faces] == [[0], [], [], [0]]
+        assert np.isnan(faces[3].track_confidence).all()
+
+    @pytest.mark.parametrize("missed", [1, 2])
+    def test_a_face_that_moves_is_looked_for_where_it_should_be(self, missed):
+        at = [(20 + 25 * i, 100) for i in range(8)]
+        found = [boxes(place) if not 3 <= i < 3 + missed else boxes() for i, place in enumerate(at)]
+        faces = follow(FaceTracker(self.settings), [picture()] * 8, found)
+        assert {int(t) for f in faces for t in f.track} == {0}
+
+    def test_it_does_not_run_away(self):
+        """After half a second a face waits where it would be."""
+        motion = SteadyMotion()
+        for i in range(3):
+            motion.detected(boxes((100 + 10 * i, 100)).xywh[0], picture(), i * 0.25)
+        places = [motion.advance(picture(), 0.5 + later)[0][0] for later in (0.25, 0.5, 2.0)]
+        assert places == pytest.approx([130, 140, 140])
+
+    def test_lost_after_some_time(self):
+        faces = follow(FaceTracker(self.settings), [picture()] * 12, [boxes((100, 100))] + [boxes()] * 11)
+        assert [f.ended for f in faces] == [{}] * 8 + [{0: "lost"}] + [{}] * 3
+
+
+@pytest.mark.parametrize("correlates", [True, False])
+@pytest.mark.parametrize(("pause", "tracks"), [(1.9, [0, 0]), (1800.0, [0, 1])])
+def test_a_hole_in_the_recording_ends_a_track(correlates, pause, tracks):
+    tracker = FaceTracker(TrackerSettings(correlates=correlates, gap=2.25))
+    tracker.follow(picture((100, 100)), 0.0, boxes((100, 100)))
+    faces = [tracker.follow(picture((100, 100)), when, boxes((100, 100))) for when in (0.25, 0.25 + pause)]
+    assert [int(f.track[0]) for f in faces] == tracks
+    assert faces[1].ended == ({} if tracks == [0, 0] else {0: "lost"})
+
+
+def test_the_points_are_those_of_the_detection():
+    found = boxes((20, 40), (200, 150))
+    points = np.random.default_rng(4).random((2, 5, 2)).astype(np.float32)
+    found = Boxes(found.xywh, found.score, points)
+    other = Boxes(found.xywh[::-1], found.score, points[::-1])
+    faces = follow(FaceTracker(TrackerSettings()), [picture((20, 40), (200, 150))] * 3, [found, other, None])
+    np.testing.assert_array_equal(faces[0].points, points)
+    np.testing.assert_array_equal(faces[1].points, points)
+    assert faces[2].points.shape == (2, 5, 2) and np.isnan(faces[2].points).all()
 
 
 class TestClips:

@@ -27,7 +27,7 @@ def find(picture: Picture, *, min_face: int, threshold: float, path: Path) -> Bo
 
 
 WEIGHTS = Path(__file__)
-OTHER = DetectorCard(find, 0.7, 0.5, 40, 0.0, "somebody", "MIT", weights=lambda: WEIGHTS)
+OTHER = DetectorCard(find, 0.7, 0.8, 0.5, 40, 0.0, "somebody", "MIT", weights=lambda: WEIGHTS)
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_each_detector_says_what_it_costs_and_where_it_comes_from() -> None:
     for name, summary in summaries().items():
         card = detector_card(name)
         assert summary.endswith(".") and len(summary) < 120
-        assert card.source and card.licence and card.keep_threshold <= card.threshold
+        assert card.source and card.licence and card.keep_threshold <= card.threshold <= card.sure_threshold
 
 
 def test_an_unknown_detector_is_refused() -> None:
@@ -56,14 +56,16 @@ def test_an_unknown_detector_is_refused() -> None:
 
 
 def test_settings_that_are_left_open_are_the_detectors_own(other: None) -> None:
-    assert settle(Detection()) == Detection("hog", 0.5, 60, 0.0, -0.5)
+    assert settle(Detection()) == Detection("hog", 0.5, 60, 0.0, 0.0, -0.5)
     assert settle(Detection(detector="other", threshold=0.8)) == Detection("other", 0.0, 40, 0.8, 0.5)
     assert settle(settle(Detection())) == settle(Detection())
 
 
 def test_another_detector_brings_its_own_settings(other: None) -> None:
     settled = dataclasses.replace(Config(), detection=settle(Detection()))
-    assert settle(settled.override(detector="other", min_face=20).detection) == Detection("other", 0.0, 20, 0.7, 0.5)
+    assert settle(settled.override(detector="other", min_face=20).detection) == Detection(
+        "other", 0.0, 20, 0.7, 0.8, 0.5
+    )
     assert settled.override(detector="hog", min_face=20).detection == Detection("hog", 0.5, 20, 0.0, -0.5)
 
 
@@ -115,7 +117,7 @@ def test_the_docs_and_the_help_say_what_the_default_is() -> None:
     docs = (Path(__file__).parents[3] / "docs" / "configuration.md").read_text("utf-8")
     for name in summaries():
         card = detector_card(name)
-        values = (card.detect_every, card.min_face, card.threshold, card.keep_threshold)
+        values = (card.detect_every, card.min_face, card.threshold, card.sure_threshold, card.keep_threshold)
         assert f"| `{name}` | {' | '.join(map(str, values))} |" in docs
     _, block, _ = docs.split("```")
     documented = Config().override(**read_settings(block.removeprefix("toml")))
