@@ -7,14 +7,16 @@ import contextlib
 import dataclasses
 import os
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 
 import av
+from av.audio.stream import AudioStream
 
 from pipelines.annotations.drawing import Canvas, blur_face, label, outline
 from pipelines.annotations.face_paths import FacePaths, ShownFace, read_paths, read_settings
 from pipelines.annotations.frame_copy import upright_copy
+from pipelines.annotations.sound import AudioChoice, How, choose_sound
 from pipelines.annotations.video_reader import VideoReader
 from pipelines.annotations.video_writer import VideoWriter, container_of
 from pipelines.colours import EMOTION_COLOURS, UNKNOWN_COLOUR, Colour
@@ -63,7 +65,7 @@ def annotate(
     labels: bool | None = None,
     start: float | None = None,
     end: float | None = None,
-    audio: bool = True,
+    audio: AudioChoice | bool = "copy",
     overwrite: bool = False,
     on_progress: Callable[[float, float | None], None] | None = None,
 ) -> AnnotatedVideo:
@@ -82,7 +84,8 @@ def annotate(
       labels: draw boxes and labels; default: unless `blur`.
       start: second of the video to begin with.
       end: second at which to end.
-      audio: copy the sound.
+      audio: copy the sound (or True), encode it anew as "aac" or "opus" where it is none, or leave it out: "none" (or
+        False).
       overwrite: whether `target` may be there.
       on_progress: called after each frame with the seconds that are done and the seconds in all (None if unknown).
 
@@ -103,12 +106,15 @@ def annotate(
         raise UsageError(f"{video} ends at {plan.info.duration:.1f} s; --from {start:g} lies behind it.")
     paths = read_paths(out, identity, config)
     draw = _Draw(paths, blur, not blur if labels is None else labels)
+    if isinstance(audio, bool):
+        audio = "copy" if audio else "none"
     with open_video(video, config) as (container, stream):
         if is_still(container):
             raise UsageError(f"{video} is a picture: use `facelog image {shlex.quote(video)} --out .`")
-        sound = list(container.streams.audio) if audio else []
-        reader = VideoReader(container, stream, sound, plan, start, end)
-        _write(reader, draw, target, on_progress)
+        ways = choose_sound(video, config, target, container_of(target), audio)
+        sound = {source: ways[source.index] for source in container.streams.audio if source.index in ways}
+        reader = VideoReader(container, stream, list(sound), plan, start, end)
+        _write(reader, draw, target, sound, on_progress)
         if not reader.frames:
             raise UsageError(f"{video} has no frame in the time that was asked for.")
     return AnnotatedVideo(
@@ -167,9 +173,13 @@ def _identify(video: str, out: str) -> str:
 
 
 def _write(
-    reader: VideoReader, draw: "_Draw", path: str, on_progress: Callable[[float, float | None], None] | None
+    reader: VideoReader,
+    draw: "_Draw",
+    path: str,
+    sound: Mapping[AudioStream, How],
+    on_progress: Callable[[float, float | None], None] | None,
 ) -> None:
-    """Draws on every frame of the reader and encodes it; copies its sound."""
+    """Draws on every frame of the reader and encodes it, with its sound."""
     writer: VideoWriter | None = None
     size = (0, 0)
     with contextlib.ExitStack() as stack:
@@ -186,10 +196,10 @@ def _write(
                 writer = VideoWriter(
                     path,
                     reader.stream,
-                    reader.sound,
+                    sound,
                     frame,
                     pixel_aspect=pixel_aspect,
-                    time_base=reader.time_base,
+                    time_base=reader.written_time_base,
                     bit_rate=reader.bit_rate,
                 )
                 stack.enter_context(writer)

@@ -25,6 +25,8 @@ _SOUND_AHEAD = 1.0
 _KEPT_START = 1.0
 """Seconds at which a container's clock may begin; one that begins later is set back to 0."""
 
+_A_DAY = 86_400.0
+
 
 class VideoReader:
     """Frames and sound of a video from one time to another.
@@ -72,14 +74,17 @@ class VideoReader:
         self.first = self.last = 0.0
         self._number = 0
         self._newest = -math.inf
-        self._heard: dict[int, int] = {}
 
     @property
     def seconds(self) -> float | None:
         """How long the part is; None where nobody knows."""
+        return max(0.0, self._stop - (self._start or 0.0)) if math.isfinite(self._stop) else None
+
+    @property
+    def _stop(self) -> float:
+        """Second at which the part ends, as far as anybody knows."""
         duration = self._plan.info.duration if self._plan.info else None
-        ends = [end for end in (duration, self._end) if end is not None and math.isfinite(end)]
-        return max(0.0, min(ends) - (self._start or 0.0)) if ends else None
+        return min(self._end, math.inf if duration is None else duration)
 
     @property
     def bit_rate(self) -> float | None:
@@ -92,6 +97,18 @@ class VideoReader:
         other = sum(stream.bit_rate or 0 for stream in self._container.streams.audio)
         return max(8 * size / info.duration - other, 1.0)
 
+    @property
+    def written_time_base(self) -> Fraction:
+        """Seconds of a tick of the file that is written: so that the video has fewer than 2^31 of them.
+
+        Two frames must not lie further apart in mp4. Nearly always these are the source's ticks.
+        """
+        length = _A_DAY if self.seconds is None else self.seconds
+        times_too_long = math.ceil(length / self.time_base / 2**31)
+        if times_too_long <= 1:
+            return self.time_base
+        return Fraction(1, max(1000, self.time_base.denominator // self.time_base.numerator // times_too_long))
+
     def pixel_aspect(self, frame: av.VideoFrame) -> Fraction:
         """Width of a displayed pixel over its height, of the upright picture."""
         aspect = Fraction(self.stream.sample_aspect_ratio or 1)
@@ -100,7 +117,7 @@ class VideoReader:
     def read(self) -> Iterator[tuple[av.VideoFrame, float, int] | av.Packet]:
         """Each frame with its second in the video and its PTS to write, and packets of sound; a frame comes first."""
         waiting: list[av.Packet] = []
-        for item in self._items():
+        for item in self._timed(self._items()):
             if isinstance(item, av.Packet):
                 if self._may_be_heard(item):
                     waiting.append(item)
@@ -115,6 +132,28 @@ class VideoReader:
                 if self._is_heard(packet):
                     yield self._set_back(packet)
             waiting.clear()
+
+    def _timed(self, items: Iterator[av.VideoFrame | av.Packet]) -> Iterator[av.VideoFrame | av.Packet]:
+        """Gives frames the time that they are shown; where frames are reordered, containers mix these times up."""
+        held: av.VideoFrame | None = None
+        before = 0
+        for item in items:
+            if isinstance(item, av.Packet):
+                yield item
+                continue
+            if held is not None:
+                before = self._ticks(item) - self._ticks(held)
+                held.duration = min(held.duration or before, before)
+                yield held
+            held = item
+        if held is not None:
+            timestamp = self._seconds(held)
+            rest = round((self._stop - timestamp) / self.time_base) if math.isfinite(self._stop) else 0
+            held.duration = held.duration or before
+            if rest > 0:
+                held.duration = min(held.duration, rest)
+            self.last = timestamp + float(held.duration * self.time_base)
+            yield held
 
     def _items(self) -> Iterator[av.VideoFrame | av.Packet]:
         """Frames that are wanted, and all packets of sound, as they lie in the file."""
@@ -162,7 +201,6 @@ class VideoReader:
         if not self.frames:
             self.first = timestamp
         self.frames += 1
-        self.last = timestamp + float((frame.duration or 0) * self.time_base)
         return True
 
     def _packets(self) -> Iterator[av.Packet | av.error.FFmpegError]:
@@ -207,10 +245,6 @@ class VideoReader:
         return self._start is None or self._heard_at(packet) >= self._start - _SOUND_AHEAD
 
     def _is_heard(self, packet: av.Packet) -> bool:
-        stamp = packet.dts if packet.dts is not None else packet.pts
-        if stamp is None or stamp <= self._heard.get(packet.stream_index, stamp - 1):
-            return False  # containers refuse times that do not rise, which damaged files have
-        self._heard[packet.stream_index] = stamp
         if self._start is None and math.isinf(self._end):
             return True
         at = self._heard_at(packet)

@@ -1,9 +1,9 @@
-"""Write a video: pictures encoded at about their source's quality, sound copied, its final name only when done."""
+"""Write a video: pictures encoded at about their source's quality, its sound, and its name only when it is done."""
 
 import contextlib
 import os
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from types import TracebackType
 from typing import Any, Self
@@ -14,6 +14,8 @@ from av.codec.context import Flags
 from av.container import OutputContainer
 from av.video.stream import VideoStream
 
+from pipelines.annotations.matroska import MATROSKA, ROOM, TrackFacts, describe_tracks
+from pipelines.annotations.sound import How, add_sound
 from schemas import storage
 from schemas.errors import StorageError, UsageError
 
@@ -54,19 +56,18 @@ def container_of(path: str) -> str:
 
 
 class VideoWriter:
-    """One video stream that is encoded, and sound that is copied.
+    """One video stream that is encoded, and its sound.
 
     Args:
       path: where to write; its ending says the container.
       video: the source's stream, whose clock, quality and shape of pixels are kept.
-      sound: the source's streams to copy.
+      sound: the source's streams of sound, and how each is written.
       like: a frame as it will be written: its size, which has to be even, and its colours.
       pixel_aspect: width of a displayed pixel over its height.
-      time_base: seconds of a tick of the frames' PTS.
+      time_base: seconds of a tick of the new file.
       bit_rate: bits a second of the source's pictures; None where nobody knows.
 
     Raises:
-      UsageError: the container does not take a stream's codec.
       StorageError: (also later) it cannot be written.
     """
 
@@ -74,7 +75,7 @@ class VideoWriter:
         self,
         path: str,
         video: VideoStream,
-        sound: Sequence[AudioStream],
+        sound: Mapping[AudioStream, How],
         like: av.VideoFrame,
         *,
         pixel_aspect: Fraction,
@@ -94,11 +95,17 @@ class VideoWriter:
                 f"file:{self._temporary}", "w", format=container, options=moves_index
             )
         try:
-            self._video = self._add_video(video, like, pixel_aspect, time_base, bit_rate)
-            self._sound = {stream.index: self._add_sound(stream) for stream in sound}
+            with self._said_of_this_file():
+                self._video = self._add_video(video, like, pixel_aspect, time_base, bit_rate)
+                self._sound = {stream.index: add_sound(self._container, stream, how) for stream, how in sound.items()}
         except BaseException:
             self._give_up()
             raise
+        display = (max(1, round(like.width * pixel_aspect)), like.height)
+        self._facts = {
+            1: TrackFacts(display=display if pixel_aspect != 1 else None),
+            **{number: sound.facts for number, sound in enumerate(self._sound.values(), start=2)},
+        }
 
     def __enter__(self) -> Self:
         return self
@@ -112,7 +119,11 @@ class VideoWriter:
         try:
             with self._said_of_this_file():
                 self._container.mux(self._video.encode(None))
+                for sound in self._sound.values():
+                    self._container.mux(list(sound.packets(None)))
                 self._container.close()
+                if self._container.format.name in MATROSKA:
+                    describe_tracks(self._temporary, self._facts)
                 with open(self._temporary, "rb") as file:
                     os.fsync(file.fileno())
                 storage.move_file(self._temporary, self._path)
@@ -126,10 +137,9 @@ class VideoWriter:
             self._container.mux(self._video.encode(frame))
 
     def write_sound(self, packet: av.Packet) -> None:
-        """Copies a packet of one of the streams, as it is."""
-        packet.stream = self._sound[packet.stream_index]
+        """Writes what becomes of a packet of one of the streams."""
         with self._said_of_this_file():
-            self._container.mux(packet)
+            self._container.mux(list(self._sound[packet.stream_index].packets(packet)))
 
     @contextlib.contextmanager
     def _said_of_this_file(self) -> Iterator[None]:
@@ -139,9 +149,14 @@ class VideoWriter:
                 yield
         except FileNotFoundError as error:
             raise StorageError(f"{self._path} cannot be written: its folder is not there.") from error
+        except (ValueError, av.error.FFmpegError) as error:
+            raise StorageError(
+                f"{self._path} cannot be written (libav: {getattr(error, 'strerror', None) or error}); "
+                "another ending, or --no-audio, may help."
+            ) from error
 
     def _give_up(self) -> None:
-        with contextlib.suppress(OSError):  # what cannot be written has been said
+        with contextlib.suppress(OSError, ValueError, av.error.FFmpegError):  # what cannot be written has been said
             self._container.close()
         with contextlib.suppress(OSError):
             os.unlink(self._temporary)
@@ -167,21 +182,10 @@ class VideoWriter:
         context.color_range, context.colorspace = like.color_range, like.colorspace
         context.flags |= Flags.frame_duration  # else the last frame is shown for as long as the one before it
         context.color_primaries, context.color_trc = like.color_primaries, like.color_trc
+        if self._container.format.name in MATROSKA:
+            stream.metadata["title"] = ROOM
         if codec != "libx264":
             context.bit_rate = limit if bit_rate else 4_000_000
-        return stream
-
-    def _add_sound(self, source: AudioStream) -> Any:
-        codec = source.codec_context.name
-        try:
-            stream = self._container.add_stream_from_template(source)
-        except (ValueError, av.error.FFmpegError) as error:
-            ending = os.path.splitext(self._path)[1]
-            raise UsageError(
-                f"A {ending} file cannot hold the sound of this video ({codec}): write to .mkv, which holds any, "
-                "or leave the sound out with --no-audio."
-            ) from error
-        stream.time_base = source.time_base
         return stream
 
 

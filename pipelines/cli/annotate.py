@@ -1,6 +1,7 @@
 """`facelog annotate`: a video with its faces marked, or blurred."""
 
 import contextlib
+import enum
 import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +18,15 @@ if TYPE_CHECKING:
     from pipelines.annotations.annotate import AnnotatedVideo
 
 _CLOCK = re.compile(r"(?:(?:(\d+):)?(\d{1,2}):)?(\d+(?:\.\d*)?)")
+
+
+class Sound(enum.StrEnum):
+    """What becomes of a video's sound."""
+
+    COPY = "copy"
+    AAC = "aac"
+    OPUS = "opus"
+    NONE = "none"
 
 
 def parse_seconds(option: str, text: str) -> float:
@@ -55,15 +65,24 @@ def annotate(
     end: Annotated[
         str | None, typer.Option("--to", metavar="TIME", help="End before this time.", show_default=False)
     ] = None,
-    no_audio: Annotated[bool, typer.Option("--no-audio", help="Leave the sound out.")] = False,
+    audio: Annotated[
+        Sound,
+        typer.Option(
+            "--audio",
+            help="Copy the sound as it is, encode it anew as AAC or Opus (tracks that are so already are copied), or "
+            "leave it out.",
+        ),
+    ] = Sound.COPY,
+    no_audio: Annotated[bool, typer.Option("--no-audio", help="The same as --audio none.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", "-y", help="Replace FILE if it is there.")] = False,
     storage_options: StorageOptions = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no summary.")] = False,
 ) -> None:
     """Write VIDEO with boxes, numbers, emotion, age and gender of its faces, as the tables in DIR say; or blur them.
 
-    VIDEO is recognized by its content, so its name and place do not matter. Sound and times stay as they are. Boxes
-    move smoothly if the video was analyzed with --keep-observations, else from second to second.
+    VIDEO is recognized by its content, so its name and place do not matter. Sound and times stay as they are.
+    Sound that a FILE of this ending cannot hold is refused at once, unless --audio says what becomes of it. Boxes move
+    smoothly if the video was analyzed with --keep-observations, else from second to second.
 
     --blur hides the faces that the analysis found, shortly before and after as well. It cannot hide faces that were not
     found (small, turned away, covered), nor voices, names on screen or clothes: watch the result before you pass it on.
@@ -89,7 +108,7 @@ def annotate(
                 out,
                 blur=blur,
                 labels=labels,
-                audio=not no_audio,
+                audio="none" if no_audio else audio.value,
                 overwrite=overwrite,
                 on_progress=on_progress,
                 **times,
