@@ -62,17 +62,20 @@ test: lint parts
 
 SHARED_OUT = -n $$(($(JOBS) + 1)) --no-loadscope-reorder
 
+# With files of bytecode, whatever the shell says: the tests start Python a hundred times.
+PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
+
 all-tests: venv
-	@$(BIN)/python -m pytest $(SHARED_OUT) $(ARGS)
+	@$(PYTEST) $(SHARED_OUT) $(ARGS)
 
 QUICK = tests/schemas tests/transforms tests/models/detectors tests/test_imports.py tests/test_docs.py tests/test_doctests.py \
   --ignore tests/transforms/job/test_contents.py
 
 test-quick: lint
-	@$(BIN)/python -m pytest -n $(JOBS) -m 'not slow and not multiprocess and not flink and not browser' $(QUICK) $(ARGS)
+	@$(PYTEST) -n $(JOBS) -m 'not slow and not multiprocess and not flink and not browser' $(QUICK) $(ARGS)
 
 test-flink: venv parts
-	@$(BIN)/python -m pytest tests/flink $(ARGS)
+	@$(PYTEST) tests/flink $(ARGS)
 
 # Flink, Beam's job server and an S3 server. Without them, the tests that need them are skipped and say so.
 parts: venv

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from models.cards import Output
 from models.outputs import age_moments, class_probabilities
@@ -18,6 +17,8 @@ class Outputs:
 
 
 def say(values: list[list[float]], output: Output) -> dict[str, np.ndarray]:
+    import tensorflow as tf  # seconds, which no process spends that only collects this test
+
     raw = {output.source: tf.constant(values, tf.float32)}
     return {name: value.numpy() for name, value in attributes_of(tf, raw, Outputs(output)).items()}  # type: ignore[arg-type]
 
@@ -42,6 +43,8 @@ def test_emotions_that_a_model_does_not_know_are_nan_and_the_rest_sums_to_one() 
 
 
 def test_temperature_and_bias_act_on_the_logits() -> None:
+    import tensorflow as tf
+
     values = np.array([[1.0, 2.0, -1.0]], np.float32)
     output = Output(attribute="emotion", kind="logits", classes=EMOTIONS[:3], temperature=2.0, bias=(0.5, 0.0, -0.5))
     said = class_probabilities(tf, tf.constant(values), output).numpy()
@@ -67,6 +70,8 @@ def test_female_is_found_whatever_the_order(values: list[list[float]], kind: str
 
 
 def test_age_over_years_is_the_expected_value() -> None:
+    import tensorflow as tf
+
     probabilities = np.zeros((1, 101), np.float32)
     probabilities[0, [20, 40]] = 0.5
     age, std = (value.numpy() for value in age_moments(tf.constant(probabilities)))

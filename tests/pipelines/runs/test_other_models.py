@@ -4,7 +4,6 @@ import math
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import pytest
 
@@ -32,6 +31,8 @@ def bundle(folder: Path, geometry: Geometry, outputs: dict[str | None, Any], *sa
       *said: what the card says of them.
       **fields: other fields of the card.
     """
+    import keras  # and TensorFlow: seconds, which no process spends that only collects these tests
+
     channels = 1 if geometry.channels == "grey" else 3
     inputs = keras.Input((geometry.size, geometry.size, channels))
     mean = keras.layers.GlobalAveragePooling2D()(inputs)
