@@ -15,7 +15,7 @@ from apache_beam.transforms import core
 
 def remember() -> None:
     """From now on in this process."""
-    core.get_function_args_defaults = _Remembered(core.get_function_args_defaults)
+    core.get_function_args_defaults = _Remembered(core.get_function_args_defaults)  # type: ignore[assignment]
     PipelineOptions.__init__ = _remembering(PipelineOptions.__init__)  # type: ignore[method-assign]
 
 
