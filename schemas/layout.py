@@ -33,7 +33,8 @@ PLANS = "plans"
 FAILURE_ENDING = ".failed.json"
 """Ending of the names of records of segments that were given up."""
 
-_LONGEST_STEM = 60  # of a page's name
+_LONGEST_STEM = 60  # letters of a page's name; a letter may take 4 bytes, and file systems allow 255 for a name
+_LONGEST_BYTES = 200
 
 
 @dataclasses.dataclass(frozen=True)
@@ -217,6 +218,7 @@ def page_name(uri: str, video_id: str) -> str:
     stem = uri.rsplit("/", 1)[-1]
     stem = stem.rpartition(".")[0] or stem
     safe = re.sub(r"[^\w.-]+", "_", stem)[:_LONGEST_STEM].strip("._-") or "video"
+    safe = safe.encode()[:_LONGEST_BYTES].decode(errors="ignore")
     return f"{safe}{page_ending(video_id)}"
 
 

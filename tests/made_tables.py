@@ -40,6 +40,7 @@ def write_video(
     persons: Mapping[int, int] | None = None,
     cuts: Sequence[float] = (),
     damaged: Sequence[int] = (),
+    missing_until: float | None = None,
     config: Config | None = None,
     video_id: str | None = None,
     **row: Any,
@@ -54,6 +55,7 @@ def write_video(
       persons: person of each track, where somebody was identified.
       cuts: times at which a shot begins.
       damaged: seconds that could not be decoded.
+      missing_until: second that a truncated file says it reaches to.
       config: of the run.
       video_id: default: made from the uri.
       **row: columns of `videos` that are to be different.
@@ -73,7 +75,12 @@ def write_video(
     observations = Observations(columns, ["lost"] * n_tracks, samples, shots)
     faces = aggregate_faces(observations, video_id, config, 0.7)
     timeline = aggregate_timeline(
-        observations, faces, video_id, last_timestamp=seconds - 0.25, damaged_seconds=set(damaged), missing_until=None
+        observations,
+        faces,
+        video_id,
+        last_timestamp=seconds - 0.25,
+        damaged_seconds=set(damaged),
+        missing_until=missing_until,
     )
     tables = {
         "faces": faces,

@@ -110,7 +110,7 @@ def match_inputs(
         # abs(): a file server's clock may be a little ahead. A file of next year would never settle, so it is taken.
         elif found and age is not None and abs(age) < settle:
             reason = PassedOver.UNSETTLED
-        elif found and not (file.uri in known or _media_name(file.uri) or media.sniff(file.uri)):
+        elif found and not (file.uri in known or media.is_named_as_media(file.uri) or media.sniff(file.uri)):
             reason = PassedOver.NOT_MEDIA
         return search.passes(reason)
 
@@ -193,7 +193,7 @@ class _Search:
         if _readable(file.uri) == file.uri:
             where[file.uri] = file
         else:
-            self.missing[_readable(file.uri)] = "its name is no valid UTF-8, so no table can hold it; rename the file"
+            self.missing[_readable(file.uri)] = _why_unreadable(file.uri)
 
     def walk_folders(self) -> None:
         for folder in sorted(self.folders):
@@ -253,8 +253,14 @@ def _readable(uri: str) -> str:
     return os.fsencode(uri).decode("utf-8", "backslashreplace")
 
 
-def _media_name(uri: str) -> bool:
-    return os.path.splitext(uri)[1].lower() in media.MEDIA_SUFFIXES
+def _why_unreadable(uri: str) -> str:
+    name = _readable(uri)
+    if os.fsencode(uri).decode("utf-8", "surrogateescape") == name:
+        return (
+            f"{name}: this process reads names as {sys.getfilesystemencoding()} and not as UTF-8; "
+            "set PYTHONUTF8=1 or a locale of UTF-8"
+        )
+    return f"{name}: its name is no valid UTF-8, so no table can hold it; rename the file"
 
 
 def _glob(pattern: str) -> Iterator[str]:

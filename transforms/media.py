@@ -9,6 +9,7 @@ Damage inside a stream raises an exception of `av` where it is decoded; libav pr
 
 import contextlib
 import io
+import os
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -51,6 +52,9 @@ MEDIA_SUFFIXES = frozenset(
         aac ac3 aif aiff amr ape au caf dts eac3 flac m4a mka mp2 mp3 mpc oga ogg opus tta w64 wav wma wv
     """)
 )
+
+_ALSO_TEXT = frozenset({".au", ".dts", ".mod", ".mts", ".nut", ".ts"})
+"""Endings that source code has as well: TypeScript and Qt's translations, Go, device trees, Squirrel."""
 
 # 16 MiB and 20 s: in television recorded from the air, the first keyframe can be that far away, and libav's 5 MB and
 # 5 s then leave the size of the picture unknown. A file that states its parameters at once is not read so far.
@@ -103,6 +107,28 @@ def sniff(uri: str) -> bool:
             return container.format.name == "mpeg" and video_stream(container) is not None
     except (FacelogError, OSError):
         return False
+
+
+def is_named_as_media(uri: str) -> bool:
+    """Whether a file's name ends like media, and is not that of a text: `main.ts` of TypeScript.
+
+    Only files of such endings are looked into. Text that is called `.mp4` is a download that failed, and no other kind.
+    """
+    ending = os.path.splitext(uri)[1].lower()
+    return ending in MEDIA_SUFFIXES and not (ending in _ALSO_TEXT and _is_text(uri))
+
+
+def _is_text(uri: str) -> bool:
+    """Whether a file begins with a text; False if it is empty or cannot be read."""
+    try:
+        with storage.open_input(uri) as file, storage.plain_errors(uri):
+            start = file.read(4096)
+    except (FacelogError, OSError):
+        return False
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "\0" not in start[: len(start) // 2 * 2].decode("utf-16", "replace")
+    printable = sum(byte >= 32 or byte in b"\t\n\f\r" for byte in start)
+    return printable > 0 and printable == len(start)
 
 
 def video_stream(container: InputContainer) -> VideoStream | None:

@@ -9,7 +9,7 @@ from pipelines.cli.options import StorageOptions, use_stores
 from pipelines.cli.removing import Dir, lines_console
 from pipelines.cli.terminal import exit_on_error
 from pipelines.words import counted, size
-from schemas.errors import UsageError
+from schemas.errors import Exit, UsageError
 
 
 def compact(
@@ -44,6 +44,10 @@ def compact(
         for table, parts in copy.parts.items():
             figures = counted(copy.rows(table), "row"), counted(len(parts), "file"), size(copy.bytes(table))
             console.print(f"  {table}: {', '.join(figures)}")
+        for reason in copy.damaged.values():
+            console.print(f"left out a video: {reason}")
+        if copy.damaged:
+            raise typer.Exit(Exit.SOME_FAILED)
 
 
 def parse_size(text: str) -> int:

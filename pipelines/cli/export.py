@@ -8,7 +8,7 @@ from rich.console import Console
 
 from pipelines.cli.options import StorageOptions, use_stores
 from pipelines.cli.terminal import exit_on_error
-from schemas.errors import UsageError
+from schemas.errors import Exit, UsageError
 
 _SHOWN = 5
 
@@ -61,6 +61,7 @@ def export(
 ) -> None:
     """Write the results in DIR for other programs.
 
+    A video whose tables are damaged is named, costs exit status 3, and does not end the export of the others.
     mot and openface need the observations that analyze keeps with --keep-observations.
 
         facelog export results --to subtitles --out subs --video talk.mp4
@@ -84,6 +85,12 @@ def export(
         )
         for line in _lines(made.files, made.left_out, out):
             console.print(line, markup=False)
+        for uri, reason in made.failed[:_SHOWN]:
+            console.print(f"failed {uri}: {reason}", markup=False)
+        if len(made.failed) > _SHOWN:
+            console.print(f"… and {len(made.failed) - _SHOWN} more failed")
+        if made.failed:
+            raise typer.Exit(Exit.SOME_FAILED)
 
 
 def _lines(files: list[str], left_out: list[tuple[str, str]], out: str) -> list[str]:

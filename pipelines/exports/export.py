@@ -12,7 +12,7 @@ from pipelines.exports import fiftyone, mot, openface, spreadsheet, subtitles
 from pipelines.exports.videos import NothingToExportError, Video, choose_videos
 from pipelines.progress_bar import with_bar
 from schemas import storage
-from schemas.errors import UsageError
+from schemas.errors import FacelogError, StorageError, StorageFullError, UsageError
 
 FORMATS = ("mot", "csv", "openface", "subtitles", "fiftyone")
 _FROM_OBSERVATIONS = ("mot", "openface")
@@ -25,10 +25,12 @@ class Exported:
     Attributes:
       files: names, in order.
       left_out: uri and reason of each video that cannot be exported in this format.
+      failed: uri and reason of each video whose tables are missing or damaged, or whose files cannot be written.
     """
 
     files: list[str]
     left_out: list[tuple[str, str]]
+    failed: list[tuple[str, str]] = dataclasses.field(default_factory=list)
 
 
 def export(
@@ -40,7 +42,7 @@ def export(
     subtitle_format: str = "ass",
     console: Console | None = None,
 ) -> Exported:
-    """Writes results in the format of another program, one video after the other.
+    """Writes results in the format of another program, one video after the other. One that fails does not end it.
 
         export("out", "mot", "mot/", videos=["talk.mp4"])
 
@@ -54,7 +56,7 @@ def export(
 
     Raises:
       UsageError: no such format, no results in DIR, no such video, or none that can be had in the format.
-      StorageError: something cannot be read or written.
+      StorageError: nothing can be written, or DIR cannot be read.
     """
     if to not in FORMATS:
         raise UsageError(f"--to {to}: choose one of {', '.join(FORMATS)}.")
@@ -63,13 +65,19 @@ def export(
     target, asked = storage.normalize(target), list(videos)
     chosen = choose_videos(out, asked)
     left_out: list[tuple[str, str]] = []
+    failed: list[tuple[str, str]] = []
 
-    def leave_out(video: Video, reason: str) -> None:
-        left_out.append((video.row["uri"], reason))
+    def leave_out(video: Video, reason: Exception) -> None:
+        if isinstance(reason, NothingToExportError):
+            left_out.append((video.row["uri"], str(reason)))
+            return
+        known = isinstance(reason, FacelogError | FileNotFoundError)
+        text = str(reason) if known else f"it cannot be exported ({type(reason).__name__}: {reason})"
+        failed.append((video.row["uri"], text))
 
     shown = with_bar(chosen, "exporting", len(chosen), console)
     if to == "csv":
-        tables = spreadsheet.export_csv(chosen, target, whole=not asked)
+        tables = spreadsheet.export_csv(chosen, target, leave_out, whole=not asked)
         files = list(with_bar(tables, "exporting", len(spreadsheet.TABLES), console))
     elif to == "fiftyone":
         files = list(fiftyone.export_fiftyone(shown, _json_file(target), leave_out))
@@ -82,19 +90,23 @@ def export(
         files = [name for video in shown for name in _one_video(video, one, target, leave_out)]
     if to in _FROM_OBSERVATIONS and len(left_out) == len(chosen):
         raise UsageError(_nothing(to, chosen[0].out, left_out))
-    return Exported(files, left_out)
+    if not files and failed:
+        raise StorageError(failed[0][1])
+    return Exported(files, left_out, failed)
 
 
 def _one_video(
     video: Video,
     write: Callable[[Video, str], Iterator[str]],
     target: str,
-    leave_out: Callable[[Video, str], None],
+    leave_out: Callable[[Video, Exception], None],
 ) -> list[str]:
     try:
         return list(write(video, target))
-    except NothingToExportError as reason:
-        leave_out(video, str(reason))
+    except StorageFullError:
+        raise
+    except Exception as reason:  # its tables may hold anything
+        leave_out(video, reason)
         return []
 
 

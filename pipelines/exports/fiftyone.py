@@ -39,13 +39,15 @@ _OF_FACES = (
 _OF_TRACKS = ("track_id", "age", "age_low", "age_high", "gender", "gender_female", "n_samples")
 
 
-def export_fiftyone(videos: Iterable[Video], file_name: str, left_out: Callable[[Video, str], None]) -> Iterator[str]:
+def export_fiftyone(
+    videos: Iterable[Video], file_name: str, left_out: Callable[[Video, Exception], None]
+) -> Iterator[str]:
     """Writes all videos into one file, one after the other, and yields its name.
 
     Args:
       videos: which.
       file_name: of the JSON file.
-      left_out: called with each video that a data set of videos cannot hold, and why.
+      left_out: called with each video that a data set of videos cannot hold or that cannot be read, and why.
     """
     name = posixpath.basename(file_name).rpartition(".")[0] or "facelog"
     head = {"name": name, "media_type": "video", "sample_fields": _SAMPLE_FIELDS, "frame_fields": _FRAME_FIELDS}
@@ -56,8 +58,8 @@ def export_fiftyone(videos: Iterable[Video], file_name: str, left_out: Callable[
         for video in videos:
             try:
                 sample = json.dumps(_sample(video), ensure_ascii=False, allow_nan=False)
-            except NothingToExportError as reason:
-                left_out(video, str(reason))
+            except Exception as reason:  # its tables may be damaged
+                left_out(video, reason)
                 continue
             file.write(((",\n" if number else "\n") + sample).encode())
             number += 1

@@ -16,6 +16,9 @@ from transforms.ledger import HAS_TABLES, Row
 from transforms.observations import read_observations
 from transforms.stitch_tracks import Observations
 
+_LONGEST = 220
+"""Bytes of a name, of the 255 that file systems allow; digits and an ending are added."""
+
 
 class NothingToExportError(Exception):
     """A video that cannot be exported in this format and is left out; the text says why."""
@@ -28,7 +31,8 @@ class Video:
     Attributes:
       out: DIR, normalized.
       row: its row in `videos`.
-      name: of its exported files: the file's own without the ending, with digits where two videos have the same.
+      name: of its exported files: the file's own without the ending, with digits where two videos have the same or it
+        is too long.
     """
 
     out: str
@@ -91,8 +95,15 @@ def choose_videos(out: str, wanted: Iterable[str] = ()) -> list[Video]:
 
 
 def _names(rows: Sequence[Row]) -> list[str]:
-    """A name for each row; those that are alike (also where case does not count) get digits of their uri's hash."""
-    stems = [posixpath.splitext(posixpath.basename(row["uri"]))[0] or row["video_id"] or "video" for row in rows]
+    """A name for each row; those that are alike (also where case does not count) get digits of their uri's hash.
+
+    So do those that are too long to get another ending.
+    """
+    whole = [posixpath.splitext(posixpath.basename(row["uri"]))[0] or row["video_id"] or "video" for row in rows]
+    stems = [stem.encode()[:_LONGEST].decode(errors="ignore") for stem in whole]
     times = Counter(stem.casefold() for stem in stems)
-    digits = (hashlib.sha256(row["uri"].encode()).hexdigest()[:8] for row in rows)
-    return [s if times[s.casefold()] == 1 else f"{s}-{d}" for s, d in zip(stems, digits, strict=True)]
+    digits = [hashlib.sha256(row["uri"].encode()).hexdigest()[:8] for row in rows]
+    return [
+        stem if times[stem.casefold()] == 1 and stem == all_of_it else f"{stem}-{of_uri}"
+        for stem, all_of_it, of_uri in zip(stems, whole, digits, strict=True)
+    ]

@@ -25,7 +25,7 @@ from schemas.config import Config
 from schemas.errors import StorageError, UsageError
 from schemas.iteration import chunks
 from schemas.layout import ROW_TABLES, Layout
-from schemas.table_files import list_table_files, read_footer, read_table
+from schemas.table_files import DamagedTableError, MissingTableError, list_table_files, read_footer, read_table
 from schemas.tables import OBSERVATIONS, TABLES, VIDEOS, footer, make_table
 from transforms.ledger import HAS_TABLES, Row
 
@@ -70,12 +70,14 @@ class Compacted:
       target: OUT.
       videos: number of contents whose rows are in it.
       parts: the files, by table.
+      damaged: why the rows of a content were left out, by video_id; its row of `videos` is there.
     """
 
     out: str
     target: str
     videos: int
     parts: dict[str, list[Part]]
+    damaged: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def rows(self, table: str) -> int:
         """Rows of one table."""
@@ -97,7 +99,8 @@ def compact(
     """Writes a copy of DIR's tables in few large files: OUT/faces/part-00000.parquet and so on. DIR stays as it is.
 
     Rows are sorted by their table's key, within files and from file to file. `faces`, `tracks` and `timeline` have the
-    rows of videos that are ok or partial in the ledger, `videos` has all of its rows. The copy is made under
+    rows of videos that are ok or partial in the ledger, `videos` has all of its rows. A video one of whose files is
+    missing or damaged has no rows but that of `videos`; the copy is made without it. It is made under
     OUT/.new and moved when it is whole; OUT/compact.json, written last, says so.
 
     Args:
@@ -121,7 +124,11 @@ def compact(
         rows = read_videos(out)
         texts = _footer(rows, out)
         with _under_construction(out, target):
-            copy = _copy(out, target, rows, texts, observations, file_size, console)
+            damaged: dict[str, str] = {}
+            copy = _copy(out, target, rows, texts, observations, file_size, console, damaged)
+            if damaged:
+                storage.delete_tree(storage.join(target, _NEW))
+                copy = _copy(out, target, read_videos(out), texts, observations, file_size, console, damaged)
         _put_in_place(copy, texts)
     return copy
 
@@ -187,10 +194,26 @@ def _copy(
     observations: bool,
     file_size: int,
     console: Console | None,
+    damaged: dict[str, str],
 ) -> Compacted:
-    """All parts, under OUT/.new."""
+    """All parts, under OUT/.new.
+
+    Args:
+      out: DIR.
+      target: OUT.
+      rows: of `videos`.
+      texts: of the footers.
+      observations: whether they are copied.
+      file_size: see `compact`.
+      console: see `compact`.
+      damaged: videos to leave out, with the reason; those whose files turn out to be damaged are added.
+
+    Raises:
+      UsageError: there are no observations.
+      StorageError: DIR cannot be read, or OUT cannot be written.
+    """
     layout = Layout(out)
-    video_ids = sorted({row["video_id"] for row in rows if row["status"] in HAS_TABLES})
+    video_ids = sorted({row["video_id"] for row in rows if row["status"] in HAS_TABLES} - damaged.keys())
     files = {table: [layout.table(table, video_id) for video_id in video_ids] for table in ROW_TABLES}
     if observations:
         files["observations"] = sorted(_observation_files(out, set(video_ids)))
@@ -205,11 +228,24 @@ def _copy(
     with bar("copying", sum(map(len, files.values())), console) as advance:
         for table, names in files.items():
             writer = _Parts(target, table, texts, file_size)
-            for rows_of_file in storage.at_once(functools.partial(read_table, schema=_SCHEMAS[table]), names):
-                writer.write(rows_of_file.replace_schema_metadata(None))
+            for found in storage.at_once(functools.partial(_readable, table), names):
+                if isinstance(found, str):
+                    video_id, _, reason = found.partition(" ")
+                    damaged.setdefault(video_id, reason)
+                elif not damaged:  # else the copy begins anew, and this is only to find all of them
+                    writer.write(found.replace_schema_metadata(None))
                 advance()
             parts[table] = writer.close()
-    return Compacted(out, target, len(video_ids), parts)
+    return Compacted(out, target, len(video_ids), parts, damaged)
+
+
+def _readable(table: str, uri: str) -> pa.Table | str:
+    """The rows of a file, or its video's id and the reason why there are none."""
+    try:
+        return read_table(uri, schema=_SCHEMAS[table])
+    except (MissingTableError, DamagedTableError) as error:
+        parent, name = uri.split("/")[-2:]
+        return f"{parent if table == 'observations' else name.removesuffix('.parquet')} {error}"
 
 
 class _Parts:

@@ -47,12 +47,12 @@ GROUP BY uri HAVING count(age) > 0 ORDER BY uri;""",
 SELECT uri, status, error_type, error_message FROM videos WHERE status <> 'ok' ORDER BY status, uri;""",
     ),
     Example(
-        "Who is seen how long: the share of each video's seconds, by gender?",
+        "Who is seen how long: the share of the seconds that were looked at, by gender?",
         """\
 SELECT uri, coalesce(gender, 'not asked') AS gender, count(DISTINCT (track_id, second)) AS face_seconds,
        round(count(DISTINCT second) / any_value(seconds), 2) AS share_of_seconds
 FROM faces JOIN videos USING (video_id)
-JOIN (SELECT video_id, count(*) AS seconds FROM timeline GROUP BY video_id) USING (video_id)
+JOIN (SELECT video_id, count(n_faces) AS seconds FROM timeline GROUP BY video_id) USING (video_id)
 GROUP BY uri, 2 ORDER BY uri, share_of_seconds DESC;""",
     ),
 )

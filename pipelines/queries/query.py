@@ -12,6 +12,7 @@ import csv
 import io
 import json
 import math
+import re
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, time
@@ -20,6 +21,7 @@ from pathlib import PurePath
 from typing import Any, BinaryIO, TypeVar
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -158,15 +160,18 @@ def write_csv(relation: duckdb.DuckDBPyRelation, file: BinaryIO, *, line_end: st
 def write_json(relation: duckdb.DuckDBPyRelation, file: BinaryIO) -> int:
     """Writes an answer as one JSON array of objects, one on each line; NaN, which JSON does not have, is null.
 
+    Blobs are text as DuckDB prints them. So are times that Python cannot have: infinite ones, and years beyond 9999.
+
     Returns:
       Its rows.
     """
     rows, text = 0, io.StringIO("[")
     text.seek(1)
     for batch in batches(exact_floats(relation)):
-        for row in batch.to_pylist():
+        for row in zip(*(_values(column) for column in batch.columns), strict=True):
             text.write(",\n" if rows else "\n")
-            json.dump(_plain(row), text, ensure_ascii=False, allow_nan=False)
+            named = dict(zip(batch.schema.names, row, strict=True))
+            json.dump(_plain(named), text, ensure_ascii=False, allow_nan=False)
             rows += 1
         _move(text, file)
     text.write("\n]\n" if rows else "]\n")
@@ -205,8 +210,50 @@ def exact_floats(relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
     )
 
 
+def _values(column: pa.Array) -> list[Any]:
+    """The values of a column as Python has them; times that it cannot have are text."""
+    try:
+        return column.to_pylist()
+    except (ValueError, OverflowError):
+        return [_value(scalar) for scalar in column]
+
+
+def _value(scalar: Any) -> Any:
+    try:
+        return scalar.as_py()
+    except (ValueError, OverflowError):
+        pass
+    if isinstance(scalar, pa.StructScalar):
+        return {name: _value(item) for name, item in scalar.items()}
+    if isinstance(scalar, pa.MapScalar):
+        return [(_value(pair["key"]), _value(pair["value"])) for pair in scalar.values]
+    if isinstance(scalar, pa.ListScalar | pa.FixedSizeListScalar):
+        return [_value(item) for item in scalar.values]
+    number, bits = scalar.cast(f"int{scalar.type.bit_width}").as_py(), scalar.type.bit_width
+    if abs(number) == (1 << bits - 1) - 1:  # as DuckDB passes infinity on
+        return "infinity" if number > 0 else "-infinity"
+    text = str(np.datetime64(number, "D" if bits == 32 else scalar.type.unit))
+    return re.sub(r"^-(\d+)", lambda year: f"-{year[1]:0>4}", text)  # ISO 8601 wants four digits
+
+
+def _blob(value: bytes) -> str:
+    """Bytes as DuckDB writes them as text: those that are not printable by their two digits."""
+    shown = (chr(byte) if 32 <= byte <= 126 and chr(byte) not in "\\'\"" else f"\\x{byte:02X}" for byte in value)
+    return "".join(shown)
+
+
+def _interval(value: pa.MonthDayNano) -> str:
+    """As ISO 8601 has it."""
+    seconds = Decimal(value.nanoseconds) / 1_000_000_000
+    return f"P{value.months}M{value.days}DT{seconds.normalize():f}S"
+
+
 def _plain(value: Any) -> Any:
     """A value as JSON knows it."""
+    if isinstance(value, bytes):
+        return _blob(value)
+    if isinstance(value, pa.MonthDayNano):
+        return _interval(value)
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

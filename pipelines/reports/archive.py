@@ -29,7 +29,9 @@ _SUMS = ", ".join(f"sum({column}) AS {column}" for column in EMOTION_COLUMNS)
 _COUNTED = {
     "counted_faces": f"SELECT video_id, emotion, {_DECADE}, gender, count(*) AS n, {_SUMS} FROM faces",
     "counted_tracks": f"SELECT {_DECADE}, gender, list(age_high - age_low) AS widths, count(*) AS n FROM tracks",
-    "counted_seconds": f"SELECT least(n_faces, {_MOST_FACES}) AS n_faces, count(*) AS n FROM timeline",
+    # Not `least`, which passes over null and would count seconds without a sample as full of faces.
+    "counted_seconds": f"SELECT CASE WHEN n_faces > {_MOST_FACES} THEN {_MOST_FACES} ELSE n_faces END AS n_faces, "
+    "count(*) AS n FROM timeline",
 }
 
 

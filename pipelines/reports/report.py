@@ -13,11 +13,11 @@ from pipelines.reports.content import Model
 from pipelines.reports.pages import ASSETS, CARDS_SHOWN, assets, index_page, plotly_name, video_page
 from pipelines.reports.renewal import Page, States, plan_pages
 from pipelines.reports.thumbnails import add_thumbnails
-from pipelines.reports.video import ATTRIBUTES, models_of, read_tables, video_report
+from pipelines.reports.video import ATTRIBUTES, Tables, models_of, read_tables, video_report
 from pipelines.results.database import connect
 from pipelines.results.videos import find_videos
 from schemas import storage
-from schemas.errors import StorageError, UsageError
+from schemas.errors import FacelogError, StorageError, UsageError
 from schemas.layout import Layout
 from schemas.table_files import MissingTableError
 
@@ -139,6 +139,14 @@ class _Maker:
             return _Done(no_tables=f"The tables of {page.uri} are not there; a run may be at it.")
         except StorageError as error:
             return _Done(no_tables=str(error))
+        try:
+            return self._make(page, tables)
+        except FacelogError:
+            raise
+        except Exception as error:  # one video must not cost the pages of the others
+            return _Done(no_tables=f"The page of {page.uri} cannot be made ({type(error).__name__}: {error}).")
+
+    def _make(self, page: Page, tables: Tables) -> _Done:
         content = video_report(page.name, page.rows, tables)
         if self.thumbnails:
             content = add_thumbnails(content, CARDS_SHOWN, blur=self.blur)

@@ -59,10 +59,13 @@ def _make_view(connection: duckdb.DuckDBPyConnection, name: str, folder: str) ->
         connection.register(name, open_dataset(folder, TABLES[name]))
     elif any(storage.list_files(folder)):
         files = (glob.escape(folder) + "/bucket=*/*.parquet").replace("'", "''")
-        connection.execute(
-            f"CREATE VIEW {name} AS SELECT * FROM "
-            f"read_parquet('{files}', hive_partitioning = true, hive_types = {{'bucket': VARCHAR}})"
-        )
+        try:
+            connection.execute(
+                f"CREATE VIEW {name} AS SELECT * FROM "
+                f"read_parquet('{files}', hive_partitioning = true, hive_types = {{'bucket': VARCHAR}})"
+            )
+        except duckdb.Error:  # it takes the columns from one file, which is damaged; others may be asked for
+            connection.register(name, open_dataset(folder, TABLES[name]))
     else:
         connection.register(name, TABLES[name].append(pa.field("bucket", pa.string())).empty_table())
 

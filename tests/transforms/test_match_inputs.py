@@ -1,6 +1,7 @@
 import io
 import os
 import shutil
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -302,3 +303,43 @@ def test_the_sample_archive(shared_videos):
     expected = sorted(str(path) for path in shared_videos.glob("*/*"))
     assert [file.uri for file in matched.files] == expected
     assert matched.passed_over == {PassedOver.NOT_MEDIA: 1}  # MANIFEST.tsv
+
+
+def test_source_code_in_a_folder_is_no_media(tmp_path: Path) -> None:
+    texts = {
+        "main.ts": "export const a: number = 1;\n",
+        "module.mts": "// é\n",
+        "go.mod": "module example.com/m\n",
+        "note.au": "#!/bin/sh\n",
+        "board.dts": "/dts-v1/;\n",
+        "script.nut": "local a = 1\n",
+        "german.ts": '<?xml version="1.0" encoding="utf-8"?>\n<TS version="2.1"/>\n',
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    (tmp_path / "utf16.ts").write_bytes("let a = 1".encode("utf-16"))
+    (tmp_path / "damaged.ts").write_bytes(b"\x47\x00\x11" + bytes(range(256)))
+    (tmp_path / "page.mp4").write_text("<html>404</html>")
+    matched = match_inputs([str(tmp_path)], out=str(tmp_path / "out"))
+    assert [Path(file.uri).name for file in matched.files] == ["damaged.ts", "page.mp4"]
+    assert matched.passed_over == {PassedOver.NOT_MEDIA: 8}
+    # A file that is named gets its row in any case.
+    assert len(match_inputs([str(tmp_path / "main.ts")], out=str(tmp_path / "out")).files) == 1
+
+
+def test_a_name_that_cannot_be_held_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.mp4")
+    Path(bad).write_bytes(b"x")
+    ((name, reason),) = match_inputs([str(tmp_path)], out=str(tmp_path / "out")).missing.items()
+    assert name == f"{tmp_path}/caf\\xe9.mp4"
+    assert reason == f"{name}: its name is no valid UTF-8, so no table can hold it; rename the file"
+    Path(bad).unlink()
+    # As Python reads a right name where the locale is Latin-1.
+    (tmp_path / "café.mp4").write_bytes(b"x")
+    monkeypatch.setattr(os, "fsencode", lambda text: text.encode("latin-1"))
+    monkeypatch.setattr(sys, "getfilesystemencoding", lambda: "iso8859-1")
+    found = [FileInfo(f"{tmp_path}/cafÃ©.mp4", 1, None)]
+    monkeypatch.setattr("transforms.match_inputs.storage.list_files", lambda *_, **__: iter(found))
+    ((name, reason),) = match_inputs([str(tmp_path)], out=str(tmp_path / "out")).missing.items()
+    assert name == f"{tmp_path}/café.mp4"
+    assert reason.startswith(f"{name}: this process reads names as iso8859-1") and "PYTHONUTF8=1" in reason

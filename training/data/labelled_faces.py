@@ -164,7 +164,7 @@ def _fractions(names: Sequence[str], samples: Sequence[LabelledPicture]) -> np.n
 
 def _parts(splits: Iterable[Sequence[str]], places: np.ndarray, recipe: Recipe) -> np.ndarray:
     """The part that each sample belongs to."""
-    judged = [[name for name in of if name.lower() in _JUDGED] for of in splits]
+    judged = [[name for name in of if name.strip().lower() in _JUDGED] for of in splits]
     test = 0.0 if any(judged) else recipe.test
     part = np.full(len(places), TRAINING, "<U32")
     part[places < test + recipe.calibration] = CALIBRATION

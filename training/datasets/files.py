@@ -133,9 +133,10 @@ class Files:
         """
         header, lines = self._open_csv(name)
         for number, values in lines:
-            if len(values) < len(header) or any(values[len(header) :]):
+            if len(values) < len(header) or any(value.strip() for value in values[len(header) :]):
                 raise DataError(f"{name} row {number}: {len(values)} values where the header has {len(header)}.")
-            yield Row(name, number, dict(zip(header, values, strict=False)))
+            # Blanks after commas are no part of a value: " PublicTest" would be another split than that of the others.
+            yield Row(name, number, dict(zip(header, (value.strip() for value in values), strict=False)))
 
     def _open_csv(self, name: str) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
         lines = _csv_lines(self.path(name), name)
@@ -148,7 +149,7 @@ def _csv_lines(path: AnyPath, name: str) -> Iterator[tuple[int, list[str]]]:
     number = 0
     try:
         with path.open("r", encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
+            reader = csv.reader(file, skipinitialspace=True)
             for values in reader:
                 number = reader.line_num
                 if values:

@@ -20,6 +20,7 @@ from pipelines.exports.videos import choose_videos
 from pipelines.queries.query import query
 from schemas.errors import UsageError
 from tests.kept_results import OTHER, TALK, make_results
+from tests.made_tables import feeling, write_video
 from tests.runs import made_once
 from tests.tables import rows
 
@@ -288,3 +289,38 @@ def test_to_and_from_an_object_store(out: Path, s3_bucket: str) -> None:
         made = export(f"{s3_bucket}/run", to, f"{s3_bucket}/{to}", videos=[TALK_URI])
         assert made.files and all(storage.read_bytes(name) for name in made.files)
     assert query(f"{s3_bucket}/run", "SELECT count(*) AS n FROM faces").to_pydict() == {"n": [12]}
+
+
+@pytest.mark.parametrize("to", ["subtitles", "csv", "fiftyone"])
+def test_a_damaged_video_does_not_end_the_export_of_the_others(to: str, facelog: Facelog, tmp_path: Path) -> None:
+    for name in ("a", "bad", "c"):
+        write_video(tmp_path / "out", f"/videos/{name}.mp4", [feeling(0, 0.0, ["happy"] * 2)])
+    bad = rows(tmp_path / "out", "videos", uri="/videos/bad.mp4")[0]["video_id"]
+    (damaged,) = (tmp_path / "out" / "faces").rglob(f"{bad}.parquet")
+    damaged.write_bytes(b"PAR1 half")
+    said = facelog("export", tmp_path / "out", "--to", to, "--out", tmp_path / "to")
+    assert said.exit_code == 3
+    assert "failed /videos/bad.mp4:" in said.stdout and "is damaged" in said.stdout
+    written = "".join(path.read_text() for path in (tmp_path / "to").rglob("*") if path.is_file())
+    if to == "csv":
+        faces = read_csv(tmp_path / "to" / "faces.csv")
+        assert len(faces) == 4 and bad not in {face["video_id"] for face in faces}
+    elif to == "fiftyone":
+        assert [sample["filepath"][-5:] for sample in json.loads(written)["samples"]] == ["a.mp4", "c.mp4"]
+    else:
+        assert {path.name for path in (tmp_path / "to").iterdir()} == {"a.facelog.ass", "c.facelog.ass"}
+
+
+def test_a_name_that_is_too_long_is_shortened(facelog: Facelog, tmp_path: Path) -> None:
+    long = "é" * 125 + "b.mp4"
+    assert len(long.encode()) == 255
+    for name in (long, long.replace("b", "c"), "a.mp4"):
+        write_video(tmp_path / "out", f"/videos/{name}", [feeling(0, 0.0, ["happy"] * 2)])
+    assert facelog("export", tmp_path / "out", "--to", "subtitles", "--out", tmp_path / "to").exit_code == 0
+    names = sorted(path.name for path in (tmp_path / "to").iterdir())
+    assert len(names) == 3 and names[0] == "a.facelog.ass" and names[1].startswith("ééé")
+
+
+def test_where_nothing_can_be_written_the_export_fails(out: Path, facelog: Facelog) -> None:
+    said = facelog("export", out, "--to", "subtitles", "--out", "/proc/none/at/all")
+    assert said.exit_code == 1 and said.stderr.startswith("facelog: /proc/none")

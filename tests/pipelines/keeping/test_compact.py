@@ -172,21 +172,35 @@ def test_an_earlier_copy_is_replaced_as_a_whole(tmp_path: Path, out: Path, targe
     assert record["tables"]["faces"] == [{"name": "faces/part-00000.parquet", "rows": 12, "bytes": copy.bytes("faces")}]
 
 
-def test_until_the_new_copy_is_whole_the_earlier_one_stays(out: Path, target: Path) -> None:
+def test_until_the_new_copy_is_whole_the_earlier_one_stays(
+    out: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(*_: object, **__: object) -> None:
+        raise StorageError("the disk is away")
+
     compact(str(out), str(target))
     before = files(target)
-    table = next((out / "timeline").rglob(f"{C}.parquet"))
-    table.unlink()
-    with pytest.raises(StorageError, match=rf"{C}.parquet is missing; .*facelog forget"):
+    monkeypatch.setattr("pipelines.keeping.compact.read_table", unreachable)
+    with pytest.raises(StorageError, match="the disk is away"):
         compact(str(out), str(target))
     assert files(target) == before
-    table.write_bytes(b"PAR1 half")
-    with pytest.raises(StorageError, match=rf"{C}.parquet is damaged; .*facelog forget"):
-        compact(str(out), str(target))
-    assert files(target) == before
-    with pytest.raises(StorageError, match="is damaged"):
+    with pytest.raises(StorageError, match="the disk is away"):
         compact(str(out), str(target.parent / "new"))
     assert files(target.parent / "new") == {}
+
+
+def test_a_damaged_video_does_not_end_the_copy_of_the_others(out: Path, target: Path) -> None:
+    whole = compact(str(out), str(target))
+    table = next((out / "timeline").rglob(f"{C}.parquet"))
+    for damage, said in ((table.unlink, "missing"), (lambda: table.write_bytes(b"PAR1 half"), "damaged")):
+        damage()
+        copy = compact(str(out), str(target))
+        assert [*copy.damaged] == [C] and f"{C}.parquet is {said}; to have" in copy.damaged[C]
+        assert copy.videos == whole.videos - 1 and copy.rows("videos") == whole.rows("videos")
+        for name in ("faces", "tracks", "timeline"):
+            kept = pq.read_table(target / name)["video_id"].to_pylist()
+            assert C not in kept
+        assert not (target / ".new").exists()
 
 
 @pytest.mark.parametrize("moves", [0, 2])

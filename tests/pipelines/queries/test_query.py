@@ -109,6 +109,28 @@ def test_json_is_one_document(facelog: Facelog, out: Path) -> None:
     assert [row["i"] for row in many] == list(range(25000))
 
 
+def test_json_has_times_and_blobs_that_python_has_not(facelog: Facelog, out: Path) -> None:
+    sql = r"""SELECT 'infinity'::TIMESTAMP AS a, '-infinity'::TIMESTAMPTZ AS b, 'infinity'::DATE AS c,
+        TIMESTAMP '2026-01-02 03:04:05' AS d, TIMESTAMP '20000-01-02 03:04:05' AS e, DATE '0044-03-15 (BC)' AS f,
+        '\x00a\xFF'::BLOB AS g, ['infinity'::TIMESTAMP, NULL] AS h, {'x': '\x01'::BLOB, 't': 'infinity'::DATE} AS i,
+        INTERVAL '1 day 90 seconds' AS j
+        UNION ALL SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL"""
+    first, nothing = json.loads(facelog("query", out, sql, "--format", "json").stdout)
+    assert first == {
+        "a": "infinity",
+        "b": "-infinity",
+        "c": "infinity",
+        "d": "2026-01-02T03:04:05",
+        "e": "20000-01-02T03:04:05.000000",
+        "f": "-0043-03-15",
+        "g": r"\x00a\xFF",
+        "h": ["infinity", None],
+        "i": {"x": r"\x01", "t": "infinity"},
+        "j": "P0M1DT90S",
+    }
+    assert set(nothing.values()) == {None}
+
+
 @pytest.mark.parametrize("name", ["a.csv", "a.JSON", "a.parquet", "deep/er/a.pq"])
 def test_the_ending_says_the_format(facelog: Facelog, out: Path, tmp_path: Path, name: str) -> None:
     file = tmp_path / name

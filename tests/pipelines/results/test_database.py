@@ -8,6 +8,7 @@ import duckdb
 import pytest
 
 from pipelines.keeping.compact import compact
+from pipelines.queries.query import query
 from pipelines.results.database import connect, open_dataset
 from schemas import storage
 from schemas.config import SCHEMA_VERSION
@@ -16,6 +17,7 @@ from schemas.layout import Layout
 from schemas.tables import FACES, TABLES, VIDEOS, make_table, parquet_bytes
 from tests.examples import example_row
 from tests.kept_results import TALK, make_results
+from tests.made_tables import feeling, write_video
 from tests.s3 import Proxy
 
 
@@ -136,3 +138,12 @@ def test_on_an_object_store(s3_bucket: str, s3_proxy: Proxy, tmp_path: Path) -> 
     compact(out, f"{s3_bucket}/copy")
     copy = connect(f"{s3_bucket}/copy")
     assert {name: count(copy, name) for name in TABLES} == {"faces": 12, "tracks": 2, "timeline": 20, "videos": 4}
+
+
+def test_a_damaged_file_does_not_keep_the_tables_closed(tmp_path: Path) -> None:
+    write_video(tmp_path, "/videos/a.mp4", [feeling(0, 0.0, ["happy"])])
+    for path in (tmp_path / "faces").rglob("*.parquet"):
+        path.write_bytes(b"PAR1 half")
+    assert connect(str(tmp_path)).sql("SELECT count(*) FROM tracks").fetchall() == [(1,)]
+    with pytest.raises(UsageError, match="parquet"):
+        query(str(tmp_path), "FROM faces")

@@ -56,6 +56,12 @@ def test_a_csv_with_other_spacing_and_order_of_columns(tmp_path: Path, table: Ta
     assert sample.splits == ("Training",) and sample.emotion == "angry"
 
 
+def test_blanks_after_commas_make_no_other_split(tmp_path: Path, table: Table) -> None:
+    table("fer2013.csv", ["emotion, pixels, Usage", f"0, {pixels(1)}, PublicTest ", f'1, {pixels(2)}, "PrivateTest"'])
+    samples = list(read_dataset(tmp_path).samples())
+    assert [sample.splits for sample in samples] == [("PublicTest",), ("PrivateTest",)]
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [
