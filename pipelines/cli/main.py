@@ -20,6 +20,7 @@ from pipelines.cli.prune import prune
 from pipelines.cli.query import query
 from pipelines.cli.report import report
 from pipelines.cli.status import status
+from pipelines.cli.surroundings import run
 from pipelines.cli.terminal import WithMore, exit_on_error
 from pipelines.cli.train import train
 from pipelines.cli.upgrade import upgrade
@@ -78,4 +79,4 @@ def _options(
 
 def main(*args: Any) -> None:
     """Entry point of the `facelog` program."""
-    app(*args)
+    run(lambda: app(*args))
