@@ -13,18 +13,37 @@ from schemas.storage import FileInfo
 
 
 @dataclasses.dataclass(frozen=True)
+class Jump:
+    """A place in a file at which its time stamps begin anew, as where two recordings were joined.
+
+    Attributes:
+      packet: number of the first packet of the video behind it, in the order of the file.
+      ticks: what has to be added to the stamps from there on, so that the clock is continuous.
+      is_wrap: whether only the bits of the stamps ran over, so that nothing was joined.
+    """
+
+    packet: int
+    ticks: int
+    is_wrap: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
 class Clock:
     """Turns presentation time stamps into seconds since the first displayed frame.
 
     Attributes:
-      start_pts: PTS of the first displayed frame; None where the container has no PTS at all.
+      start_pts: PTS of the first displayed frame; None where the container has no PTS that can be used.
       numerator: numerator of the time base, in seconds per tick; without PTS a tick is a frame.
       denominator: denominator of the time base.
+      jumps: where the stamps in the file begin anew; `transforms.continuous_clock` puts packets on one clock.
+      strays: numbers of packets whose stamps are far out of line; their frames are left out.
     """
 
     start_pts: int | None
     numerator: int
     denominator: int
+    jumps: tuple[Jump, ...] = ()
+    strays: tuple[int, ...] = ()
 
     def seconds(self, ticks: int) -> float:
         """Seconds at a PTS (or, without PTS, at the rank of a frame)."""
@@ -86,8 +105,9 @@ class Segment:
       end: second at which the next segment starts; None: the end of the file.
       first_pts: PTS of its first keyframe; None: the beginning of the file.
       seek_to: time stamp (stream ticks) to seek to for that keyframe.
-      packets_before: packets of the stream before that keyframe, in decoding order.
+      packets_before: frames of the stream before that keyframe, in decoding order, without those that are never shown.
       duration: approximate length in seconds, for time limits and progress.
+      hold: seconds for which a picture counts at most while no other frame comes.
     """
 
     file: FileInfo
@@ -100,6 +120,7 @@ class Segment:
     seek_to: int | None
     packets_before: int
     duration: float
+    hold: float = 60.0
 
 
 @dataclasses.dataclass
@@ -136,6 +157,19 @@ class DecodeStats:
 
 
 @dataclasses.dataclass(frozen=True)
+class Note:
+    """Something that readers of a video's tables should know; the video is `ok` all the same.
+
+    Attributes:
+      kind: short name.
+      sentence: the same for people.
+    """
+
+    kind: str
+    sentence: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Plan:
     """What the probe found: a file with its segments, or the reason why it has none.
 
@@ -150,6 +184,8 @@ class Plan:
       end: second at which the last packet of any stream ends; None unless all packets were read.
       stated_end: second at which the video ends according to its stream's header.
       container_end: second at which it ends according to the container's header; for streams that state no end.
+      cut_off: what in its structure shows that its end is missing; None: nothing does.
+      notes: what readers of its tables should know.
     """
 
     file: FileInfo
@@ -162,6 +198,8 @@ class Plan:
     end: float | None = None
     stated_end: float | None = None
     container_end: float | None = None
+    cut_off: str | None = None
+    notes: tuple[Note, ...] = ()
 
     def to_json(self) -> bytes:
         """The plan as JSON."""

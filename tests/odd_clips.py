@@ -1,6 +1,7 @@
 """Odd files that archives hold beside good videos: cut short, damaged, sideways, stills, sound only, disguised."""
 
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -130,3 +131,41 @@ def disguised(target: Path) -> list[Path]:
     for path, text in zip(paths, texts.values(), strict=True):
         path.write_text(text)
     return paths
+
+
+def remuxed(source: Path, path: Path, *, start: float = 0.0, **options: str) -> Path:
+    """The packets of a clip's video in another container, `start` seconds later; `options` are the muxer's."""
+    with av.open(source) as old, av.open(path, "w", options=options) as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        for packet in old.demux(video=0):
+            if packet.pts is None or packet.dts is None or packet.time_base is None:
+                continue
+            ticks = round(start / packet.time_base)
+            packet.pts, packet.dts, packet.stream = packet.pts + ticks, packet.dts + ticks, stream
+            new.mux(packet)
+    return path
+
+
+def joined(path: Path, *parts: Path) -> Path:
+    """Files one behind the other, as recordings are joined by `cat`."""
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    return path
+
+
+def with_thumbnail(source: Path, path: Path) -> Path:
+    """The video of a clip behind a smaller stream of one frame a second."""
+    with av.open(source) as old, av.open(path, "w") as new:
+        thumbnail = new.add_stream("libx264" if path.suffix != ".avi" else "mpeg4", rate=1)
+        assert isinstance(thumbnail, VideoStream)
+        thumbnail.width, thumbnail.height, thumbnail.pix_fmt = 64, 64, "yuv420p"
+        stream = new.add_stream_from_template(old.streams.video[0])
+        picture = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 90, np.uint8), format="rgb24")
+        for second in range(2):
+            picture.pts, picture.time_base = second, Fraction(1)
+            new.mux(thumbnail.encode(picture))
+        new.mux(thumbnail.encode(None))
+        for packet in old.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                new.mux(packet)
+    return path

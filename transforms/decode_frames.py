@@ -1,9 +1,10 @@
 """Decode one segment and take its samples, by time stamp.
 
 Samples lie on the grid k / sample_fps from second 0 of the video: sample k is the first frame at or after its point. No
-frame is taken twice. The first frame of each segment is a sample, too. A segment is read from its keyframe to
-`lost_after` seconds past its end; that tail has the same samples as the beginning of the next segment, so that tracks
-can be followed from one segment into the next.
+frame is taken twice. The first frame of each segment is a sample, too. A picture that stays on the screen while no
+frame comes is a sample of each whole second until the next one. A segment is read from its keyframe to `lost_after`
+seconds past its end; that tail has the same samples as the beginning of the next segment, so that tracks can be
+followed from one segment into the next.
 """
 
 import bisect
@@ -20,9 +21,11 @@ from schemas import storage
 from schemas.config import Config
 from schemas.errors import FacelogError
 from schemas.step_times import StepTimes
-from schemas.video import DecodeStats, Segment
-from transforms.open_video import open_video, read_packets
-from transforms.picture import Orientation, Picture
+from schemas.video import Clock, DecodeStats, Segment
+from transforms.continuous_clock import ClockLine
+from transforms.list_packets import hides
+from transforms.open_video import open_video, read_packets, undiscarded
+from transforms.picture import Aspects, Orientation, Picture
 from transforms.samples import Sample, SampleGrid, SegmentStream
 
 _REORDER = 24
@@ -73,26 +76,45 @@ def check_unchanged(segment: Segment) -> None:
 
 
 class _Times:
-    """Time stamps of the last packets that were read, in order: they give a frame's rank and the frame before it."""
+    """Time stamps of the last frames that were read, in order: they give a frame's rank and its neighbours."""
 
-    def __init__(self, packets_before: int):
-        self._forgotten = packets_before
+    def __init__(self, clock: Clock, frames_before: int):
+        self._first = clock.start_pts or 0
+        self._forgotten = frames_before
         self._pts: list[int] = []
 
     def add(self, pts: int) -> None:
+        if pts < self._first:
+            return  # pictures before the first that decodes are never shown
         bisect.insort(self._pts, pts)
         if len(self._pts) > 2 * _KEPT:
             del self._pts[:_KEPT]
             self._forgotten += _KEPT
 
     def rank(self, pts: int) -> int:
-        """Packets of the video with a smaller PTS."""
+        """Frames of the video that are shown before."""
         return self._forgotten + bisect.bisect_left(self._pts, pts)
 
     def before(self, pts: int) -> int | None:
         """The next smaller PTS."""
         place = bisect.bisect_left(self._pts, pts)
         return self._pts[place - 1] if place else None
+
+    def after(self, pts: int) -> int | None:
+        """The next larger PTS that was read so far."""
+        place = bisect.bisect_right(self._pts, pts)
+        return self._pts[place] if place < len(self._pts) else None
+
+
+@dataclasses.dataclass(frozen=True)
+class _OnScreen:
+    """The frame that is shown until the next one comes."""
+
+    timestamp: float
+    ticks: int
+    rank: int
+    picture: Picture
+    errors: int
 
 
 class _Reader:
@@ -108,19 +130,23 @@ class _Reader:
         self._end = math.inf if segment.end is None else segment.end
         self._stop = self._end + config.tracking.lost_after
         self._grid = SampleGrid(config.sampling.sample_fps)
-        self._times = _Times(segment.packets_before)
+        self._times = _Times(segment.clock, segment.packets_before)
+        self._line = ClockLine(segment.clock)
+        self._hides = hides(stream.codec_context.name)
+        self._aspects = Aspects(stream)
+        self._on_screen: _OnScreen | None = None
         # AVI has no presentation times. libav makes them up, and wrongly where frames are reordered, so what a sample
         # needs is not known before it is decoded.
         self._may_skip = self._clock.has_pts and container.format.name != "avi"
 
     def samples(self) -> Iterator[Sample]:
-        sar = float(self._stream.sample_aspect_ratio or 1)
-        last, crossed = -math.inf, False
+        last, crossed, is_cut = -math.inf, False, False
         for number, frame in enumerate(self._frames()):
             ticks = frame.pts if self._clock.has_pts else number
-            if ticks is None:
+            if ticks is None or self._line.is_stray(frame.pts):
                 continue
             timestamp = self._clock.seconds(ticks)
+            yield from self._held(timestamp, ticks)
             if timestamp >= self._stop:
                 return
             in_tail = timestamp >= self._end
@@ -137,13 +163,51 @@ class _Reader:
                     self._stats.damaged_seconds.add(int(timestamp))
             is_first = last == -math.inf or (in_tail and not crossed)
             last, crossed = timestamp, crossed or in_tail
+            is_cut |= self._line.begins_part(ticks)
+            self._show(frame, ticks, timestamp)
             if is_first:
                 self._grid.pass_over(timestamp)
             if is_first or self._grid.takes(timestamp):
-                upright_sar = 1 / sar if Orientation.of(frame).transposed else sar
-                rank = self._times.rank(ticks) if self._clock.has_pts else ticks
-                pts = ticks if self._clock.has_pts else None
-                yield Sample(timestamp, pts, rank, Picture(frame, upright_sar), is_first)
+                yield self._sample(timestamp, is_first=is_first, is_cut=is_cut)
+                is_cut = False
+        yield from self._held(self._segment.start + self._segment.duration, None)
+
+    def _show(self, frame: av.VideoFrame, ticks: int, timestamp: float) -> None:
+        sar = self._aspects.of(frame)
+        picture = Picture(frame, 1 / sar if Orientation.of(frame).transposed else sar)
+        rank = self._times.rank(ticks) if self._clock.has_pts else ticks
+        self._on_screen = _OnScreen(timestamp, ticks, rank, picture, self._stats.errors)
+
+    def _sample(self, timestamp: float, *, is_first: bool = False, is_cut: bool = False) -> Sample:
+        """What is on the screen, as a sample."""
+        shown = self._on_screen
+        assert shown is not None
+        pts = shown.ticks if self._clock.has_pts else None
+        return Sample(timestamp, pts, shown.rank, shown.picture, is_first, is_cut)
+
+    def _held(self, until: float, ticks: int | None) -> Iterator[Sample]:
+        """Samples of the whole seconds for which the last frame stays on the screen.
+
+        Args:
+          until: second of the next frame, or at which the video ends.
+          ticks: stamp of the next frame; None: there is none.
+        """
+        shown = self._on_screen
+        if shown is None or until - shown.timestamp <= 1 or not self._clock.has_pts:
+            return
+        # A frame that is lost leaves the picture before it on the screen, and that is no picture of this time.
+        is_whole = shown.errors == self._stats.errors
+        is_next = ticks is None or self._times.rank(ticks) == shown.rank + 1
+        if not (is_whole and is_next and until - shown.timestamp <= self._segment.hold):
+            return
+        seconds = math.ceil(until - 1e-6) if ticks is None else math.floor(until)
+        for second in range(math.floor(shown.timestamp) + 1, seconds):
+            if second >= self._stop:
+                return
+            if second < self._end:
+                self._stats.shown(float(second))
+            if self._grid.takes(float(second)):
+                yield self._sample(float(second))
 
     def _frames(self) -> Iterator[av.VideoFrame]:
         """Frames of the segment and its tail; frames that no sample needs are skipped where the codec allows it."""
@@ -162,7 +226,9 @@ class _Reader:
                     continue  # no other frame is made from it
             context.skip_frame = "DEFAULT" if wanted else "NONREF"
             try:
-                yield from context.decode(packet)
+                frames = context.decode(packet)
+                self._aspects.decoded(packet)
+                yield from frames
             except av.error.FFmpegError:
                 if is_ours:
                     stats.damage(start)
@@ -182,8 +248,13 @@ class _Reader:
                 self._stats.damage(None)
                 self._may_skip = False
                 continue
-            if packet.pts is not None:
-                self._times.add(packet.pts)
+            if not self._line.take(packet):
+                self._stats.frames_corrupt += 1
+            elif packet.pts is not None and not self._hides(packet):
+                if self._line.has_jumped and packet.is_discard:
+                    packet = undiscarded(packet)
+                if not packet.is_discard:
+                    self._times.add(packet.pts)
             queue.append(packet)
             if len(queue) > _REORDER:
                 yield queue.popleft()
@@ -202,6 +273,9 @@ class _Reader:
         before = self._times.before(packet.pts)
         if before is None:
             return True
+        after = self._times.after(packet.pts)
+        if after is not None and self._clock.seconds(after) - start > 1:
+            return True  # it stays on the screen
         shown_before = self._clock.seconds(before)
         return shown_before < self._end <= start or self._grid.between(shown_before, start)
 

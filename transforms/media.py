@@ -8,6 +8,7 @@ Damage inside a stream raises an exception of `av` where it is decoded; libav pr
 """
 
 import contextlib
+import errno
 import io
 import os
 from collections.abc import Iterator
@@ -56,13 +57,24 @@ MEDIA_SUFFIXES = frozenset(
 _ALSO_TEXT = frozenset({".au", ".dts", ".mod", ".mts", ".nut", ".ts"})
 """Endings that source code has as well: TypeScript and Qt's translations, Go, device trees, Squirrel."""
 
+_COVERS = Disposition.attached_pic | Disposition.timed_thumbnails
+_DEFAULT_WEIGHT = 5_000_000
+_FPS_OF_THUMBNAILS, _LARGEST_THUMBNAIL = 2, 176 * 144
+
 # 16 MiB and 20 s: in television recorded from the air, the first keyframe can be that far away, and libav's 5 MB and
 # 5 s then leave the size of the picture unknown. A file that states its parameters at once is not read so far.
 _LIMITS = {"probesize": str(16 << 20), "analyzeduration": str(20_000_000)}
 
+# In a transport stream, the programme may get other PIDs; its streams then go on instead of new ones beginning.
+_DEMUXER = {"merge_pmt_versions": "1"}
+
 # Bytes that libav asks for at once. With its own 32 KiB, probe and segments of 15 small files were 181 requests to an
 # object store, and with these 109.
 _BUFFER = 256 << 10
+
+
+_FARTHEST = 2**62
+"""A place in a file that no file reaches."""
 
 
 def _unknown_side_data(cls: type[Type], value: int) -> Any:
@@ -132,17 +144,39 @@ def _is_text(uri: str) -> bool:
 
 
 def video_stream(container: InputContainer) -> VideoStream | None:
-    """The stream to analyze: the first that has a decoder and is no cover art; None where there is none.
+    """The stream to analyze; None where there is none.
+
+    Of several streams with a decoder that are no cover art and no thumbnails, it is the one that libav's programs show:
+    one that is marked as the default before others, and the largest of these, the first of equal ones.
 
     Raises:
       MediaError: there is video, and no decoder for it.
     """
-    covers = Disposition.attached_pic | Disposition.timed_thumbnails
-    streams = [stream for stream in container.streams.video if not stream.disposition & covers]
+    streams = [stream for stream in container.streams.video if not stream.disposition & _COVERS]
     decodable = [stream for stream in streams if stream.codec_context is not None]
     if streams and not decodable:
         raise MediaError("there is no decoder for its video in this build of libav; convert the file to H.264")
-    return decodable[0] if decodable else None
+    largest = max(map(_area, decodable), default=0)
+    return max(decodable, key=lambda stream: _prominence(stream, largest), default=None)
+
+
+def other_videos(container: InputContainer, stream: VideoStream) -> int:
+    """How many other video streams there are, besides cover art and the tiles of a picture."""
+    parts = _COVERS | Disposition.dependent
+    return sum(not other.disposition & parts for other in container.streams.video if other is not stream)
+
+
+def _area(stream: VideoStream) -> int:
+    return stream.width * stream.height
+
+
+def _prominence(stream: VideoStream, largest: int) -> tuple[bool, int]:
+    # Writers mark the first stream as the default, also where it is a thumbnail: a small one, or one of few frames.
+    is_slow = stream.average_rate is not None and stream.average_rate <= _FPS_OF_THUMBNAILS
+    is_small = 4 * _area(stream) <= largest and (is_slow or _area(stream) <= _LARGEST_THUMBNAIL)
+    # In ffmpeg, too, a default stream weighs as much as 5,000,000 pixels.
+    is_default = bool(stream.disposition & Disposition.default)
+    return stream.frames != 1 and not is_small, _area(stream) + _DEFAULT_WEIGHT * is_default
 
 
 def is_still(container: InputContainer) -> bool:
@@ -171,13 +205,27 @@ class _Nameless:
     """A file object without its name, which libav would look at."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self.read, self.seek, self.tell = file.read, file.seek, file.tell
+        self.read, self.tell = file.read, file.tell
+        self._file = file
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Goes to a place. One before the start, to which damage sends libav, is its own error and none of the disk."""
+        if whence == io.SEEK_SET and not 0 <= offset < _FARTHEST:
+            return -errno.EINVAL
+        try:
+            return self._file.seek(offset, whence)
+        except ValueError:
+            return -errno.EINVAL
+        except OSError as error:
+            if error.errno in (errno.EINVAL, errno.EOVERFLOW):
+                return -errno.EINVAL
+            raise
 
 
 def _open(file: BinaryIO, name: str, max_pixels: int | None) -> InputContainer:
     formats = VIDEO_FORMATS | STILL_FORMATS | ANIMATED_FORMATS | SOUND_FORMATS
     nothing = "none"  # no protocol has this name, so a demuxer that asks for another file gets none
-    limits = _LIMITS | {"format_whitelist": ",".join(sorted(formats)), "protocol_whitelist": nothing}
+    limits = _LIMITS | _DEMUXER | {"format_whitelist": ",".join(sorted(formats)), "protocol_whitelist": nothing}
     codec = {"threads": "1"} | ({"max_pixels": str(max_pixels)} if max_pixels else {})
     nameless: Any = _Nameless(file)
     with storage.plain_errors(name):  # an exception of the file object passes through libav unchanged

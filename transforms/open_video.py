@@ -80,11 +80,19 @@ def read_packets(container: InputContainer, *streams: av.stream.Stream) -> Itera
                     errors = 0
                     yield packet
             return
-        except av.error.EOFError:
+        except (av.error.EOFError, IndexError):  # IndexError: at the end, of streams that the header did not show
             return
         except av.error.FFmpegError as error:
             errors += 1
             yield error
+
+
+def undiscarded(packet: av.Packet) -> av.Packet:
+    """The same packet without the flag by which decoders drop its frame."""
+    new = av.Packet(bytes(packet))
+    new.pts, new.dts, new.time_base, new.duration = packet.pts, packet.dts, packet.time_base, packet.duration
+    new.stream, new.is_keyframe = packet.stream, packet.is_keyframe
+    return new
 
 
 def read_frames(

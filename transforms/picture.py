@@ -8,6 +8,7 @@ from each plane on its own, and only the 64 x 64 pixels of the chip become RGB.
 import dataclasses
 import functools
 import re
+from fractions import Fraction
 from typing import Any
 
 import av
@@ -80,6 +81,39 @@ class Orientation:
     def display_size(self, width: int, height: int) -> tuple[int, int]:
         """Width and height as displayed."""
         return (height, width) if self.transposed else (width, height)
+
+
+class Aspects:
+    """Sample aspect ratios of the frames of a stream, of stored pixels.
+
+    What the container states holds for all frames. Where it states nothing, each frame has its own: television changes
+    from 4:3 to 16:9 within a stream.
+    """
+
+    def __init__(self, stream: av.VideoStream):
+        """Takes a stream that was just opened; nothing is decoded yet."""
+        stated, own = stream.sample_aspect_ratio, stream.codec_context.sample_aspect_ratio
+        self._context = stream.codec_context
+        self._stated = stated or Fraction(1)
+        self._is_fixed = bool(stated) and stated != own
+        self._changes: list[tuple[int, Fraction]] = []
+
+    def decoded(self, packet: av.Packet) -> None:
+        """Notes that a packet was given to the decoder, which may have met another ratio in it."""
+        if self._is_fixed or packet.pts is None:
+            return
+        now = self._context.sample_aspect_ratio or self._stated
+        if now != (self._changes[-1][1] if self._changes else self._stated):
+            self._changes.append((packet.pts, now))
+
+    def of(self, frame: av.VideoFrame) -> float:
+        """The ratio of a frame, width over height of a pixel."""
+        ratio = self._stated
+        for pts, changed in reversed(self._changes):
+            if frame.pts is None or frame.pts >= pts:
+                ratio = changed
+                break
+        return float(ratio) if ratio > 0 else 1.0
 
 
 class Picture:

@@ -3,9 +3,8 @@
 For any file the answer is a `Plan`: its segments, or the status and the reason that its row in `videos` will give.
 """
 
-import array
 import dataclasses
-import math
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from fractions import Fraction
 
@@ -18,15 +17,26 @@ from schemas import storage
 from schemas.config import Config
 from schemas.errors import MediaError, StorageError
 from schemas.storage import FileInfo
-from schemas.video import Clock, Plan, VideoInfo
+from schemas.video import Clock, Note, Plan, Segment, VideoInfo
 from transforms import media
-from transforms.open_video import NoVideoError, open_video, read_frames, read_packets
+from transforms.list_packets import Packets, list_packets, with_pts
+from transforms.measure_length import measure_length
+from transforms.open_video import NoVideoError, open_video, read_frames
 from transforms.picture import Orientation
 from transforms.split_into_segments import Keyframes, split_into_segments
 from transforms.video_id import video_id
 
-_REORDERED = 1.0
-"""Seconds by which a keyframe may be shown after it is decoded: the 16 frames of H.264 and HEVC at 16 a second."""
+_LATEST_START = 60.0
+"""Seconds of sound before the first frame that are believed where time stamps had to be corrected."""
+
+_SLOWEST, _FASTEST = 1, 240
+"""Stated frames a second that are believed where nothing else tells the time."""
+
+_LONGEST_HELD = 3600.0
+"""Seconds beyond which no picture counts without a new frame."""
+
+_PLACES = 5
+"""Jumps whose places a note names."""
 
 
 def probe_video(file: FileInfo, config: Config) -> Plan:
@@ -84,53 +94,111 @@ def _first_frame(container: InputContainer, stream: av.VideoStream, uri: str, co
 
 
 def _probe_stream(container: InputContainer, stream: av.VideoStream, plan: Plan, config: Config) -> Plan:
-    uri = plan.file.uri
-    first = _first_frame(container, stream, uri, config)
-    packets = _from_index(stream) if _index_is_complete(container, stream) else _walk(uri, config)
-    still, raw = media.is_still(container), container.format.name in media.RAW_FORMATS
-    clock = _clock(stream, first, has_pts=packets.has_pts or still)
-
-    # Of a raw stream, libav estimates the duration from its bit rate.
-    stated = float(stream.duration * _time_base(stream)) if stream.duration and not raw else None
-    declared = container.duration / av.time_base if container.duration and not raw else None
+    first = _first_frame(container, stream, plan.file.uri, config)
+    packets = list_packets(plan.file.uri, container, stream, config)
+    still = media.is_still(container)
+    clock = _clock(stream, first, packets, has_pts=packets.has_pts or (still and packets.corrections.usable))
+    length = measure_length(container, stream, packets, clock)
     start = float((clock.start_pts or 0) * _time_base(stream))
     start_offset = max(0.0, start - (container.start_time or 0) / av.time_base)
-    walked_end = packets.end_seconds - start if packets.end_seconds is not None else None
-    duration = stated or declared or (walked_end if clock.has_pts else clock.seconds(packets.count))
-    info = _info(container, stream, first)
     info = dataclasses.replace(
-        info,
-        duration=None if still else duration,
-        start_offset=start_offset,
+        _info(container, stream, first),
+        duration=None if still else length.duration,
+        start_offset=start_offset if start_offset <= _LATEST_START or not packets.corrections else 0.0,
+        avg_fps=_rate(stream, packets, clock),
         is_vfr=packets.is_vfr,
         start_pts=clock.start_pts,
     )
-    plan = dataclasses.replace(plan, info=info, end=walked_end)
-    if clock.has_pts and stated:
-        begin = stream.start_time if stream.start_time is not None else clock.start_pts
-        plan = dataclasses.replace(plan, stated_end=stated + clock.seconds(begin or 0))
-    elif clock.has_pts and declared:
-        plan = dataclasses.replace(plan, container_end=declared - start_offset)
-
-    # Each frame of a GIF is painted over the one before, even where a packet is marked as a keyframe. In a raw stream,
-    # seeking guesses.
-    in_one = still or raw or not clock.has_pts or container.format.name in media.ANIMATED_FORMATS
-    keyframes = None if in_one else packets.keyframes
-    if keyframes is not None and keyframes.pts is None:
-        keyframes = _with_pts(container, stream, keyframes, clock, config)
-    segments = split_into_segments(plan.file, plan.video_id or "", clock, info.duration, keyframes, config)
+    plan = dataclasses.replace(
+        plan,
+        info=info,
+        end=length.end,
+        stated_end=length.stated_end,
+        container_end=length.container_end,
+        notes=(
+            *_notes_on_stamps(plan.file.uri, packets, clock),
+            *length.notes(plan.file.uri),
+            *_notes_on_streams(plan.file.uri, container, stream),
+        ),
+    )
+    keyframes = _keyframes(container, stream, packets, clock, config)
+    segments = split_into_segments(
+        plan.file, plan.video_id or "", clock, info.duration, keyframes, config, hold=_hold(stream, packets)
+    )
     return dataclasses.replace(plan, segments=segments)
+
+
+def _hold(stream: av.VideoStream, packets: Packets) -> float:
+    """Seconds for which a picture counts at most: a minute, or three times what is usual in a slide show."""
+    rates = packets.rates(_time_base(stream))
+    return min(_LONGEST_HELD, max(Segment.hold, *(3 / rate for rate in rates[1:]))) if rates else Segment.hold
+
+
+def _keyframes(
+    container: InputContainer, stream: av.VideoStream, packets: Packets, clock: Clock, config: Config
+) -> Keyframes | None:
+    """Keyframes at which segments may begin; None where the file is one segment."""
+    # Each frame of a GIF is painted over the one before, even where a packet is marked as a keyframe. In a raw stream,
+    # and where time stamps begin anew, seeking guesses.
+    name = container.format.name
+    if media.is_still(container) or name in media.RAW_FORMATS or name in media.ANIMATED_FORMATS:
+        return None
+    if not clock.has_pts or packets.corrections:
+        return None
+    keyframes = packets.keyframes
+    if keyframes.pts is None:
+        return with_pts(container, stream, keyframes, clock, config)
+    early = int(np.searchsorted(packets.shown, clock.start_pts or 0))  # frames before the first that decodes
+    return dataclasses.replace(keyframes, packets_before=keyframes.packets_before - early)
+
+
+def _notes_on_streams(uri: str, container: InputContainer, stream: av.VideoStream) -> Iterator[Note]:
+    """What is said of a file with several pictures at a time."""
+    if others := media.other_videos(container, stream):
+        which = f"number {stream.index} of {stream.width}x{stream.height}"
+        yield Note("other_streams", f"{uri}: video streams beside the one that was analyzed ({which}): {others}.")
+
+
+def _notes_on_stamps(uri: str, packets: Packets, clock: Clock) -> Iterator[Note]:
+    """What readers of the tables should know of the file's time stamps."""
+    if not packets.corrections.usable:
+        rate = Fraction(clock.denominator, clock.numerator)
+        sentence = f"{uri} has time stamps that are no clock: its frames are counted, at {float(rate):g} a second."
+        yield Note("no_clock", sentence)
+        return
+    if packets.jumps_at:
+        places = [f"{clock.seconds(ticks):.1f}" for ticks in packets.jumps_at]
+        where = ", ".join(places[:_PLACES]) + (" s, …" if len(places) > _PLACES else " s")
+        times = "once" if len(places) == 1 else f"{len(places)} times"
+        yield Note("stamps_jump", f"{uri}: its time stamps jump {times}, at {where}; all parts are on one clock.")
+    if strays := len(packets.corrections.strays):
+        yield Note("stray_stamps", f"{uri}: frames whose time stamps are far out of line and were left out: {strays}.")
 
 
 def _time_base(stream: av.VideoStream) -> Fraction:
     return stream.time_base or Fraction(1, 1000)
 
 
-def _clock(stream: av.VideoStream, first: av.VideoFrame, *, has_pts: bool) -> Clock:
+def _clock(stream: av.VideoStream, first: av.VideoFrame, packets: Packets, *, has_pts: bool) -> Clock:
+    base, corrections = _time_base(stream), packets.corrections
     if has_pts:
-        return Clock(first.pts or 0, _time_base(stream).numerator, _time_base(stream).denominator)
-    step = 1 / (stream.average_rate or stream.guessed_rate or stream.base_rate or Fraction(25))
-    return Clock(None, step.numerator, step.denominator)
+        start = first.pts or 0
+        if corrections and len(packets.shown) and (corrections.strays or start != packets.shown[0]):
+            start = int(packets.shown[0])  # the frame that decodes first may be a stray
+        return Clock(start, base.numerator, base.denominator, corrections.jumps, corrections.strays)
+    rates = (stream.average_rate, stream.guessed_rate, stream.base_rate)
+    rate = next((rate for rate in rates if rate and _SLOWEST <= rate <= _FASTEST), Fraction(25))
+    return Clock(None, rate.denominator, rate.numerator)
+
+
+def _rate(stream: av.VideoStream, packets: Packets, clock: Clock) -> float | None:
+    """Frames a second, as stated if the frames agree, else as they are."""
+    if not packets.corrections.usable:
+        return clock.denominator / clock.numerator
+    if not stream.average_rate:
+        return None
+    stated, seen = float(stream.average_rate), packets.rates(_time_base(stream))
+    return stated if not seen or any(0.5 <= stated / rate <= 2 for rate in seen) else seen[0]
 
 
 def _info(container: InputContainer, stream: av.VideoStream, first: av.VideoFrame) -> VideoInfo:
@@ -138,6 +206,7 @@ def _info(container: InputContainer, stream: av.VideoStream, first: av.VideoFram
     orientation = Orientation.of(first)
     width, height = orientation.display_size(first.width, first.height)
     sar = stream.sample_aspect_ratio or Fraction(1)
+    sar = sar if sar > 0 else Fraction(1)
     base = _time_base(stream)
     return VideoInfo(
         container=container.format.name,
@@ -149,7 +218,7 @@ def _info(container: InputContainer, stream: av.VideoStream, first: av.VideoFram
         height=height,
         rotation=orientation.degrees,
         sample_aspect_ratio=float(1 / sar if orientation.transposed else sar),
-        avg_fps=float(stream.average_rate) if stream.average_rate else None,
+        avg_fps=None,
         is_vfr=None,
         start_pts=None,
         time_base=f"{base.numerator}/{base.denominator}",
@@ -157,112 +226,15 @@ def _info(container: InputContainer, stream: av.VideoStream, first: av.VideoFram
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class _Packets:
-    count: int
-    has_pts: bool
-    is_vfr: bool | None
-    end_seconds: float | None
-    keyframes: Keyframes
-
-
-def _index_is_complete(container: InputContainer, stream: av.VideoStream) -> bool:
-    # Only mov and mp4 state in their header where every packet lies; a fragmented one states no frames there.
-    return "mp4" in container.format.name and 0 < stream.frames == len(stream.index_entries)
-
-
-def _from_index(stream: av.VideoStream) -> _Packets:
-    entries = stream.index_entries
-    dts = np.fromiter((e.timestamp for e in entries), np.int64, len(entries))
-    key = np.fromiter((e.is_keyframe for e in entries), bool, len(entries))
-    return _Packets(
-        count=len(dts),
-        has_pts=True,
-        is_vfr=_varies(dts),
-        end_seconds=None,
-        keyframes=Keyframes(pts=None, seek_to=dts[key], packets_before=np.flatnonzero(key)),
-    )
-
-
-def _walk(uri: str, config: Config) -> _Packets:
-    """Reads all packets of the file once, without decoding; for containers without an index."""
-    pts, seek_to, key = array.array("q"), array.array("q"), array.array("b")
-    count, end = 0, -math.inf
-    # Opened anew: not every container can be taken back to its start.
-    with open_video(uri, config) as (container, stream):
-        for packet in read_packets(container):
-            if not isinstance(packet, av.Packet):
-                continue
-            stamp = packet.pts if packet.pts is not None else packet.dts
-            if stamp is not None and packet.time_base:
-                end = max(end, float((stamp + (packet.duration or 0)) * packet.time_base))
-            if packet.stream_index != stream.index:
-                continue
-            count += 1
-            if packet.pts is not None:
-                pts.append(packet.pts)
-                seek_to.append(packet.pts if packet.dts is None else min(packet.pts, packet.dts))
-                key.append(packet.is_keyframe)
-    stamps, keys = np.array(pts, np.int64), np.array(key, bool)
-    return _Packets(
-        count=count,
-        has_pts=len(pts) > 0,
-        is_vfr=_varies(np.sort(stamps)),
-        end_seconds=end if math.isfinite(end) else None,
-        keyframes=Keyframes(stamps[keys], np.array(seek_to, np.int64)[keys], np.flatnonzero(keys)),
-    )
-
-
-def _with_pts(
-    container: InputContainer, stream: av.VideoStream, keyframes: Keyframes, clock: Clock, config: Config
-) -> Keyframes:
-    """Adds presentation times to keyframes whose decoding times alone are known.
-
-    Only keyframes that may start a segment are looked up, by reading one packet each; the others are left out.
-    """
-    length, last = config.sampling.segment_seconds, 0.0
-    rows, pts = [], []
-    for row, dts in enumerate(keyframes.seek_to.tolist()):
-        if clock.seconds(dts) + _REORDERED < last + length:
-            continue
-        found = _keyframe_pts(container, stream, dts, ahead=(clock.start_pts or 0) - int(keyframes.seek_to[0]))
-        if found is not None:
-            rows.append(row)
-            pts.append(found)
-            last = clock.seconds(found) if clock.seconds(found) >= last + length else last
-    stamps = np.array(pts, np.int64)
-    return Keyframes(stamps, stamps, keyframes.packets_before[rows])
-
-
-def _keyframe_pts(container: InputContainer, stream: av.VideoStream, dts: int, ahead: int) -> int | None:
-    """PTS of the keyframe with this decoding time; `ahead` is about how much later it is than that time."""
-    container.seek(dts + max(ahead, 0), stream=stream)  # mov and mp4 are sought by PTS
-    for packet in read_packets(container, stream):
-        if not isinstance(packet, av.Packet) or packet.dts is None or packet.dts > dts:
-            return None
-        if packet.dts == dts:
-            return packet.pts
-    return None
-
-
-def _varies(stamps: np.ndarray) -> bool | None:
-    """Whether the time between frames differs by more than a fifth, and by more than rounding to ticks explains."""
-    if len(stamps) < 3:
-        return None
-    steps = np.diff(stamps)
-    typical = float(np.median(steps))
-    return bool(np.abs(steps - typical).max() > max(1.5, 0.2 * typical))
-
-
 def _creation_time(container: InputContainer, stream: av.VideoStream) -> datetime | None:
     text = container.metadata.get("creation_time") or stream.metadata.get("creation_time")
     try:
         stamp = datetime.fromisoformat(text) if text else None
-    except ValueError:
+        if stamp is None:
+            return None
+        stamp = stamp.replace(tzinfo=UTC) if stamp.tzinfo is None else stamp.astimezone(UTC)
+    except (ValueError, OverflowError):  # no date, or one that lies outside of the calendar in UTC
         return None
-    if stamp is None:
-        return None
-    stamp = stamp.replace(tzinfo=UTC) if stamp.tzinfo is None else stamp.astimezone(UTC)
     return stamp if stamp.year > 1970 else None  # encoders without a clock write 1904 or 1970
 
 

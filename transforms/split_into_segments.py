@@ -28,7 +28,14 @@ class Keyframes:
 
 
 def split_into_segments(
-    file: FileInfo, video_id: str, clock: Clock, duration: float | None, keyframes: Keyframes | None, config: Config
+    file: FileInfo,
+    video_id: str,
+    clock: Clock,
+    duration: float | None,
+    keyframes: Keyframes | None,
+    config: Config,
+    *,
+    hold: float = Segment.hold,
 ) -> tuple[Segment, ...]:
     """Segments of one video. A file that is shorter than two segments or cannot be sought is one segment.
 
@@ -39,6 +46,7 @@ def split_into_segments(
       duration: its seconds, if known.
       keyframes: keyframes whose PTS is known; None where the file cannot be sought.
       config: the run's configuration.
+      hold: seconds for which a picture counts at most while no other frame comes.
     """
     length = config.sampling.segment_seconds
     starts: list[tuple[float, int | None, int | None, int]] = [(0.0, None, None, 0)]
@@ -60,6 +68,7 @@ def split_into_segments(
             seek_to=seek_to,
             packets_before=before,
             duration=max(0.0, (duration or 0.0 if end is None else end) - start),
+            hold=hold,
         )
         for i, ((start, pts, seek_to, before), end) in enumerate(zip(starts, ends, strict=True))
     )

@@ -18,7 +18,7 @@ from schemas.config import Config
 from schemas.run import Run
 from schemas.step_times import StepTimes
 from schemas.tables import parquet_bytes
-from schemas.video import Plan, Segment
+from schemas.video import Note, Plan, Segment
 from transforms import metrics
 from transforms.aggregate_seconds import aggregate_faces, aggregate_timeline, aggregate_tracks
 from transforms.failures import first_failure
@@ -127,19 +127,26 @@ def _most_at_once(timestamps: np.ndarray) -> int:
 
 
 def _verdict(plan: Plan, errors: int, truncated: float | None, missing: Sequence[tuple[float, float]]) -> Row:
-    """The status of a file from which at least one frame was decoded."""
-    uri = plan.file.uri
-    if truncated is not None and plan.info:
-        message = f"{uri} ends after {truncated:.1f} s of {plan.info.duration:.1f} s: it was cut off; copy it again."
-        return {"status": "partial", "error_type": "truncated", "error_message": message}
-    if errors:
-        message = f"{uri}: places that are damaged and were passed over: {errors}; the rest was read."
-        return {"status": "partial", "error_type": "damaged", "error_message": message}
-    if missing:
+    """The status of a file from which at least one frame was decoded, and what else is to be said of it."""
+    uri, problem = plan.file.uri, None
+    if truncated is not None:
+        stated = plan.stated_end if plan.stated_end is not None else plan.container_end
+        of = f" of {stated:.1f} s" if stated is not None and stated > truncated else ""
+        problem = Note("truncated", f"{uri} ends after {truncated:.1f} s{of}: it was cut off; copy it again.")
+    elif plan.cut_off is not None:
+        problem = Note("truncated", f"{uri} was cut off ({plan.cut_off}); copy it again.")
+    elif errors:
+        text = f"{uri}: places that are damaged and were passed over: {errors}; the rest was read."
+        problem = Note("damaged", text)
+    elif missing:
         start, end = missing[0]
-        message = f"{uri} has nothing to decode from {start:.0f} to {end:.0f} s; the rest was read."
-        return {"status": "partial", "error_type": "missing_stretch", "error_message": message}
-    return {"status": "ok"}
+        text = f"{uri} has nothing to decode from {start:.0f} to {end:.0f} s; the rest was read."
+        problem = Note("missing_stretch", text)
+    said = [note for note in (problem, *plan.notes) if note is not None]
+    if not said:
+        return {"status": "ok"}
+    message = " ".join(note.sentence for note in said)
+    return {"status": "partial" if problem else "ok", "error_type": said[0].kind, "error_message": message}
 
 
 def _missing(segments: Sequence[Segment], timestamps: np.ndarray) -> list[tuple[float, float]]:

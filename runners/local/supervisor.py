@@ -20,7 +20,6 @@ import dataclasses
 import heapq
 import itertools
 import logging
-import math
 import pickle
 import threading
 import time
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _START_FAILURES = 3
+_LONGEST_WAIT = 3600.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -225,7 +225,8 @@ class _Supervisor:
         handles: dict[object, WorkerProcess] = {}
         for worker in self._workers:
             handles |= {worker.connection: worker, worker.process.sentinel: worker}
-        ready = connection.wait(handles, None if timeout == math.inf else max(0.0, timeout))  # type: ignore[arg-type]
+        # The system takes no number of any size; whoever waits longer looks again.
+        ready = connection.wait(handles, max(0.0, min(timeout, _LONGEST_WAIT)))  # type: ignore[arg-type]
         now = time.monotonic()  # before `on_outcome` may take long: what came in meanwhile is read first
         for worker in {handles[handle] for handle in ready}:
             self._read(worker)
