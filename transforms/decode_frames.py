@@ -23,6 +23,7 @@ from schemas.errors import FacelogError
 from schemas.step_times import StepTimes
 from schemas.video import Clock, DecodeStats, Segment
 from transforms.continuous_clock import ClockLine
+from transforms.heif import decode_grid, grid_of
 from transforms.list_packets import hides
 from transforms.open_video import open_video, read_packets, undiscarded
 from transforms.picture import Aspects, Orientation, Picture
@@ -211,6 +212,12 @@ class _Reader:
 
     def _frames(self) -> Iterator[av.VideoFrame]:
         """Frames of the segment and its tail; frames that no sample needs are skipped where the codec allows it."""
+        if grid := grid_of(self._segment.file.uri, self._container):
+            errors: list[av.error.FFmpegError] = []
+            yield decode_grid(self._container, grid, errors)
+            for _ in errors:
+                self._stats.damage(0.0)
+            return
         context, stats = self._stream.codec_context, self._stats
         for packet in self._ahead():
             start = self._start(packet)

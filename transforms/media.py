@@ -201,6 +201,11 @@ def is_still(container: InputContainer) -> bool:
     return packets == 1
 
 
+def has_tiles(container: InputContainer) -> bool:
+    """Whether it is a picture some of whose streams are parts of a larger one."""
+    return is_still(container) and any(s.disposition & Disposition.dependent for s in container.streams.video)
+
+
 class _Nameless:
     """A file object without its name, which libav would look at."""
 

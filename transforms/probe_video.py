@@ -19,6 +19,8 @@ from schemas.errors import MediaError, StorageError
 from schemas.storage import FileInfo
 from schemas.video import Clock, Note, Plan, Segment, VideoInfo
 from transforms import media
+from transforms.cut_off import is_animated_webp, what_is_missing
+from transforms.heif import Grid, decode_grid, grid_of
 from transforms.list_packets import Packets, list_packets, with_pts
 from transforms.measure_length import measure_length
 from transforms.open_video import NoVideoError, open_video, read_frames
@@ -46,12 +48,14 @@ def probe_video(file: FileInfo, config: Config) -> Plan:
     def end(status: str, error_type: str, message: str) -> Plan:
         return dataclasses.replace(plan, status=status, error_type=error_type, error_message=message)
 
+    animated = False
     try:
         now = storage.stat(file.uri)
         plan = dataclasses.replace(plan, file=dataclasses.replace(now, uri=file.uri))
         size = now.size_bytes or 0
         with storage.open_input(file.uri) as source, storage.plain_errors(file.uri):
-            plan = dataclasses.replace(plan, video_id=video_id(source, size))
+            plan = dataclasses.replace(plan, video_id=video_id(source, size), cut_off=what_is_missing(source, size))
+            animated = is_animated_webp(source)
         if size == 0:
             return end("corrupt", "empty_file", f"{file.uri} is empty (0 bytes).")
         with open_video(file.uri, config) as (container, stream):
@@ -61,7 +65,11 @@ def probe_video(file: FileInfo, config: Config) -> Plan:
     except NoVideoError as error:
         return end("no_video", "no_video", str(error))
     except MediaError as error:
-        return end("corrupt", "unreadable", str(error))
+        if animated:
+            sentence = f"{file.uri} is an animated WebP, which libav does not read; convert it to GIF or mp4."
+            return end("corrupt", "animated_webp", sentence)
+        missing = f" It was cut off ({plan.cut_off}); copy it again." if plan.cut_off else ""
+        return end("corrupt", "unreadable", f"{error}{missing}")
     except FileNotFoundError:
         return end("failed", "not_found", f"{file.uri} does not exist (any more).")
     except StorageError as error:
@@ -76,7 +84,9 @@ class FrameTooLargeError(MediaError):
     """The file's frames are larger than the configuration allows."""
 
 
-def _first_frame(container: InputContainer, stream: av.VideoStream, uri: str, config: Config) -> av.VideoFrame:
+def _first_frame(
+    container: InputContainer, stream: av.VideoStream, grid: Grid | None, uri: str, config: Config
+) -> av.VideoFrame:
     """The first displayed frame; the stream then stands behind it."""
     limit, pixels = config.sampling.max_pixels, stream.width * stream.height
     size = f"{stream.width}x{stream.height}" if pixels else "a size"
@@ -84,6 +94,10 @@ def _first_frame(container: InputContainer, stream: av.VideoStream, uri: str, co
     if pixels > limit:
         raise FrameTooLargeError(advice)
     errors: list[av.error.FFmpegError] = []
+    if grid is not None:
+        if grid.width * grid.height > limit:
+            raise FrameTooLargeError(advice.replace(size, f"{grid.width}x{grid.height}"))
+        return decode_grid(container, grid, errors)
     frame = next(read_frames(container, stream, errors), None)
     if frame is not None:
         return frame
@@ -94,7 +108,8 @@ def _first_frame(container: InputContainer, stream: av.VideoStream, uri: str, co
 
 
 def _probe_stream(container: InputContainer, stream: av.VideoStream, plan: Plan, config: Config) -> Plan:
-    first = _first_frame(container, stream, plan.file.uri, config)
+    grid = grid_of(plan.file.uri, container)
+    first = _first_frame(container, stream, grid, plan.file.uri, config)
     packets = list_packets(plan.file.uri, container, stream, config)
     still = media.is_still(container)
     clock = _clock(stream, first, packets, has_pts=packets.has_pts or (still and packets.corrections.usable))
@@ -102,7 +117,7 @@ def _probe_stream(container: InputContainer, stream: av.VideoStream, plan: Plan,
     start = float((clock.start_pts or 0) * _time_base(stream))
     start_offset = max(0.0, start - (container.start_time or 0) / av.time_base)
     info = dataclasses.replace(
-        _info(container, stream, first),
+        _info(container, stream, first, grid),
         duration=None if still else length.duration,
         start_offset=start_offset if start_offset <= _LATEST_START or not packets.corrections else 0.0,
         avg_fps=_rate(stream, packets, clock),
@@ -154,7 +169,7 @@ def _keyframes(
 
 def _notes_on_streams(uri: str, container: InputContainer, stream: av.VideoStream) -> Iterator[Note]:
     """What is said of a file with several pictures at a time."""
-    if others := media.other_videos(container, stream):
+    if not media.is_still(container) and (others := media.other_videos(container, stream)):
         which = f"number {stream.index} of {stream.width}x{stream.height}"
         yield Note("other_streams", f"{uri}: video streams beside the one that was analyzed ({which}): {others}.")
 
@@ -201,7 +216,7 @@ def _rate(stream: av.VideoStream, packets: Packets, clock: Clock) -> float | Non
     return stated if not seen or any(0.5 <= stated / rate <= 2 for rate in seen) else seen[0]
 
 
-def _info(container: InputContainer, stream: av.VideoStream, first: av.VideoFrame) -> VideoInfo:
+def _info(container: InputContainer, stream: av.VideoStream, first: av.VideoFrame, grid: Grid | None) -> VideoInfo:
     """Facts from the header and the first frame; those that need the packets are None."""
     orientation = Orientation.of(first)
     width, height = orientation.display_size(first.width, first.height)
@@ -216,7 +231,7 @@ def _info(container: InputContainer, stream: av.VideoStream, first: av.VideoFram
         start_offset=None,
         width=width,
         height=height,
-        rotation=orientation.degrees,
+        rotation=grid.degrees if grid else orientation.degrees,
         sample_aspect_ratio=float(1 / sar if orientation.transposed else sar),
         avg_fps=None,
         is_vfr=None,

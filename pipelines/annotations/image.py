@@ -32,6 +32,7 @@ from schemas.video import Plan
 from transforms.crop_faces import crop_faces
 from transforms.decode_frames import decode_segment
 from transforms.follow_faces import follow_faces
+from transforms.heif import decode_grid, grid_of
 from transforms.ledger import HAS_TABLES, Row
 from transforms.media import is_still
 from transforms.open_video import NoVideoError, freeze_objects, open_video, read_frames
@@ -240,7 +241,8 @@ def picture_tables(plan: Plan, config: Config, bundles: Sequence[Any]) -> tuple[
 def _drawn(result: PictureFaces, config: Config, copy: str, blur: bool, labels: bool) -> bytes:
     """The annotated copy, encoded as its ending says."""
     with open_video(result.uri, config) as (container, stream):
-        canvas = upright_rgb(next(read_frames(container, stream)))
+        grid = grid_of(result.uri, container)
+        canvas = upright_rgb(decode_grid(container, grid, []) if grid else next(read_frames(container, stream)))
     known = known_attributes(result.faces)
     shown = [
         ShownFace(np.array([face[name] for name in ("x", "y", "width", "height")]), caption(face, face, known))
