@@ -1,4 +1,4 @@
-"""JAX and TensorFlow cannot both be below Keras in one process: JAX's part runs in others."""
+"""JAX and TensorFlow cannot both be below Keras in one process: JAX's part runs in another."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from models.runtime import configure_tensorflow
 from models.zoo import find_network
 from schemas.errors import UsageError
 from schemas.tables import EMOTIONS
-from tests.training.conftest import smooth_noise
+from tests.training.conftest import make_fer2013, smooth_noise
 from training.data.packed import Pictures, labelled, pack, pack_unlabelled, unpack
 from training.learning.augment import DRAWS, augment
 from training.recipe import Jitter, change, find_recipe, read_changes
@@ -32,24 +32,40 @@ pytestmark = [
 ROOT = Path(__file__).parents[2]
 
 
-def run(*arguments: str | Path) -> str:
-    environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
-    command = [sys.executable, *map(str, arguments)]
-    done = subprocess.run(command, cwd=ROOT, env=environment, text=True, capture_output=True, timeout=500)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
+JITTER = Jitter(stretch=0.2, slant=0.1, gamma=0.5, light=0.4, focus=0.8, coarse=0.3)
+FIELDS: dict[str, Any] = {"calibration": 0.3, "schedule": {"epochs": 2, "batch": 8}}
+OPTIONS = {"widths": [4, 8], "blocks": [1, 1]}
 
 
-def test_augmentation_labels_and_teachers(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def by_jax(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of `on_jax.py` after it has run, and the data set `fer2013` of which its `packed.npz` is made."""
+    folder = tmp_path_factory.mktemp("on-jax")
     images = np.stack([smooth_noise(i, 60).reshape(60, 60, 1) for i in range(16)])
     draws = np.random.default_rng(0).uniform(size=(16, DRAWS)).astype(np.float32)
-    np.savez(tmp_path / "given.npz", images=images, draws=draws)
-    run("-m", "tests.training.on_jax", tmp_path / "given.npz")
-    found = np.load(tmp_path / "given.npz")
+    np.savez(folder / "given.npz", images=images, draws=draws)
+    changes = folder / "changes.toml"
+    changes.write_text(
+        "calibration = 0.3\n[schedule]\nepochs = 2\nbatch = 8\n[options]\nwidths = [4, 8]\nblocks = [1, 1]\n"
+    )
+    recipe = change(find_recipe("emotion"), read_changes(changes), "test")
+    pack(recipe, [make_fer2013(folder / "fer2013")], folder / "packed.npz", cache=folder / "chips")
+    environment = os.environ | {
+        "KERAS_BACKEND": "jax",
+        "JAX_PLATFORMS": "cpu",
+        # Nearly all of its time is that of the compiler; here each program runs only a few times.
+        "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
+    }
+    command = [sys.executable, "-m", "tests.training.on_jax", str(folder)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, text=True, capture_output=True, timeout=500)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder
 
+
+def test_augmentation_labels_and_teachers(by_jax: Path) -> None:
+    given, found = np.load(by_jax / "given.npz"), np.load(by_jax / "found.npz")
     configure_tensorflow("cpu")
-    jitter = Jitter(stretch=0.2, slant=0.1, gamma=0.5, light=0.4, focus=0.8, coarse=0.3)
-    by_tensorflow = augment(images, 48, jitter, draws).numpy()
+    by_tensorflow = augment(given["images"], 48, JITTER, given["draws"]).numpy()
     # At the edge of what is erased a pixel may fall to either side.
     assert (np.abs(found["augmented"] - by_tensorflow) < 0.05).mean() > 0.999
 
@@ -62,33 +78,23 @@ def test_augmentation_labels_and_teachers(tmp_path: Path) -> None:
     assert "holds a training with another recipe (test" in other_recipe
     assert too_few == "9 pictures to train with are fewer than a batch of 24."
     assert untaught == "Faces without labels teach nothing without a teacher."
-    assert not (tmp_path / "refused").exists()
+    assert not (by_jax / "refused").exists()
 
 
-def test_a_run_on_a_device_becomes_a_bundle(fer2013: Path, tmp_path: Path) -> None:
-    changes = tmp_path / "changes.toml"
-    changes.write_text(
-        "calibration = 0.3\n[schedule]\nepochs = 2\nbatch = 8\n[options]\nwidths = [4, 8]\nblocks = [1, 1]\n"
-    )
-    recipe = change(find_recipe("emotion"), read_changes(changes), "test")
-    packed, out = tmp_path / "packed.npz", tmp_path / "run"
-    pack(recipe, [fer2013], packed, cache=tmp_path / "chips")
-    arguments: list[str | Path] = ["-m", "training.on_device", "fit", "emotion", packed, "--recipe", changes, "--out"]
-    run(*arguments, tmp_path / "teacher", "--minutes", "0")
-    assert len(pd.read_csv(tmp_path / "teacher" / "log.csv")) == 1
-    said = run(*arguments, out, "--teacher", tmp_path / "teacher" / "final.keras", "--taught", "0.3")
+def test_a_run_on_a_device_becomes_a_bundle(by_jax: Path, tmp_path: Path) -> None:
+    assert len(pd.read_csv(by_jax / "teacher" / "log.csv")) == 1
+    said = (by_jax / "fit.txt").read_text()
     assert "run 2/2: loss " in said and "val_own_categorical_accuracy" in said
 
-    fields: dict[str, Any] = {"calibration": 0.3, "schedule": {"epochs": 2, "batch": 8}}
-    options = {"widths": [4, 8], "blocks": [1, 1]}
-    figures = train("emotion", [fer2013], out, bundle=tmp_path / "mine", device="cpu", options=options, **fields)
+    data, out = [by_jax / "fer2013"], by_jax / "run"
+    figures = train("emotion", data, out, bundle=tmp_path / "mine", device="cpu", options=OPTIONS, **FIELDS)
     assert set(figures) == {"mine", "mine-fer2013"}
     card = load_bundle(tmp_path / "mine").card
     assert card.recipe["epochs_done"] == 2 and card.recipe["taught"] == 0.3
     assert "parameters" in str(card.recipe["teachers"])
     assert len(pd.read_csv(out / "log.csv")) == 2  # nothing was trained on
     with pytest.raises(UsageError, match=r"another recipe \(calibration"):
-        train("emotion", [fer2013], out, device="cpu", options=options, **{**fields, "calibration": 0.2})
+        train("emotion", data, out, device="cpu", options=OPTIONS, **FIELDS | {"calibration": 0.2})
     assert json.loads((out / "recipe.json").read_text())["schedule.epochs"] == 2
 
 
