@@ -76,7 +76,7 @@ def test_analyzes_a_clip(wheel: Path, tmp_path: Path) -> None:
     found = _run(sys.executable, "-c", "import pipelines.cli.main as cli; print(cli.__file__)", **elsewhere)
     assert Path(found.strip()).is_relative_to(installed)
 
-    _run(sys.executable, "-m", "pipelines.cli", "analyze", clip.path, "--out", out, **elsewhere)
+    _run(sys.executable, "-m", "pipelines.cli", "analyze", clip.path, "--out", out, "--workers=1", **elsewhere)
     bucket = ds.partitioning(pa.schema([("bucket", pa.string())]), flavor="hive")
     tables = {
         name: ds.dataset(out / name, partitioning=bucket).to_table().to_pylist()

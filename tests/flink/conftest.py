@@ -15,6 +15,8 @@ from tests.flink.site import Site
 from tests.runs import command
 
 _FOLDER = Path(__file__).parent
+_SOON = {"heartbeat.interval": "1000"}
+"""A lost task manager is missed after two heartbeats."""
 
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
@@ -48,7 +50,9 @@ def cluster(flink_parts: None) -> Iterator[Cluster]:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:  # another test process has that folder
                 continue
-            cluster = Cluster(folder, hosts=hosts, pool=shlex.join(command("worker")), java_options=QUICK_JAVA)
+            cluster = Cluster(
+                folder, hosts=hosts, pool=shlex.join(command("worker")), java_options=QUICK_JAVA, settings=_SOON
+            )
             cluster.down()  # what a killed test process has left
             with cluster:
                 cluster.start_job_server()

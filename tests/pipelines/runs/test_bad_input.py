@@ -37,17 +37,17 @@ def test_a_file_that_kills_its_worker_and_one_that_hangs(
         return 2.0 if (Path(segment.file.uri).name, segment.index) == ("hangs.mp4", 0) else 100.0
 
     monkeypatch.setattr(local, "segment_limit", limit)
-    summary = analyze(str(folder), str(out), config=bare, workers=2, worker_init=hook)
+    summary = analyze(str(folder), str(out), config=bare, workers=2, max_attempts=2, worker_init=hook)
     assert summary.exit_status == 3
     assert statuses(out) == {"good.mp4": "ok", "hangs.mp4": "failed", "kills.mp4": "failed"}
     kills, hangs = videos(out)["kills.mp4"], videos(out)["hangs.mp4"]
     assert kills["error_type"] == "worker_died"
     assert "kills.mp4 (segment 2): the worker process was killed by SIGKILL" in kills["error_message"]
     assert hangs["error_type"] == "time_limit"
-    assert "hangs.mp4 (segment 0): not done after 2 s; 3 attempts" in hangs["error_message"]
-    # Three attempts for what does harm, one for everything else.
+    assert "hangs.mp4 (segment 0): not done after 2 s; 2 attempts" in hangs["error_message"]
+    # Two attempts for what does harm, one for everything else.
     once = dict.fromkeys([("kills.mp4", 0), ("kills.mp4", 1), ("kills.mp4", 3), ("hangs.mp4", 1)], 1)
-    assert trail.read() == once | {("kills.mp4", 2): 3, ("hangs.mp4", 0): 3, ("good.mp4", 0): 1, ("good.mp4", 1): 1}
+    assert trail.read() == once | {("kills.mp4", 2): 2, ("hangs.mp4", 0): 2, ("good.mp4", 0): 1, ("good.mp4", 1): 1}
     assert_whole(out)
 
     again = analyze(str(folder), str(out), config=bare, runner="direct")
@@ -61,6 +61,16 @@ def test_a_file_that_kills_its_worker_and_one_that_hangs(
     fresh = tmp_path / "fresh"
     analyze(str(folder), str(fresh), config=bare, runner="direct")
     assert_same_tables(out, fresh)
+
+
+@pytest.mark.parametrize(("asked", "attempts"), [(None, 3), (2, 2)])
+def test_three_attempts_where_nothing_else_is_asked(
+    asked: int | None, attempts: int, four_segments: Path, bare: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[int] = []
+    monkeypatch.setattr(local, "run_local", lambda *_, max_attempts, **__: given.append(max_attempts))
+    analyze(str(four_segments), str(tmp_path), config=bare, workers=1, max_attempts=asked)
+    assert given == [attempts]
 
 
 def test_a_file_that_changes_while_it_is_read(bare: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

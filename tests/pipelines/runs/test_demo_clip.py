@@ -12,10 +12,9 @@ from pipelines.runs.demo_clip import FPS, HEIGHT, SECONDS, WIDTH, demo_face, dem
 
 
 @pytest.fixture(scope="module")
-def frames(tmp_path_factory: pytest.TempPathFactory) -> list[np.ndarray]:
-    path = tmp_path_factory.mktemp("demo") / "demo.mp4"
-    make_demo_clip(path)
-    with av.open(path) as container:
+def frames(demo: Path) -> list[np.ndarray]:
+    """Of the clip that `facelog demo` made."""
+    with av.open(demo / "out" / "demo.mp4") as container:
         stream = container.streams.video[0]
         decoded = list(container.decode(stream))
         assert stream.average_rate == FPS

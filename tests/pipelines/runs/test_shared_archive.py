@@ -35,7 +35,7 @@ def run(shared_videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     def make(folder: Path) -> None:
         shutil.copytree(shared_videos, folder / "in")
-        done = run_facelog("analyze", folder / "in", "-o", folder / "out", "--workers=2")
+        done = run_facelog("analyze", folder / "in", "-o", folder / "out", "--workers=1")  # TensorFlow starts once
         (folder / "output.txt").write_text(done.stdout)
         assert done.returncode == 3, done.stderr
 
@@ -166,7 +166,7 @@ def test_the_second_run_opens_no_video(run: Path, tmp_path: Path) -> None:
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     try:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        done = run_facelog("analyze", run / "in", "-o", run / "out", "--workers=2")
+        done = run_facelog("analyze", run / "in", "-o", run / "out", "--workers=1")
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
     finally:
         for path, status in kept.items():
