@@ -35,6 +35,9 @@ _MAX_STRAYS = 8
 _SLOWEST, _FASTEST = 3600.0, 1 / 20_000
 """Seconds from frame to frame beyond which stamps say nothing."""
 
+_COMPANION = 2.0
+"""Seconds by which the stamps of another stream may be off where a part begins."""
+
 _WRAP = 2**33
 """Ticks after which the clock of a transport or program stream starts again at 0."""
 
@@ -303,3 +306,41 @@ class ClockLine:
         while self._parts and self._parts[0] <= pts:
             self._parts.pop(0)
         return begins
+
+
+class CompanionLine:
+    """Puts another stream, such as the sound, on the continuous clock of the video in the same file.
+
+    Its stamps begin anew where those of the video do, though some packets earlier or later. So they move as far as the
+    video's as soon as that makes them go on without a pause.
+
+    Args:
+      clock: of the video.
+    """
+
+    def __init__(self, clock: Clock):
+        tick = Fraction(clock.numerator, clock.denominator)
+        self._moves = [Fraction(0), *(jump.ticks * tick for jump in clock.jumps)]
+        self._part = 0
+        self._end: Fraction | None = None
+
+    def take(self, packet: StampedPacket, time_base: Fraction, duration: int) -> None:
+        """Moves the stamps of the next packet of the stream.
+
+        Args:
+          packet: of the other stream.
+          time_base: seconds of a tick of its stamps.
+          duration: its ticks.
+        """
+        stamp = packet.dts if packet.dts is not None else packet.pts
+        if len(self._moves) == 1 or stamp is None:
+            return
+        begin = stamp * time_base
+        if self._end is not None:
+            later = range(self._part, len(self._moves))
+            goes_on = (part for part in later if abs(begin + self._moves[part] - self._end) <= _COMPANION)
+            self._part = next(goes_on, self._part)
+        ticks = round(self._moves[self._part] / time_base)
+        packet.pts = None if packet.pts is None else packet.pts + ticks
+        packet.dts = None if packet.dts is None else packet.dts + ticks
+        self._end = begin + self._moves[self._part] + max(0, duration) * time_base

@@ -5,6 +5,9 @@ with the same figures. A content that an earlier run has computed with the same 
 may also hold copies that were computed with another configuration and that this run was not asked for. Their tables are
 replaced when the content is computed anew, so their rows are replaced, too.
 
+The identity of a large file covers only parts of it. So a file that has changed since it was computed, and has the same
+size and identity, is no copy of what it was: its content is computed anew. A new name alone is no change.
+
 These rules are functions without side effects. The local runner applies them to one plan at a time
 (`pipelines/runs/bookkeeping.py`), a Beam job to all plans of a content (`transforms/job/contents.py`).
 """
@@ -18,6 +21,7 @@ from schemas.run import Run
 from schemas.storage import FileInfo
 from schemas.video import Plan
 from transforms.ledger import HAS_TABLES, Row, copied_row, new_row
+from transforms.video_id import WHOLE
 
 _RETRIED = ("storage_error", "changed_while_read")
 """Error types of `failed` files that the next run tries again: nothing is wrong with the file itself."""
@@ -60,11 +64,14 @@ class EarlierResults:
 
     Attributes:
       computed: by video_id, a row with the configuration of the run whose tables exist.
-      other_config_copies: by video_id, files whose rows have another configuration and that the run was not asked for.
+      other_config_copies: by video_id, files whose rows have another configuration and that the run was not asked for,
+        and files whose rows are up to date although a file with the same identity was replaced.
+      replaced: by video_id of contents whose file was replaced: when the earlier row of that file was finished.
     """
 
     computed: Mapping[str, Row] = dataclasses.field(default_factory=dict)
     other_config_copies: Mapping[str, list[FileInfo]] = dataclasses.field(default_factory=dict)
+    replaced: Mapping[str, datetime] = dataclasses.field(default_factory=dict)
 
 
 def is_up_to_date(row: Row | None, file: FileInfo, config_hash: str, *, retry_failed: bool = False) -> bool:
@@ -76,17 +83,36 @@ def is_up_to_date(row: Row | None, file: FileInfo, config_hash: str, *, retry_fa
       config_hash: of the run.
       retry_failed: whether all `failed` files are tried again.
     """
-    if row is None or row["config_hash"] != config_hash:
-        return False
-    if (row["size_bytes"], row["modified_at"]) != (file.size_bytes, file.modified_at):
-        return False
-    if row["etag"] and file.etag and row["etag"] != file.etag:
+    if row is None or row["config_hash"] != config_hash or _has_changed(row, file):
         return False
     return row["status"] != "failed" or not (retry_failed or row["error_type"] in _RETRIED)
 
 
+def _has_changed(row: Row, file: FileInfo) -> bool:
+    """Whether a file is not the one any more that its row is about, as far as size, time and etag tell."""
+    if (row["size_bytes"], row["modified_at"]) != (file.size_bytes, file.modified_at):
+        return True
+    return bool(row["etag"] and file.etag and row["etag"] != file.etag)
+
+
+def _replaced(rows: Iterable[Row], files: Iterable[FileInfo]) -> dict[str, datetime]:
+    """Contents whose file was replaced by another of the same size, which their identity may not tell apart."""
+    now = {file.uri: file for file in files if (file.size_bytes or 0) > WHOLE}
+    replaced: dict[str, datetime] = {}
+    for row in rows:
+        file = now.get(row["uri"])
+        if file and row["video_id"] and row["size_bytes"] == file.size_bytes and _has_changed(row, file):
+            replaced[row["video_id"]] = max(replaced.get(row["video_id"], row["finished_at"]), row["finished_at"])
+    return replaced
+
+
 def earlier_results(
-    rows: Iterable[Row], config_hash: str, *, asked: Collection[str], stored: Collection[str]
+    rows: Collection[Row],
+    config_hash: str,
+    *,
+    asked: Collection[str],
+    stored: Collection[str],
+    todo: Iterable[FileInfo] = (),
 ) -> EarlierResults:
     """What the rows of DIR say about contents.
 
@@ -95,19 +121,25 @@ def earlier_results(
       config_hash: of the run.
       asked: uris that the run was asked for.
       stored: video_ids that have tables.
+      todo: files that the run has to look at.
     """
+    todo = list(todo)
+    replaced, open_uris = _replaced(rows, todo), {file.uri for file in todo}
     computed: dict[str, Row] = {}
     other_config_copies: dict[str, list[FileInfo]] = defaultdict(list)
     for row in rows:
         if row["status"] not in HAS_TABLES:
             continue
+        file = FileInfo(row["uri"], row["size_bytes"], row["modified_at"], row["etag"])
         if row["config_hash"] != config_hash:
             if row["uri"] not in asked:
-                file = FileInfo(row["uri"], row["size_bytes"], row["modified_at"], row["etag"])
+                other_config_copies[row["video_id"]].append(file)
+        elif row["video_id"] in replaced:
+            if row["uri"] not in open_uris:
                 other_config_copies[row["video_id"]].append(file)
         elif row["video_id"] in stored:
             computed[row["video_id"]] = row
-    return EarlierResults(computed, dict(other_config_copies))
+    return EarlierResults(computed, dict(other_config_copies), replaced)
 
 
 def group_by_content(plans: Iterable[Plan]) -> list[Content]:

@@ -174,7 +174,7 @@ class _Reader:
         yield from self._held(self._segment.start + self._segment.duration, None)
 
     def _show(self, frame: av.VideoFrame, ticks: int, timestamp: float) -> None:
-        sar = self._aspects.of(frame)
+        sar = float(self._aspects.of(frame))
         picture = Picture(frame, 1 / sar if Orientation.of(frame).transposed else sar)
         rank = self._times.rank(ticks) if self._clock.has_pts else ticks
         self._on_screen = _OnScreen(timestamp, ticks, rank, picture, self._stats.errors)

@@ -106,14 +106,14 @@ class Aspects:
         if now != (self._changes[-1][1] if self._changes else self._stated):
             self._changes.append((packet.pts, now))
 
-    def of(self, frame: av.VideoFrame) -> float:
+    def of(self, frame: av.VideoFrame) -> Fraction:
         """The ratio of a frame, width over height of a pixel."""
         ratio = self._stated
         for pts, changed in reversed(self._changes):
             if frame.pts is None or frame.pts >= pts:
                 ratio = changed
                 break
-        return float(ratio) if ratio > 0 else 1.0
+        return ratio if ratio > 0 else Fraction(1)
 
 
 class Picture:

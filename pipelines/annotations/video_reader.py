@@ -10,8 +10,9 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from schemas.video import Clock, Plan
-from transforms.open_video import read_packets
-from transforms.picture import Orientation
+from transforms.continuous_clock import ClockLine, CompanionLine
+from transforms.open_video import read_packets, undiscarded
+from transforms.picture import Aspects, Orientation
 
 _SEEK_AHEAD = 5.0
 """Seconds before a cut from which the file is read: sound may lie that far before the pictures of its time."""
@@ -74,6 +75,9 @@ class VideoReader:
         self.first = self.last = 0.0
         self._number = 0
         self._newest = -math.inf
+        self._line = ClockLine(self._clock)
+        self._companions = {stream.index: CompanionLine(self._clock) for stream in sound}
+        self._aspects = Aspects(stream)
 
     @property
     def seconds(self) -> float | None:
@@ -111,7 +115,7 @@ class VideoReader:
 
     def pixel_aspect(self, frame: av.VideoFrame) -> Fraction:
         """Width of a displayed pixel over its height, of the upright picture."""
-        aspect = Fraction(self.stream.sample_aspect_ratio or 1)
+        aspect = self._aspects.of(frame)
         return 1 / aspect if Orientation.of(frame).transposed else aspect
 
     def read(self) -> Iterator[tuple[av.VideoFrame, float, int] | av.Packet]:
@@ -163,9 +167,14 @@ class VideoReader:
                 self.damaged += 1
                 continue
             if packet.stream_index != self.stream.index:
+                time_base = packet.time_base or Fraction(1, 1000)
+                self._companions[packet.stream_index].take(packet, time_base, packet.duration or 0)
                 ended[packet.stream_index] = self._heard_at(packet) >= self._end
                 yield packet
                 continue
+            self._line.take(packet)
+            if self._line.has_jumped and packet.is_discard:
+                packet = undiscarded(packet)
             for frame in self._decode(packet):
                 if self._is_wanted(frame):
                     yield frame
@@ -178,7 +187,10 @@ class VideoReader:
 
     def _decode(self, packet: av.Packet | None) -> Iterator[av.VideoFrame]:
         try:
-            yield from self.stream.codec_context.decode(packet)
+            frames = self.stream.codec_context.decode(packet)
+            if packet is not None:
+                self._aspects.decoded(packet)
+            yield from frames
         except av.error.EOFError:
             return
         except av.error.FFmpegError:
@@ -192,7 +204,7 @@ class VideoReader:
         else:
             frame.pts = number
         timestamp = self._seconds(frame)
-        if timestamp <= self._newest or timestamp < 0:
+        if timestamp <= self._newest or timestamp < 0 or self._line.is_stray(frame.pts):
             self.dropped += 1
             return False
         self._newest = timestamp

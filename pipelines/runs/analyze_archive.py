@@ -141,6 +141,7 @@ def run_archive(
         with hold(run.layout.out):
             archive = Archive(run, matched.files, matched.missing, retry_failed=options.retry_failed)
             if archive.todo:
+                archive.forget_replaced()
                 wait = do(request, archive)
             if wait is None:
                 end_run(run.run_id, run.layout.out)

@@ -89,7 +89,9 @@ class Archive:
         self._first_rows: dict[str, Row] = {}
         self.todo = [file for file in files if not self._is_up_to_date(file, retry_failed)]
         stored = videos_with_tables(run) if self.todo else set()
-        self.earlier = earlier_results(self._rows.values(), run.config.hash, asked=self._inputs, stored=stored)
+        self.earlier = earlier_results(
+            self._rows.values(), run.config.hash, asked=self._inputs, stored=stored, todo=self.todo
+        )
         for uri, reason in missing.items():
             file, row = FileInfo(uri, None, None), self._rows.get(uri)
             if row and row["status"] != "failed":
@@ -101,6 +103,13 @@ class Archive:
 
     def _is_up_to_date(self, file: FileInfo, retry_failed: bool) -> bool:
         return is_up_to_date(self._rows.get(file.uri), file, self.run.config.hash, retry_failed=retry_failed)
+
+    def forget_replaced(self) -> None:
+        """Removes unfinished work on files that were replaced since; call it once, before the work begins."""
+        for video_id, finished in self.earlier.replaced.items():
+            for info in storage.list_files(self.run.work.video(video_id)):
+                if info.modified_at is None or info.modified_at <= finished:
+                    storage.delete_file(info.uri)
 
     def take(self, plan: Plan) -> bool:
         """Takes a plan; plans have to come in the order of their uris.

@@ -1,13 +1,14 @@
 """Lists of stamps as files have them, and the clock that they become."""
 
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from schemas.faces import NO_STAMP
-from schemas.video import Clock
-from transforms.continuous_clock import ClockLine, Corrections, Stamps, find_corrections
+from schemas.video import Clock, Jump
+from transforms.continuous_clock import ClockLine, CompanionLine, Corrections, Stamps, find_corrections
 
 TICKS = 90_000
 FRAME = TICKS // 25
@@ -155,3 +156,19 @@ def test_the_line_is_for_one_reading():
     line = ClockLine(Clock(0, 1, 25))
     assert line.take(None)  # type: ignore[arg-type]  # an ordinary clock does not even look
     assert not line.is_stray(5) and not line.begins_part(5)
+
+
+@pytest.mark.parametrize("early", [-3, 0, 4])
+def test_sound_follows_the_video(early):
+    clock = Clock(0, 1, TICKS, jumps=(Jump(100, 4 * TICKS), Jump(200, -(10**9))))
+    line = CompanionLine(clock)
+    packets = 48_000 // 1024 * 4  # of four seconds, more or less
+    stamps_of_parts = [np.arange(packets + early) * 1024, np.arange(packets) * 1024]
+    stamps_of_parts.append(round((10**9 / TICKS + 8) * 48_000) + np.arange(packets) * 1024)
+    moved = []
+    for stamp in np.concatenate(stamps_of_parts).tolist():
+        packet = SimpleNamespace(pts=stamp, dts=stamp)
+        line.take(packet, Fraction(1, 48_000), 1024)
+        moved.append(packet.pts)
+    assert moved[-1] / 48_000 == pytest.approx(12, abs=0.1)
+    assert np.abs(np.diff(moved)).max() < 48_000 / 4

@@ -22,7 +22,7 @@ from schemas.run import Run
 from tests.annotated import CONFIG, happy, read, track, write, write_results
 from tests.clips import Clip, portrait_clip
 from tests.examples import example_row
-from tests.odd_clips import damaged, still, truncated
+from tests.odd_clips import damaged, joined, still, truncated
 from tests.runs import ROOT, command
 from transforms.ledger import write_row
 from transforms.open_video import read_packets
@@ -119,6 +119,18 @@ def test_damaged_and_truncated_videos(tmp_path: Path) -> None:
         written, film = write(path, tmp_path / "r", tmp_path / f"out-{path.stem}.mp4")
         assert 15 <= len(film.frames) == written.frames <= 40
         assert happy(film.frames[0]) > 200
+
+
+def test_a_recording_of_two_parts_whose_times_begin_anew(tmp_path: Path) -> None:
+    part = portrait_clip(tmp_path / "part.ts", seconds=2, audio=2.0, moving=True)
+    path = joined(tmp_path / "joined.ts", part.path, part.path)
+    write_results(path, tmp_path / "r", track(0, 0.0, 3.5))
+    written, film = write(path, tmp_path / "r", tmp_path / "out.mkv")
+    assert written.frames == len(film.frames) == 40 and written.dropped == 0
+    assert written.seconds == pytest.approx(4.0, abs=0.1)
+    with av.open(str(tmp_path / "out.mkv")) as container:
+        ends = [float(p.pts * p.time_base) for p in container.demux(audio=0) if p.size and p.pts is not None]
+    assert ends == sorted(ends) and 3.8 < ends[-1] < 4.3
 
 
 def test_sound_whose_times_go_back(clip: Clip, results: Path, tmp_path: Path) -> None:

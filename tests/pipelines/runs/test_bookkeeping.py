@@ -1,7 +1,9 @@
 """Which files a run repeats and which it skips, which of several copies it computes, and what it leaves in DIR."""
 
+import dataclasses
 import itertools
 import logging
+import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar
@@ -227,6 +229,31 @@ class TestCopies:
         world.go()
 
         assert world.computed == ["/v/5.mp4"]
+
+    def test_a_large_file_that_was_replaced_is_computed_though_its_identity_is_the_same(self, world: World):
+        large = 5 * 2**20
+        world.put("/v/copy.mp4", A)
+        for uri, file in world.files.items():
+            world.files[uri] = dataclasses.replace(file, size_bytes=large)
+        world.status["/v/1.mp4"] = {"status": "partial", "error_type": "damaged"}
+        world.go()
+        fragment = Run("x", world.config, Layout(world.out)).work.fragment(A, 0)
+        storage.write_bytes(fragment, b"of the damaged file")
+        os.utime(fragment, (0, 0))
+        world.status.clear()
+        world.files["/v/1.mp4"] = dataclasses.replace(world.files["/v/1.mp4"], modified_at=WHEN - timedelta(days=9))
+        archive = world.start()
+        archive.forget_replaced()
+        assert not storage.exists(fragment)
+        world.go(archive)
+        assert world.computed == ["/v/1.mp4"]
+        assert {row["status"] for row in world.rows().values()} == {"ok"}  # copies, too: they share its tables
+        assert world.start().todo == []
+        # A new name is no change, and costs nothing.
+        world.files["/v/new.mp4"] = dataclasses.replace(world.files.pop("/v/1.mp4"), uri="/v/new.mp4")
+        world.content["/v/new.mp4"] = A
+        world.go()
+        assert world.computed == []
 
     def test_a_file_that_was_only_touched_is_not_computed(self, world: World):
         world.go()
