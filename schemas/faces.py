@@ -33,6 +33,11 @@ class Boxes:
         """No detection."""
         return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
 
+    def only(self, row: int) -> "Boxes":
+        """One of the detections."""
+        rows = slice(row, row + 1)
+        return Boxes(self.xywh[rows], self.score[rows], None if self.points is None else self.points[rows])
+
 
 @dataclasses.dataclass(frozen=True)
 class TrackedFaces:

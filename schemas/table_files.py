@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from schemas import storage
 from schemas.errors import StorageError
 from schemas.storage import FileInfo
+from schemas.tables import ADDED_COLUMNS
 
 ANALYZE_AGAIN = "to have that video analyzed again, take it out with `facelog forget` and run analyze"
 """The remedy for a file that belongs to one video with a row in `videos`."""
@@ -29,7 +30,7 @@ def read_table(uri: str, schema: pa.Schema | None = None, *, remedy: str = ANALY
 
     Args:
       uri: the file.
-      schema: the columns that it must have; None: any.
+      schema: the columns that it must have; None: any. Columns that an older facelog did not write are null.
       remedy: what the user can do, half a sentence at the end of the error.
 
     Raises:
@@ -39,7 +40,12 @@ def read_table(uri: str, schema: pa.Schema | None = None, *, remedy: str = ANALY
     """
     with _said(uri, remedy):
         table = _open(uri).read(use_threads=False)
-        if schema is not None and not table.schema.equals(schema):
+        if schema is None:
+            return table
+        for place, field in enumerate(schema):
+            if field.name in ADDED_COLUMNS and field.name not in table.column_names:
+                table = table.add_column(place, field, pa.nulls(len(table), field.type))
+        if not table.schema.equals(schema):
             raise pa.ArrowInvalid("other columns")
         return table
 

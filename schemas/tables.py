@@ -5,7 +5,8 @@ top left corner in `x, y`. Null means unknown. Emotions stand in the order of FE
 
 Columns of a sample: `confidence` is dlib's margin and `track_confidence` its tracker's peak-to-sidelobe ratio, both
 unbounded. `sharpness` is the variance of the Laplacian of the grey chip, and `brightness` its mean (0-255). `face_px`
-is the square root of the box's area in square pixels. `quality` is the sample's weight in (0, 1] (see
+is the square root of the box's area in square pixels. `pose_std` is the standard deviation of `yaw` in degrees, null
+where the detector gives no points of its own. `quality` is the sample's weight in (0, 1] (see
 `transforms.crop_faces`).
 """
 
@@ -33,6 +34,9 @@ SMALL, PROFILE, BLURRED, DARK, AT_BORDER, TRACKER_ONLY = 1, 2, 4, 8, 16, 32
 OWN_COLUMNS = ("wall_seconds", "peak_rss_mb", "started_at", "finished_at", "run_id", "code_version")
 """The columns of `videos` that describe the run: the only ones that may differ between two runs on the same files."""
 
+ADDED_COLUMNS = ("pose_std",)
+"""Columns that results of older algorithm versions lack; they are read as null."""
+
 _name = pa.dictionary(pa.int32(), pa.string())
 _utc = pa.timestamp("us", "UTC")
 
@@ -49,7 +53,7 @@ def _floats(*names: str) -> list[tuple[str, pa.DataType]]:
 EMOTION_COLUMNS = tuple(f"emotion_{e}" for e in EMOTIONS)
 SMOOTH_COLUMNS = tuple(f"emotion_smooth_{e}" for e in EMOTIONS)
 _ages = ("age", "age_std", "age_low", "age_high")
-_pose = ("yaw", "pitch", "roll")
+_pose = ("yaw", "pitch", "roll", "pose_std")
 _box = ("x", "y", "width", "height")
 
 FACES = _schema(

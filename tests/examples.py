@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from schemas.config import ALGORITHM_VERSION
 from schemas.faces import FaceBatch, SegmentLog
 from schemas.storage import FileInfo
 from schemas.tables import EMOTION_COLUMNS
@@ -22,7 +23,7 @@ FPS = 4.0
 CLOCK = Clock(start_pts=1000, numerator=1, denominator=1000)
 
 _FEATURES = {
-    **{"confidence": 1.0, "track_confidence": 9.0, "yaw": 5.0, "pitch": -3.0, "roll": 1.0},
+    **{"confidence": 1.0, "track_confidence": 9.0, "yaw": 5.0, "pitch": -3.0, "roll": 1.0, "pose_std": 8.0},
     **{"sharpness": 200.0, "brightness": 120.0, "quality": 0.5, "age": 30.0, "age_std": 5.0, "gender_female": 0.9},
     **dict(zip(EMOTION_COLUMNS, (0.05, 0.0, 0.05, 0.7, 0.05, 0.05, 0.1), strict=True)),
 }
@@ -151,7 +152,7 @@ def example_row(uri: str = "/videos/clip.mp4", **changes: Any) -> dict[str, Any]
         **{"video_id": VIDEO_ID, "status": "ok", "error_type": None, "error_message": None},
         **{"frames_decoded": 250, "frames_sampled": 40, "frames_corrupt": 0, "sample_fps": FPS},
         **{"n_tracks": 1, "n_persons": None, "max_faces": 1, "face_seconds": 10},
-        **{"config_hash": "c" * 64, "algorithm_version": 1, "wall_seconds": 2.5, "peak_rss_mb": 300.0},
+        **{"config_hash": "c" * 64, "algorithm_version": ALGORITHM_VERSION, "wall_seconds": 2.5, "peak_rss_mb": 300.0},
         **{"started_at": WHEN, "finished_at": WHEN, "run_id": "20260102T030405Z-00000000", "code_version": "0.1.0"},
         **changes,
     }

@@ -24,7 +24,7 @@ from transforms.stitch_tracks import Observations
 
 _BEST = (
     *("timestamp", "x", "y", "width", "height", "confidence", "track_confidence", "yaw", "pitch", "roll"),
-    *("sharpness", "brightness", "face_px", "quality_flags"),
+    *("pose_std", "sharpness", "brightness", "face_px", "quality_flags"),
 )
 
 Columns = dict[str, np.ndarray]

@@ -15,19 +15,20 @@ import numpy as np
 
 from models.bundle import bundle_path
 from models.cards import Card, read_card
+from models.detectors.choose import make_detector
 from models.geometry import Geometry
-from models.landmarks import predict_landmarks
+from models.landmarks import find_landmarks
 from schemas.config import Config, Quality
 from schemas.faces import NO_STAMP, FaceBatch, SegmentLog
 from transforms.failures import FAILED, Guard, SegmentFailed
-from transforms.pose import head_pose
+from transforms.pose import pose_columns
 from transforms.quality import QUALITY_CHIP, quality_columns
 from transforms.samples import Sample, SegmentStream
 
 PART_ROWS = 4096
 """Faces after which a long segment is passed on in parts: at 14 kB of chips each, about 60 MB."""
 
-_FLOATS = ("x", "y", "width", "height", "confidence", "track_confidence", "yaw", "pitch", "roll")
+_FLOATS = ("x", "y", "width", "height", "confidence", "track_confidence", "yaw", "pitch", "roll", "pose_std")
 _QUALITY = ("sharpness", "brightness", "face_px", "quality")
 _DTYPES: dict[str, type[np.generic]] = {
     "track": np.int32,
@@ -53,13 +54,14 @@ def crop_faces(stream: SegmentStream, config: Config, *, part_rows: int = PART_R
 def _crop(stream: SegmentStream, config: Config, part_rows: int) -> Iterator[FaceBatch]:
     cards = {model.task: read_card(bundle_path(model.name)) for model in config.models}
     gather = _Gather(stream, cards, config.aggregation.age_gender_samples)
+    counts_from = make_detector(config.detection).threshold
     for sample in stream.samples:
         yield from gather.part(part_rows, int(sample.timestamp))
         gather.log(sample)
         if sample.faces is not None:
             gather.end(sample.faces.ended)
             if len(sample.faces.track):
-                gather.add(_crop_sample(sample, cards, config.quality))
+                gather.add(_crop_sample(sample, cards, config.quality, counts_from))
     yield gather.last()
 
 
@@ -82,18 +84,19 @@ class _Cropped:
         return int(self.columns["timestamp"][0])
 
 
-def _crop_sample(sample: Sample, cards: Mapping[str, Card], limits: Quality) -> _Cropped:
+def _crop_sample(sample: Sample, cards: Mapping[str, Card], limits: Quality, counts_from: float) -> _Cropped:
     faces, picture = sample.faces, sample.picture
     assert faces is not None
     luma = picture.luma
-    landmarks = predict_landmarks(luma, faces.xywh)
+    # The points of weaker detections are no better than they are: mirrored, they look the same way.
+    counts = (faces.confidence >= counts_from)[:, None, None]
+    landmarks = find_landmarks(luma, faces.xywh, np.where(counts, faces.points, np.float32(np.nan)))
 
     def cut(geometry: Geometry) -> np.ndarray:
-        transforms = geometry.transforms(landmarks, faces.xywh, (luma.shape[1], luma.shape[0]))
+        transforms = geometry.transforms(landmarks.points, faces.xywh, (luma.shape[1], luma.shape[0]))
         return np.stack([picture.chip(m, geometry.size, geometry.channels) for m in transforms])
 
     n = len(faces.track)
-    pose = head_pose(landmarks)
     columns: dict[str, np.ndarray] = {
         "track": faces.track,
         "timestamp": np.full(n, sample.timestamp),
@@ -101,9 +104,7 @@ def _crop_sample(sample: Sample, cards: Mapping[str, Card], limits: Quality) -> 
         "pts": np.full(n, NO_STAMP if sample.pts is None else sample.pts),
         "confidence": faces.confidence,
         "track_confidence": faces.track_confidence,
-        "yaw": pose[:, 0],
-        "pitch": pose[:, 1],
-        "roll": pose[:, 2],
+        **pose_columns(landmarks),
         "face_px": np.sqrt(faces.xywh[:, 2] * faces.xywh[:, 3]),
     }
     columns |= dict(zip(("x", "y", "width", "height"), (faces.xywh * (picture.box_scale * 2)).T, strict=True))

@@ -1,49 +1,43 @@
-"""Head pose from five landmarks.
+"""Head pose from the landmarks of a face, and how sure it is.
 
-A rigid head of average measures is fitted to the landmarks by perspective-n-point (SQPNP: Terzakis and Lourakis, ECCV
-2020). Five points on eyes and nose determine yaw and roll well, and pitch only roughly.
+Where the detector gives points of its own, yaw is measured twice, and the two are wrong in different ways. So their
+difference says how far yaw can be trusted. `docs/detection.md` has the measurements.
 """
 
-import cv2
 import numpy as np
 
-# Millimetres, x to the right of the picture, y down, z away from the viewer, origin between the eyes; in the order of
-# `models.landmarks`. Width and height are the proportions of FER2013's frontal faces (`models.geometry.EMOTION`) at
-# 88 mm between the outer corners of the eyes; depths are those of an average head.
-_HEAD = np.array(
-    [(44.0, 0.0, 9.0), (19.5, 1.5, 0.0), (-44.0, 0.0, 9.0), (-19.5, 1.5, 0.0), (0.0, 46.0, -17.0)], np.float64
-)
-_FOCAL = 5.0
-"""Focal length in widths of the face; the camera is so far away that perspective hardly matters, as in most footage."""
+from models.head import LANDMARKS, head_angles
+from models.landmarks import Landmarks
+
+_STD, _STD_TURNED = 8.0, 12.0
+"""Standard deviation of yaw in degrees where both yaws agree, and of the yaw of turned heads."""
 
 
 def head_pose(landmarks: np.ndarray) -> np.ndarray:
     """Yaw, pitch and roll of each face.
 
     Args:
-      landmarks: [n, 5, 2], pixels.
+      landmarks: [n, 5, 2], pixels, as `models.landmarks.predict_landmarks` gives them.
 
     Returns:
       [n, 3] float32 degrees: yaw above 0 looks to the right of the picture, pitch above 0 looks up, roll above 0 leans
       clockwise. NaN where the landmarks fit no head.
     """
-    out = np.full((len(landmarks), 3), np.nan, np.float32)
-    for i, points in enumerate(np.asarray(landmarks, np.float64)):
-        if not np.isfinite(points).all() or np.ptp(points, axis=0).max() < 1:
-            continue  # all landmarks in one place, for which OpenCV raises
-        focal = _FOCAL * max(float(np.ptp(points[:, 0])), float(np.ptp(points[:, 1])), 1.0)
-        camera = np.diag((focal, focal, 1.0))
-        found, rotation, _ = cv2.solvePnP(_HEAD, points - points.mean(axis=0), camera, None, flags=cv2.SOLVEPNP_SQPNP)
-        if found and np.isfinite(rotation).all():
-            matrix, _ = cv2.Rodrigues(rotation)
-            out[i] = _angles(matrix)
-    return out
+    return head_angles(landmarks, LANDMARKS)
 
 
-def _angles(matrix: np.ndarray) -> tuple[float, float, float]:
-    # The head looks along -z: that direction gives yaw and pitch. Its x axis in the picture gives roll.
-    look = -matrix[:, 2]
-    yaw = np.degrees(np.arctan2(look[0], -look[2]))
-    pitch = np.degrees(np.arctan2(-look[1], np.hypot(look[0], look[2])))
-    roll = np.degrees(np.arctan2(matrix[1, 0], matrix[0, 0]))
-    return float(yaw), float(pitch), float(roll)
+def pose_columns(landmarks: Landmarks) -> dict[str, np.ndarray]:
+    """The columns `yaw`, `pitch`, `roll` and `pose_std` of faces, [n] float32 each, in degrees.
+
+    A turned head has the yaw of the detector's points and the roll of dlib's, which follow a leaning head even where
+    they lie wrong. Neither shows its pitch, which is NaN. `pose_std` is the standard deviation of yaw, NaN where the
+    detector gave no points.
+    """
+    yaw, pitch, roll = head_pose(landmarks.predicted).T
+    turned = landmarks.is_turned
+    return {
+        "yaw": np.where(turned, landmarks.detected_yaw, yaw),
+        "pitch": np.where(turned, np.float32(np.nan), pitch),
+        "roll": roll,
+        "pose_std": np.where(turned, np.float32(_STD_TURNED), np.hypot(np.float32(_STD), yaw - landmarks.detected_yaw)),
+    }

@@ -13,9 +13,10 @@ import numpy as np
 from models.detectors.choose import Detector, make_detector
 from models.detectors.interface import Picture, StillPicture
 from models.geometry import cut_chip
-from models.landmarks import predict_landmarks
+from models.landmarks import find_landmarks
 from schemas import storage
 from schemas.config import Detection
+from schemas.faces import Boxes
 from training.data.ready_chips import in_channels, training_chip
 from training.data.shards import PreparedInfo, ShardDone, write_shard
 from training.datasets import DataError, LabelledPicture
@@ -72,8 +73,8 @@ def own_face(boxes: np.ndarray, size: tuple[int, int]) -> int:
     return int(over[0])
 
 
-def face_box(picture: Picture, detector: Detector) -> np.ndarray:
-    """The box [1, 4] of a picture's own face. Large faces are looked for first, since they are cheap to find.
+def find_own_face(picture: Picture, detector: Detector) -> Boxes:
+    """A picture's own face, one detection. Large faces are looked for first, since they are cheap to find.
 
     Args:
       picture: whose face is looked for.
@@ -85,11 +86,10 @@ def face_box(picture: Picture, detector: Detector) -> np.ndarray:
     height, width = picture.luma.shape
     large = max(detector.min_face, round(min(height, width) * _OWN_FACE))
     for smallest in dict.fromkeys((large, detector.min_face)):
-        boxes = detector.strong(picture, smallest).xywh
-        if len(boxes):
+        found = detector.strong(picture, smallest)
+        if len(found.xywh):
             break
-    chosen = own_face(boxes, (width, height))
-    return boxes[chosen : chosen + 1]
+    return found.only(own_face(found.xywh, (width, height)))
 
 
 def cut_sample(sample: LabelledPicture, info: PreparedInfo) -> np.ndarray:
@@ -109,8 +109,9 @@ def cut_sample(sample: LabelledPicture, info: PreparedInfo) -> np.ndarray:
     if info.whole_picture:
         return training_chip(image, geometry, info.margin)
     grey = in_channels(image, "grey")
-    box = face_box(StillPicture(image if in_colour else grey), detector)
-    transform = geometry.transforms(predict_landmarks(grey, box), box, grey.shape[::-1])[0]
+    face = find_own_face(StillPicture(image if in_colour else grey), detector)
+    landmarks = find_landmarks(grey, face.xywh, face.points).points
+    transform = geometry.transforms(landmarks, face.xywh, grey.shape[::-1])[0]
     transform[:, 2] += info.border
     return cut_chip(in_channels(image, geometry.channels), transform, info.size)
 

@@ -34,7 +34,7 @@ _SAMPLE_FIELDS = {
 _FRAME_FIELDS = {"id": _ID, "frame_number": _FRAME, "faces": _document("fiftyone.core.labels.Detections")}
 _OF_FACES = (
     *("timestamp", "second", "emotion", "emotion_entropy", "age", "age_low", "age_high", "gender", "gender_female"),
-    *("yaw", "pitch", "roll", "sharpness", "quality_flags"),
+    *("yaw", "pitch", "roll", "pose_std", "sharpness", "quality_flags"),
 )
 _OF_TRACKS = ("track_id", "age", "age_low", "age_high", "gender", "gender_female", "n_samples")
 

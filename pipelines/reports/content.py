@@ -11,6 +11,9 @@ from typing import Any
 
 import pydantic
 
+from pipelines.face_words import FLAGS
+from schemas.tables import PROFILE
+
 FORMAT = 1
 """Raised when a field of the documents changes its meaning or goes."""
 
@@ -95,6 +98,11 @@ class Track:
     def duration(self) -> float:
         """Seconds from its first to its last sample."""
         return self.end - self.start
+
+    @property
+    def is_in_profile(self) -> bool:
+        """Whether the head is turned away in most of its seconds."""
+        return self.flags.get(FLAGS[PROFILE], 0.0) > 0.5
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,7 +13,7 @@ import pyarrow.dataset as ds
 
 from pipelines.results.videos import read_videos
 from schemas import storage
-from schemas.config import SCHEMA_VERSION
+from schemas.config import ALGORITHM_VERSION, SCHEMA_VERSION
 from schemas.errors import UsageError
 from schemas.layout import ROW_TABLES
 from schemas.tables import TABLES, VIDEOS, make_table
@@ -47,17 +47,21 @@ def connect(out: str) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect()
     connection.execute("SET timezone = 'UTC'")
     connection.register("videos", make_table(VIDEOS, {name: [row[name] for row in rows] for name in VIDEOS.names}))
+    has_older = any(row["algorithm_version"] < ALGORITHM_VERSION for row in rows)
     for name in ROW_TABLES:
-        _make_view(connection, name, storage.join(out, name))
+        _make_view(connection, name, storage.join(out, name), has_older)
     return connection
 
 
-def _make_view(connection: duckdb.DuckDBPyConnection, name: str, folder: str) -> None:
-    if not storage.is_local(folder) or "=" in folder:
-        # DuckDB's own way to object stores is an extension that it would have to download; and on disk it takes every
-        # folder called `key=value` for a partition, also those that DIR lies in.
+def _make_view(connection: duckdb.DuckDBPyConnection, name: str, folder: str, has_older: bool) -> None:
+    if not any(storage.list_files(folder)):
+        connection.register(name, TABLES[name].append(pa.field("bucket", pa.string())).empty_table())
+    elif has_older or not storage.is_local(folder) or "=" in folder:
+        # Files of an older facelog may lack columns. DuckDB's own way to object stores is an extension that it would
+        # have to download; and on disk it takes every folder called `key=value` for a partition, also those that DIR
+        # lies in.
         connection.register(name, open_dataset(folder, TABLES[name]))
-    elif any(storage.list_files(folder)):
+    else:
         files = (glob.escape(folder) + "/bucket=*/*.parquet").replace("'", "''")
         try:
             connection.execute(
@@ -66,8 +70,6 @@ def _make_view(connection: duckdb.DuckDBPyConnection, name: str, folder: str) ->
             )
         except duckdb.Error:  # it takes the columns from one file, which is damaged; others may be asked for
             connection.register(name, open_dataset(folder, TABLES[name]))
-    else:
-        connection.register(name, TABLES[name].append(pa.field("bucket", pa.string())).empty_table())
 
 
 def open_dataset(folder: str, schema: pa.Schema) -> ds.Dataset:

@@ -20,7 +20,7 @@ DESCRIBED = {
         video_id string, track_id int32, second int32, timestamp float64, frame int64?, pts int64?, shot_id int32,
         n_samples int16, n_detected int16, n_tracked int16, x float, y float, width float, height float,
         confidence float?, track_confidence float?, yaw float?, pitch float?, roll float?,
-        sharpness float, brightness float, face_px float, emotion names?,
+        pose_std float?, sharpness float, brightness float, face_px float, emotion names?,
         emotion_angry float?, emotion_disgust float?, emotion_fear float?, emotion_happy float?, emotion_sad float?,
         emotion_surprise float?, emotion_neutral float?, emotion_entropy float?,
         age float?, age_std float?, age_low float?, age_high float?, gender names?, gender_female float?,

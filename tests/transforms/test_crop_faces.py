@@ -222,12 +222,20 @@ class TestQuality:
         columns = self.columns(portrait, np.ascontiguousarray(luma[y + 8 :, x + 8 :]), box - (x + 8, y + 8, 0, 0))
         assert columns["quality_flags"][0] & AT_BORDER
 
-    def test_profile(self, portrait, monkeypatch):
-        monkeypatch.setattr(
-            "transforms.crop_faces.head_pose", lambda points: np.full((len(points), 3), -50, np.float32)
-        )
+    @pytest.mark.parametrize(("confidence", "is_profile"), [(0.9, True), (0.4, False)])
+    def test_profile(self, portrait, confidence, is_profile):
         luma, box = portrait_luma()
-        assert self.columns(portrait, luma, box)["quality_flags"][0] & PROFILE
+        looks_left = np.array([(0.2, 0.4), (0.3, 0.4), (0.05, 0.6), (0.2, 0.8), (0.25, 0.8)])
+        points = (box[:2] + looks_left * box[2:])[None].astype(np.float32)
+        seen = faces({0: True}, box)
+        seen = dataclasses.replace(seen, points=points, confidence=np.array([confidence], np.float32))
+        config = Config().override(detector="yunet")
+        columns = one_batch(stream(portrait, [seen], luma), config).columns
+        assert bool(columns["quality_flags"][0] & PROFILE) == is_profile
+        assert (columns["yaw"][0] < -45) == np.isnan(columns["pitch"][0]) == is_profile
+        assert (
+            np.isfinite(columns["pose_std"][0]) == is_profile
+        )  # points of a detection that does not count say nothing
 
     def test_sharpness_falls_with_blur(self):
         chip = np.random.default_rng(0).integers(0, 256, (48, 48), np.uint8)

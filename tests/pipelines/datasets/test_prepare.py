@@ -36,7 +36,7 @@ from pipelines.datasets.cut_shards import (
     Shard,
     cut_sample,
     cut_shard,
-    face_box,
+    find_own_face,
     own_face,
 )
 from pipelines.datasets.prepare import _Run, in_rgb, prepare, print_report, shards_of
@@ -119,7 +119,7 @@ def test_own_face_that_cannot_be_told_is_dropped(boxes: Sequence[Any], reason: s
 
 
 def box_of(image: np.ndarray, min_face: int = 40) -> np.ndarray:
-    return face_box(StillPicture(image), make_detector(Detection(min_face=min_face)))
+    return find_own_face(StillPicture(image), make_detector(Detection(min_face=min_face))).xywh
 
 
 @pytest.mark.parametrize("side", [120, 300, 1500])

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from typer.testing import Result
 
+from models.head import HeadFit
 from pipelines.exports.export import export
 from pipelines.exports.openface import COLUMNS, openface_angles
 from pipelines.exports.subtitles import escape_ass, escape_vtt
@@ -123,16 +124,20 @@ def test_openface_signs(pose: tuple[float, ...], expected: tuple[float, ...]) ->
 
 
 def test_openface_angles_are_the_same_head() -> None:
-    from transforms.pose import _angles
-
     random = np.random.default_rng(1)
     for yaw, pitch, roll in random.uniform(-70, 70, (200, 3)):
         (angles,) = openface_angles(np.array([yaw]), np.array([pitch]), np.array([roll]))
-        np.testing.assert_allclose(_angles(openface_matrix(angles)), (yaw, pitch, roll), atol=1e-6)
+        fit = HeadFit(openface_matrix(angles), np.zeros(3), 1.0, np.zeros(2))
+        np.testing.assert_allclose(fit.angles, (yaw, pitch, roll), atol=1e-6)
 
 
 def test_unknown_poses_are_empty() -> None:
     assert np.isnan(openface_angles(np.array([np.nan]), np.array([0.0]), np.array([0.0]))).all()
+
+
+def test_a_head_in_profile_has_all_angles_but_pitch() -> None:
+    (angles,) = np.degrees(openface_angles(np.array([-70.0]), np.array([np.nan]), np.array([5.0])))
+    assert np.isnan(angles[0]) and angles[1] == pytest.approx(70) and np.isfinite(angles[2])
 
 
 def test_csv_holds_the_four_tables(out: Path, tmp_path: Path) -> None:

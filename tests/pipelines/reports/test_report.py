@@ -20,7 +20,7 @@ from pipelines.reports.report import Reports, report
 from schemas.errors import StorageError, UsageError
 from schemas.layout import Layout, page_name
 from schemas.storage import local
-from schemas.tables import OWN_COLUMNS, VIDEOS
+from schemas.tables import OWN_COLUMNS, PROFILE, VIDEOS
 from tests.made_tables import feeling, write_failure, write_video
 from tests.pipelines.reports.conftest import BREAKING, COPY, CROWD, EMPTY, HOSTILE, TALK
 
@@ -207,6 +207,17 @@ def test_nulls_are_unknown_and_models_that_were_not_used_absent(tmp_path: Path) 
         assert f"{fact} unknown" in text
     assert not re.search(r"\b(None|nan|NaN|undefined)\b", text)
     assert words(page(out / "reports", "index")).count("No model was used.") == 3
+
+
+def test_a_track_in_profile_has_a_mark(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    profile = feeling(0, 0.0, ["happy"] * 3, yaw=70.0, pitch=float("nan"), pose_std=12.0)
+    profile["quality_flags"][:] = PROFILE
+    write_video(out, tracks=[profile, feeling(1, 0.0, ["sad"] * 3, x=300)])
+    report(str(out))
+    cards = page(out / "reports", "clip-").split('<article class="card"')
+    marked = {re.findall(r"Track (\d+)", card)[0]: '"badge turned"' in card for card in cards if "<h3>Track" in card}
+    assert marked == {"0": True, "1": False}
 
 
 def test_only_what_changed_is_made_anew(tmp_path: Path) -> None:

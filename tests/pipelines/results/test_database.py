@@ -5,16 +5,19 @@ import re
 from pathlib import Path
 
 import duckdb
+import pyarrow.parquet as pq
 import pytest
 
 from pipelines.keeping.compact import compact
 from pipelines.queries.query import query
 from pipelines.results.database import connect, open_dataset
+from pipelines.results.tables import read_video_table
+from pipelines.results.videos import read_videos
 from schemas import storage
 from schemas.config import SCHEMA_VERSION
 from schemas.errors import UsageError
 from schemas.layout import Layout
-from schemas.tables import FACES, TABLES, VIDEOS, make_table, parquet_bytes
+from schemas.tables import ADDED_COLUMNS, FACES, TABLES, VIDEOS, make_table, parquet_bytes
 from tests.examples import example_row
 from tests.kept_results import TALK, make_results
 from tests.made_tables import feeling, write_video
@@ -74,6 +77,24 @@ def test_a_condition_on_bucket_opens_no_other_folder(tmp_path: Path) -> None:
     assert count(connection, "timeline WHERE bucket = '17' AND second >= 0") == 10
     with pytest.raises(duckdb.Error):
         count(connection, f"timeline WHERE video_id = '{TALK}' AND second >= 0")
+
+
+def test_columns_that_an_older_facelog_did_not_write_are_null(tmp_path: Path) -> None:
+    out = make_results(tmp_path / "out")
+    (row,) = [row for row in read_videos(str(out)) if row["uri"] == "/videos/talk.mp4"]
+    older = make_table(VIDEOS, {name: [value] for name, value in (row | {"algorithm_version": 0}).items()})
+    storage.write_bytes(
+        Layout(str(out)).ledger(row["uri"]), parquet_bytes(older, {"schema_version": str(SCHEMA_VERSION)})
+    )
+    file = Path(Layout(str(out)).table("faces", TALK))
+    faces = pq.ParquetFile(file).read()
+    pq.write_table(faces.drop_columns(list(ADDED_COLUMNS)), file)
+    connection = connect(str(out))
+    assert connection.table("faces").columns == [*FACES.names, "bucket"]
+    assert count(connection, "faces WHERE pose_std IS NULL AND yaw IS NOT NULL") == len(faces) > 0
+    assert read_video_table(str(out), "faces", TALK)["pose_std"].null_count == len(faces)
+    copy = compact(str(out), str(tmp_path / "copy"))
+    assert copy.rows("faces") == len(faces)
 
 
 def test_files_under_construction_are_no_rows(tmp_path: Path) -> None:
