@@ -134,10 +134,11 @@ def test_mother_and_daughter_are_two_long_tracks(out: Path) -> None:
 
 
 def test_rotated_clips_have_their_size_as_displayed(out: Path) -> None:
-    sizes = {name: (videos(out)[name]["width"], videos(out)[name]["height"]) for name in videos(out)}
+    found = videos(out)
+    sizes = {name: (row["width"], row["height"]) for name, row in found.items()}
     assert sizes["rotated_180.mov"] == (568, 320)
     assert sizes["rotated_90.mov"] == sizes["rotated_270.mov"] == (320, 568)
-    assert {videos(out)[f"rotated_{angle}.mov"]["rotation"] for angle in (90, 180, 270)} == {90, 180, 270}
+    assert {found[f"rotated_{angle}.mov"]["rotation"] for angle in (90, 180, 270)} == {90, 180, 270}
 
 
 def test_a_damaged_file_keeps_its_seconds(out: Path) -> None:

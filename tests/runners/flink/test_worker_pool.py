@@ -136,7 +136,7 @@ def is_gone(pid: int) -> bool:
     return not Path(f"/proc/{pid}").exists()
 
 
-def test_worker_has_the_pools_python_and_one_thread_per_library(pool: Pool, control: str) -> None:
+def test_worker_has_the_pools_python_and_one_thread_per_library_and_is_reaped(pool: Pool, control: str) -> None:
     assert not pool.start("1-1", control)
     (worker,) = pool.workers()
     command = Path(f"/proc/{worker}/cmdline").read_text().split("\0")
@@ -144,6 +144,10 @@ def test_worker_has_the_pools_python_and_one_thread_per_library(pool: Pool, cont
     assert command[0] == sys.executable
     level = os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2")  # where the user wants another, that
     assert {"TF_NUM_INTRAOP_THREADS=1", "OMP_NUM_THREADS=1", f"TF_CPP_MIN_LOG_LEVEL={level}"} <= set(environment)
+
+    os.kill(worker, signal.SIGSEGV)
+    assert ends(lambda: is_gone(worker))
+    assert ends(lambda: f"worker 1-1 (pid {worker}) was ended by SIGSEGV" in pool.log.read_text())
 
 
 def test_worker_ends_when_asked_and_on_sigterm(own_pool: Pool, control: str) -> None:
@@ -154,14 +158,6 @@ def test_worker_ends_when_asked_and_on_sigterm(own_pool: Pool, control: str) -> 
     own_pool.process.send_signal(signal.SIGTERM)
     assert own_pool.process.wait(60) == 0
     assert is_gone(second) and not answers(port=own_pool.port)
-
-
-def test_worker_that_dies_is_reaped(pool: Pool, control: str) -> None:
-    assert not pool.start("1-1", control)
-    (worker,) = pool.workers()
-    os.kill(worker, signal.SIGSEGV)
-    assert ends(lambda: is_gone(worker))
-    assert ends(lambda: f"worker 1-1 (pid {worker}) was ended by SIGSEGV" in pool.log.read_text())
 
 
 @pytest.mark.slow
@@ -186,18 +182,18 @@ def test_workers_end_when_the_pool_is_killed(own_pool: Pool, control: str) -> No
     assert ends(lambda: is_gone(worker))
 
 
-def test_two_jobs_may_have_workers_of_one_id(own_pool: Pool, control: str) -> None:
-    """A pool of its own: how often an id was stopped counts."""
+def test_two_jobs_may_have_workers_of_one_id(pool: Pool, control: str) -> None:
+    """An id of their own: how often one was stopped counts."""
     with task_manager() as (first_manager, first_control):
-        assert not own_pool.start("1-1", first_control)
-        (first,) = own_pool.workers()
-        assert not own_pool.start("1-1", control)
-        (second,) = set(own_pool.workers()) - {first}
+        assert not pool.start("8-1", first_control)
+        (first,) = pool.workers()
+        assert not pool.start("8-1", control)
+        (second,) = set(pool.workers()) - {first}
         first_manager.kill()  # its streams end; what follows is its last call
         assert ends(lambda: is_gone(first))
-        own_pool.stop("1-1")
+        pool.stop("8-1")
         assert not is_gone(second)
-        own_pool.stop("1-1")
+        pool.stop("8-1")
         assert is_gone(second)
 
 
