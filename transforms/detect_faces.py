@@ -19,11 +19,16 @@ def detect_faces(samples: Iterable[Sample], detector: Callable[[Picture], Boxes]
     each segment and of each shot.
     """
     grid = SampleGrid(1 / every if every else None)
+    before: Sample | None = None
     for sample in samples:
         due = grid.takes(sample.timestamp)
         if due or sample.is_first or sample.is_cut:
             grid.pass_over(sample.timestamp)
-            sample.detections = detector(sample.picture)
+            is_same = before is not None and sample.picture is before.picture  # it stays on the screen
+            sample.detections = before.detections if before is not None and is_same else None
+            if sample.detections is None:
+                sample.detections = detector(sample.picture)
+        before = sample
         yield sample
 
 

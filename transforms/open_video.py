@@ -80,7 +80,10 @@ def read_packets(container: InputContainer, *streams: av.stream.Stream) -> Itera
                     errors = 0
                     yield packet
             return
-        except (av.error.EOFError, IndexError):  # IndexError: at the end, of streams that the header did not show
+        except av.error.EOFError:
+            return
+        except IndexError:  # PyAV's, at the end: streams begin behind the header, and it does not know them
+            yield av.error.StreamNotFoundError(0, "streams that begin behind the header are not read")
             return
         except av.error.FFmpegError as error:
             errors += 1

@@ -19,6 +19,7 @@ from schemas.errors import MediaError, StorageError
 from schemas.storage import FileInfo
 from schemas.video import Clock, Note, Plan, Segment, VideoInfo
 from transforms import media
+from transforms.container_crop import container_crop
 from transforms.cut_off import is_animated_webp, what_is_missing
 from transforms.heif import Grid, decode_grid, grid_of
 from transforms.list_packets import Packets, list_packets, with_pts
@@ -114,6 +115,8 @@ def _probe_stream(container: InputContainer, stream: av.VideoStream, plan: Plan,
     still = media.is_still(container)
     clock = _clock(stream, first, packets, has_pts=packets.has_pts or (still and packets.corrections.usable))
     length = measure_length(container, stream, packets, clock)
+    if plan.cut_off and length.end is not None and length.duration is not None:
+        length = dataclasses.replace(length, duration=min(length.duration, length.end))
     start = float((clock.start_pts or 0) * _time_base(stream))
     start_offset = max(0.0, start - (container.start_time or 0) / av.time_base)
     info = dataclasses.replace(
@@ -172,6 +175,10 @@ def _notes_on_streams(uri: str, container: InputContainer, stream: av.VideoStrea
     if not media.is_still(container) and (others := media.other_videos(container, stream)):
         which = f"number {stream.index} of {stream.width}x{stream.height}"
         yield Note("other_streams", f"{uri}: video streams beside the one that was analyzed ({which}): {others}.")
+    if (crop := container_crop(uri, container, stream)) is not None:
+        shown = f"{stream.width - crop.left - crop.right}x{stream.height - crop.top - crop.bottom}"
+        sentence = f"{uri}: its container shows {shown} of {stream.width}x{stream.height} pixels, from {crop.left}, "
+        yield Note("container_crop", f"{sentence}{crop.top} on; the whole picture was analyzed, and boxes count in it.")
 
 
 def _notes_on_stamps(uri: str, packets: Packets, clock: Clock) -> Iterator[Note]:

@@ -102,7 +102,7 @@ def make_tables(
     figures = {
         **counts,
         **own,
-        **_verdict(plan, sum(s["errors"] for s in stats), truncated, missing),
+        **_verdict(plan, stats, truncated, missing),
         "frames_sampled": len(observations.timestamps),
         "n_tracks": len(tracks),
         "max_faces": _most_at_once(observations.columns["timestamp"]),
@@ -126,9 +126,10 @@ def _most_at_once(timestamps: np.ndarray) -> int:
     return int(np.unique(timestamps, return_counts=True)[1].max(initial=0))
 
 
-def _verdict(plan: Plan, errors: int, truncated: float | None, missing: Sequence[tuple[float, float]]) -> Row:
+def _verdict(plan: Plan, stats: Sequence[Row], truncated: float | None, missing: Sequence[tuple[float, float]]) -> Row:
     """The status of a file from which at least one frame was decoded, and what else is to be said of it."""
     uri, problem = plan.file.uri, None
+    errors, damaged = sum(s["errors"] for s in stats), set().union(*(s["damaged_seconds"] for s in stats))
     if truncated is not None:
         stated = plan.stated_end if plan.stated_end is not None else plan.container_end
         of = f" of {stated:.1f} s" if stated is not None and stated > truncated else ""
@@ -137,6 +138,9 @@ def _verdict(plan: Plan, errors: int, truncated: float | None, missing: Sequence
         problem = Note("truncated", f"{uri} was cut off ({plan.cut_off}); copy it again.")
     elif errors:
         text = f"{uri}: places that are damaged and were passed over: {errors}; the rest was read."
+        problem = Note("damaged", text)
+    elif damaged:
+        text = f"{uri}: seconds in which frames are damaged: {len(damaged)}; the rest was read."
         problem = Note("damaged", text)
     elif missing:
         start, end = missing[0]
