@@ -169,3 +169,93 @@ def with_thumbnail(source: Path, path: Path) -> Path:
                 packet.stream = stream
                 new.mux(packet)
     return path
+
+
+def tiled_picture(
+    path: Path, picture: np.ndarray, *, tile: int = 64, turns: int = 0, mirror: int | None = None, lost: bool = False
+) -> Path:
+    """A HEIC file as phones write it: a grid of tiles.
+
+    Args:
+      path: where to write.
+      picture: [h, w, 3] uint8 RGB, as it is stored.
+      tile: side of a tile.
+      turns: quarter turns against the clock for display.
+      mirror: axis of `imir`, applied after turning.
+      lost: the last tile's data is noise.
+    """
+    height, width = picture.shape[:2]
+    rows, columns = -(-height // tile), -(-width // tile)
+    whole = np.zeros((rows * tile, columns * tile, 3), np.uint8)
+    whole[:height, :width] = picture
+    tiles, config = [], b""
+    for i in range(rows * columns):
+        y, x = i // columns * tile, i % columns * tile
+        config, data = _hevc(whole[y : y + tile, x : x + tile], path.with_suffix(".tile.mp4"))
+        tiles.append(data)
+    if lost:
+        tiles[-1] = bytes(len(tiles[-1]))
+
+    def box(kind: bytes, *parts: bytes, full: int | None = None) -> bytes:
+        data = (b"" if full is None else full.to_bytes(4)) + b"".join(parts)
+        return (len(data) + 8).to_bytes(4) + kind + data
+
+    def u16(*values: int) -> bytes:
+        return b"".join(value.to_bytes(2) for value in values)
+
+    ids = range(2, 2 + len(tiles))
+    grid = bytes([0, 0, rows - 1, columns - 1]) + u16(width, height)
+    kinds = {1: b"grid", **dict.fromkeys(ids, b"hvc1")}
+    infos = [box(b"infe", u16(item, 0), kind, b"\0", full=2 << 24) for item, kind in kinds.items()]
+    sizes = [box(b"ispe", w.to_bytes(4), h.to_bytes(4), full=0) for w, h in ((tile, tile), (width, height))]
+    shown = [box(b"irot", bytes([turns]))] if turns else []
+    shown += [box(b"imir", bytes([mirror]))] if mirror is not None else []
+    uses = [u16(item) + bytes([2, 1, 2]) for item in ids]
+    uses.append(u16(1) + bytes([1 + len(shown), 3, *(4 + i for i in range(len(shown)))]))
+    properties = box(
+        b"iprp",
+        box(b"ipco", box(b"hvcC", config), *sizes, *shown),
+        box(b"ipma", len(uses).to_bytes(4), *uses, full=0),
+    )
+
+    def meta(start: int) -> bytes:
+        places, place = [u16(1, 1, 0, 1) + (0).to_bytes(4) + len(grid).to_bytes(4)], start
+        for item, data in zip(ids, tiles, strict=True):
+            places.append(u16(item, 0, 0, 1) + place.to_bytes(4) + len(data).to_bytes(4))
+            place += len(data)
+        return box(
+            b"meta",
+            box(b"hdlr", bytes(4), b"pict", bytes(13), full=0),
+            box(b"pitm", u16(1), full=0),
+            box(b"iloc", bytes([0x44, 0]), u16(len(places)), *places, full=1 << 24),
+            box(b"iinf", u16(len(infos)), *infos, full=0),
+            box(b"iref", box(b"dimg", u16(1, len(tiles), *ids)), full=0),
+            properties,
+            box(b"idat", grid),
+            full=0,
+        )
+
+    head = box(b"ftyp", b"heic", bytes(4), b"mif1heic")
+    start = len(head) + len(meta(0)) + 8
+    path.write_bytes(head + meta(start) + box(b"mdat", *tiles))
+    return path
+
+
+def _hevc(picture: np.ndarray, path: Path) -> tuple[bytes, bytes]:
+    """A picture in HEVC: the decoder's configuration and the data of one frame, as mp4 has them."""
+    with av.open(path, "w") as container:
+        options = {"x265-params": "log-level=error:bframes=0:frame-threads=1", "qp": "12", "preset": "ultrafast"}
+        stream = container.add_stream("libx265", rate=1, options=options)
+        assert isinstance(stream, VideoStream)
+        stream.height, stream.width = picture.shape[:2]
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.thread_count = 1
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+        frame.pts, frame.time_base = 0, Fraction(1)
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    data = path.read_bytes()
+    place = data.index(b"hvcC")
+    config = data[place + 4 : place - 4 + int.from_bytes(data[place - 4 : place])]
+    place = data.index(b"mdat")
+    return config, data[place + 4 : place - 4 + int.from_bytes(data[place - 4 : place])]

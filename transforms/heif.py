@@ -193,7 +193,7 @@ def _item_data(iloc: bytes, item: int, idat: bytes, file: BinaryIO) -> bytes:
 def _turns(iprp: bytes, item: int) -> Iterator[str]:
     """How an item is turned and mirrored, in order."""
     boxes = list(_boxes(iprp))
-    properties = next(list(_boxes(data)) for kind, data in boxes if kind == b"ipco")
+    properties = next((list(_boxes(data)) for kind, data in boxes if kind == b"ipco"), [])
     for data in (data for kind, data in boxes if kind == b"ipma"):
         wide_item, wide_index, place = data[0] > 0, data[3] & 1, 8
         for _ in range(int.from_bytes(data[4:8])):
@@ -265,7 +265,7 @@ def _joined(grid: Grid, tiles: list[av.VideoFrame | None]) -> av.VideoFrame:
         lines = np.zeros((plane.height, plane.line_size // deep), canvas.dtype)
         lines[:, : plane.width] = upright[: plane.height, : plane.width]
         plane.update(lines.tobytes())
-    whole.pts, whole.time_base = first.pts, first.time_base
+    whole.pts = 0
     whole.color_range, whole.colorspace = first.color_range, first.colorspace
     return whole
 

@@ -275,3 +275,47 @@ class TestPauses:
 def test_a_file_cut_off_before_its_last_frames(short, tmp_path):
     path = truncated(remuxed(short.path, tmp_path / "whole.ts"), tmp_path / "x.ts", share=0.5)
     assert 10 < len(samples_of(plan_of(path))) < 50
+
+
+class TestFramesThatChange:
+    @pytest.fixture(params=["mpeg2video", "libx264"])
+    def television(self, request, tmp_path) -> Path:
+        """A second in 4:3, then one in 16:9, with the same stored size."""
+        parts = []
+        for number, sar in enumerate((Fraction(16, 15), Fraction(64, 45))):
+            size = (round(180 * sar), 144)
+            part = portrait_clip(
+                tmp_path / f"{number}.ts", seconds=1, fps=25, gop=25, size=size, sar=sar, codec=request.param
+            )
+            parts.append(part.path)
+        return joined(tmp_path / "joined.ts", *parts)
+
+    def test_the_pixel_aspect_is_that_of_the_frame(self, television):
+        plan = plan_of(television)
+        sizes = [sample.picture.luma.shape[::-1] for sample in samples_of(plan)]
+        assert {size for size in sizes[:25]} == {(192, 144)} and {size for size in sizes[25:]} == {(256, 144)}
+        assert len(sizes) == 50
+        assert plan.info is not None and plan.info.sample_aspect_ratio == pytest.approx(16 / 15)
+
+    def test_what_the_container_states_holds(self, tmp_path):
+        path = portrait_clip(tmp_path / "x.mkv", fps=25, size=(160, 120), sar=Fraction(4, 3)).path
+        assert {s.picture.luma.shape for s in samples_of(plan_of(path))} == {(120, 160)}
+
+    def test_formats_and_ranges(self, tmp_path):
+        options: list[dict[str, Any]] = [
+            {"pix_fmt": "yuv420p"},
+            {"pix_fmt": "yuv420p", "full_range": True},
+            {"pix_fmt": "yuv444p"},
+            {"pix_fmt": "gray"},
+        ]
+        parts = [
+            portrait_clip(tmp_path / f"{i}.ts", seconds=1, fps=25, gop=25, size=(160, 120), **more).path
+            for i, more in enumerate(options)
+        ]
+        samples = samples_of(plan_of(joined(tmp_path / "joined.ts", *parts)))
+        assert len(samples) == 100
+        pictures = [samples[place].picture.bgr(1.0).astype(float) for place in (5, 30, 55)]
+        for other in pictures[1:]:
+            assert np.abs(other - pictures[0]).mean() < 4
+        grey = samples[80].picture.bgr(1.0).astype(float)
+        assert np.abs(grey.mean(axis=2) - pictures[0].mean(axis=2)).mean() < 8
