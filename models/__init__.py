@@ -5,5 +5,5 @@ training and in the pipeline, because everything between a frame and a network's
 chip's size and channels, scaling) is defined here and nowhere else.
 
 May import `schemas`; knows nothing of `transforms`, `training`, `runners` and `pipelines`. Importing `models` does not
-import TensorFlow: it is loaded with the first bundle.
+import TensorFlow: only what trains, converts or runs a network on a GPU does.
 """

@@ -1,7 +1,8 @@
-"""Bundles: a trained model as a folder (`model.keras`, `card.json`), loaded once per process and called in blocks.
+"""Bundles: a trained model as a folder (`card.json`, `model.keras`, `model.tflite`), loaded once per process.
 
-Chips are uint8; scaling, softmax, the order of classes and calibration are part of the graph (`models.outputs`), so
-nothing outside has to know them.
+On the CPU LiteRT runs a model, on a GPU TensorFlow (`models.on_litert`, `models.on_tensorflow`). Chips are uint8;
+scaling, the mirror image, calibration and the order of classes are the card's and the same for both (`models.outputs`),
+so nothing outside has to know them.
 """
 
 from __future__ import annotations
@@ -11,20 +12,24 @@ import functools
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from models.cards import Card, read_card, write_card
-from models.outputs import attributes
-from models.runtime import Device, configure_tensorflow
+from models.cards import Card, read_card
+from models.conversion import CONVERTED, KERAS, MADE_CHIPS, check_weights, convert, with_converted
+from models.on_litert import litert_network
+from models.on_tensorflow import load_keras, tensorflow_network
+from models.outputs import Network, answers
+from models.runtime import Device
 from schemas.errors import BundleError
 
 BUNDLES = Path(__file__).parent / "bundles"
 
-# Every call has this many rows, and the last one is padded. So one shape is compiled once, and the result of a chip
-# cannot depend on how many others came with it.
-BLOCK = 32
+Runtime = Literal["litert", "tensorflow"]
+
+RUNTIMES: dict[Runtime, str] = {"litert": "LiteRT", "tensorflow": "TensorFlow"}
+"""Their names for people."""
 
 
 def bundle_names() -> list[str]:
@@ -54,18 +59,14 @@ class Bundle:
     Attributes:
       card: its model card.
       path: its folder.
-      call: uint8 chips [BLOCK, size, size, channels] and, if the card says so, its second input [BLOCK, k] float32 →
-        named outputs, each with BLOCK rows.
+      runtime: what runs it.
+      call: uint8 chips [n, size, size, channels] → what `predict` returns.
     """
 
     card: Card
     path: Path
-    call: Callable[..., dict[str, Any]] = dataclasses.field(repr=False)
-
-    @property
-    def sha256(self) -> str:
-        """Checksum of model.keras, 64 hex digits."""
-        return self.card.sha256
+    runtime: Runtime
+    call: Callable[[np.ndarray], dict[str, np.ndarray]] = dataclasses.field(repr=False)
 
     def predict(self, chips: np.ndarray) -> dict[str, np.ndarray]:
         """Attributes of each chip.
@@ -89,18 +90,19 @@ class Bundle:
             raise BundleError(
                 f"Model {self.card.name} takes uint8 chips {shape}, not {images.dtype} {images.shape[1:]}."
             )
-        blocks: list[dict[str, np.ndarray]] = []
-        for start in range(0, max(len(images), 1), BLOCK):
-            part = images[start : start + BLOCK]
-            padded = np.zeros((BLOCK, *shape), np.uint8)
-            padded[: len(part)] = part
-            inputs = [padded]
-            if self.card.second_input == "hog_landmarks":
-                from models.features import hog_landmarks
+        return self.call(images)
 
-                inputs.append(hog_landmarks(padded[..., 0]))
-            blocks.append({name: value.numpy()[: len(part)] for name, value in self.call(*inputs).items()})
-        return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+
+def runtime_of(card: Card, device: Device = "cpu") -> Runtime:
+    """What runs a model: TensorFlow on a GPU, and where LiteRT cannot run it; otherwise LiteRT."""
+    return "litert" if device != "gpu" and card.litert is not None and card.litert.sha256 else "tensorflow"
+
+
+def weights_sha256(card: Card, device: Device = "cpu") -> str:
+    """Checksum of the file of weights that runs on a device."""
+    if runtime_of(card, device) == "litert" and card.litert is not None and card.litert.sha256:
+        return card.litert.sha256
+    return card.sha256
 
 
 def load_bundle(name_or_path: str | Path, *, device: Device = "cpu") -> Bundle:
@@ -108,7 +110,7 @@ def load_bundle(name_or_path: str | Path, *, device: Device = "cpu") -> Bundle:
 
     Args:
       name_or_path: name of one of ours (`bundle_names`) or a folder.
-      device: see `models.runtime.configure_tensorflow`.
+      device: "gpu" needs one; on all others it runs on the CPU.
 
     Raises:
       BundleError: it is missing, damaged (the checksum differs) or does not load; or the device is not there.
@@ -118,83 +120,77 @@ def load_bundle(name_or_path: str | Path, *, device: Device = "cpu") -> Bundle:
 
 def checksum(folder: Path) -> str:
     """Sha256 of a bundle's weights as they are on disk, 64 hex digits."""
-    return hashlib.sha256((folder / "model.keras").read_bytes()).hexdigest()
+    return hashlib.sha256((folder / KERAS).read_bytes()).hexdigest()
 
 
-def read_bundle(folder: Path, device: Device = "cpu") -> Bundle:
-    """Load the bundle in a folder like `load_bundle`, but anew with each call."""
-    card, weights = read_card(folder), folder / "model.keras"
-    try:
-        found = checksum(folder)
-    except OSError as error:
-        raise BundleError(f"Bundle {card.name} cannot be read: {weights} ({error.strerror}).") from error
-    if found != card.sha256:
-        raise BundleError(
-            f"Bundle {card.name} is damaged: sha256 of {weights} is {found[:12]}…, its card says {card.sha256[:12]}…. "
-            "Install facelog again, or export the bundle again."
-        )
-    tf = configure_tensorflow(device)
-    import keras
+def check_bundle(folder: Path) -> None:
+    """Compare all files of a bundle with the checksums in its card.
 
-    try:
-        model = keras.saving.load_model(weights, compile=False)
-    except (ValueError, TypeError, OSError) as error:
-        raise BundleError(f"Bundle {card.name} does not load: {weights}: {error}") from error
-    bundle = Bundle(card, folder, _compile(tf, model, card))
+    Raises:
+      BundleError: one is missing or damaged.
+    """
+    card = read_card(folder)
+    check_weights(folder / KERAS, card.name, card.sha256)
+    if runtime_of(card) == "litert":
+        check_weights(folder / CONVERTED, card.name, weights_sha256(card))
+
+
+def read_bundle(folder: Path, device: Device = "cpu", *, runtime: Runtime | None = None) -> Bundle:
+    """Load the bundle in a folder like `load_bundle`, but anew with each call.
+
+    Args:
+      folder: of the bundle. If it has no file for LiteRT, that is made.
+      device: as for `load_bundle`.
+      runtime: what runs it; None: what the device asks for.
+    """
+    if device != "gpu" and runtime != "tensorflow":
+        folder = with_converted(folder)
+    card = read_card(folder)
+    runtime = runtime or runtime_of(card, device)
+    network = _litert(folder, card) if runtime == "litert" else _tensorflow(folder, card, device)
+    bundle = Bundle(card, folder, runtime, functools.partial(answers, card, network))
     size = card.geometry.size
     bundle.predict(np.zeros((1, size, size, *(() if card.geometry.channels == "grey" else (3,))), np.uint8))
     return bundle
 
 
+def _litert(folder: Path, card: Card) -> Network:
+    path = folder / CONVERTED
+    check_weights(path, card.name, weights_sha256(card))
+    try:
+        return litert_network(path)
+    except ValueError as error:
+        raise BundleError(f"Bundle {card.name} does not load: {path}: {error}") from error
+
+
+def _tensorflow(folder: Path, card: Card, device: Device) -> Network:
+    path = folder / KERAS
+    check_weights(path, card.name, card.sha256)
+    try:
+        return tensorflow_network(load_keras(path, device), device)
+    except (ValueError, TypeError, OSError) as error:
+        raise BundleError(f"Bundle {card.name} does not load: {path}: {error}") from error
+
+
 _load_once = functools.lru_cache(maxsize=8)(read_bundle)
 
 
-def write_bundle(folder: Path, model: Any, **fields: Any) -> Card:
-    """Write a network and its card as a bundle; files of the same names in the folder are replaced.
+def write_bundle(
+    folder: Path, model: Any, *, chips: np.ndarray | None = None, about: str = MADE_CHIPS, **fields: Any
+) -> Card:
+    """Write a network, its card and the file for LiteRT as a bundle; replaces files of the same names in the folder.
 
     Args:
       folder: made if it is not there; its name becomes the model's.
       model: keras.Model; optimizer state is left out.
-      **fields: the fields of `models.cards.Card` but for name, parameters and sha256.
+      chips: faces to compare the converted network by, as for `Bundle.predict`; None: made ones.
+      about: what the chips are, for the card.
+      **fields: the fields of `models.cards.Card` but for name, parameters, sha256 and litert.
 
     Returns:
       The card.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    model.save(folder / "model.keras", include_optimizer=False)
+    model.save(folder / KERAS, include_optimizer=False)
     card = Card(name=folder.name, parameters=model.count_params(), sha256=checksum(folder), **fields)
-    write_card(folder, card)
-    return card
-
-
-def _compile(tf: Any, model: Any, card: Card) -> Callable[..., dict[str, Any]]:
-    """The model with its calibration as one compiled function over a block."""
-    size, channels = card.geometry.size, 1 if card.geometry.channels == "grey" else 3
-    signature = [tf.TensorSpec((BLOCK, size, size, channels), tf.uint8)]
-    if card.second_input:
-        signature.append(tf.TensorSpec((BLOCK, *model.input_shape[1][1:]), tf.float32))
-
-    def network(chips: Any, *others: Any) -> dict[str | None, Any]:
-        outputs = model([chips, *others] if others else chips, training=False)
-        return outputs if isinstance(outputs, dict) else {None: outputs}
-
-    @tf.function(input_signature=signature, autograph=False)
-    def call(chips: Any, *others: Any) -> dict[str, Any]:
-        scaled = tf.cast(chips, tf.float32) * card.scale + card.offset
-        if not card.mirror:
-            return attributes(tf, network(scaled, *others), card)
-        both = network(tf.concat([scaled, scaled[:, :, ::-1]], axis=0))
-        return attributes(tf, {name: (value[:BLOCK] + value[BLOCK:]) / 2 for name, value in both.items()}, card)
-
-    return _frozen(tf, call.get_concrete_function())
-
-
-def _frozen(tf: Any, function: Any) -> Callable[..., dict[str, Any]]:
-    """Turns a function's weights into constants, so that TensorFlow joins each convolution with the next operations.
-
-    `emotion` took 2.6 in place of 2.9 ms of CPU a face, on one thread with AVX-512.
-    """
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
-    frozen, outputs = convert_variables_to_constants_v2(function), function.structured_outputs
-    return lambda *inputs: tf.nest.pack_sequence_as(outputs, frozen(*map(tf.constant, inputs)))
+    return convert(folder, model, card, chips, about)

@@ -86,6 +86,23 @@ class Output(_Part):
         return self
 
 
+class Converted(_Part):
+    """The network as LiteRT runs it on the CPU, compared with the network as it was trained.
+
+    Attributes:
+      sha256: of model.tflite; None: there is none, and TensorFlow runs the network on the CPU, too.
+      refused: why there is none.
+      compared_on: the faces that both were asked about.
+      figures: n, the number of faces; shares with the same class (emotion_same, gender_same); mean differences of
+        probabilities (emotion_difference, gender_difference) and years (age_difference).
+    """
+
+    sha256: Annotated[str, pydantic.Field(pattern="^[0-9a-f]{64}$")] | None = None
+    refused: str = ""
+    compared_on: str = "none"
+    figures: dict[str, float] = {}
+
+
 class Card(_Part):
     """A model card, `card.json`.
 
@@ -108,6 +125,7 @@ class Card(_Part):
       limits: what the model cannot know, in words for people.
       licence_notes: terms of the training data.
       sha256: of model.keras.
+      litert: what runs on the CPU; None: the network was not converted yet.
     """
 
     name: str
@@ -129,6 +147,7 @@ class Card(_Part):
     limits: str
     licence_notes: str
     sha256: Annotated[str, pydantic.Field(pattern="^[0-9a-f]{64}$")]
+    litert: Converted | None = None
 
     @pydantic.model_validator(mode="after")
     def _is_whole(self) -> Card:

@@ -26,8 +26,8 @@ def alone(faces: FaceBatch) -> list[FaceBatch]:
 class FaceModelHandler(ModelHandler[FaceBatch, FaceBatch, Bundle]):
     """FaceBatch → the same with the columns that a model gives; one bundle, loaded once per process.
 
-    A batch of faces is one element, and the bundle cuts it into fixed padded blocks. Beam's own batching depends on the
-    time that elements take to arrive, and results must not depend on that.
+    A batch of faces is one element. Beam's own batching depends on the time that elements take to arrive, and results
+    must not depend on that.
     """
 
     def __init__(self, model: ModelRef, *, device: Device = "cpu", load: Load = load_bundle):
@@ -35,7 +35,7 @@ class FaceModelHandler(ModelHandler[FaceBatch, FaceBatch, Bundle]):
 
         Args:
           model: which bundle, and which of its attributes are wanted.
-          device: "auto", "cpu" or "gpu".
+          device: "cpu" or "gpu".
           load: how a bundle is loaded; tests pass their own.
         """
         super().__init__()

@@ -1,14 +1,15 @@
-"""Turn a network's outputs into values of the tables, by TensorFlow operations: class order, calibration, years.
+"""Turn a network's outputs into values of the tables: class order, calibration, years.
 
 Source of the temperature: C. Guo et al., On calibration of modern neural networks, ICML 2017.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from scipy.special import expit, softmax
 
 from models.cards import Card, Output
 from schemas.tables import EMOTIONS
@@ -16,55 +17,91 @@ from schemas.tables import EMOTIONS
 INTERVAL_80 = 1.2816
 """Half-width of the middle 80 % of a normal distribution, in standard deviations; age intervals are made with it."""
 
+RawOutputs = Mapping[str | None, np.ndarray]
+"""A network's outputs [n, k] float32 by name; None is the name of an only output."""
 
-def attributes(tf: Any, raw: Mapping[str | None, Any], card: Card) -> dict[str, Any]:
+Network = Callable[..., RawOutputs]
+"""Scaled chips [n, size, size, channels] and, if the card says so, a second input [n, k], float32 → its outputs."""
+
+_AT_ONCE = 32
+"""Chips that are scaled at once, so that few are in memory as floats."""
+
+
+def answers(card: Card, network: Network, chips: np.ndarray) -> dict[str, np.ndarray]:
+    """What a model says of chips, as `models.bundle.Bundle.predict` returns it.
+
+    Args:
+      card: how chips are scaled, whether their mirror image counts, and what the outputs mean.
+      network: the network.
+      chips: [n, size, size, channels] uint8.
+    """
+    parts = [
+        _answers_at_once(card, network, chips[start : start + _AT_ONCE])
+        for start in range(0, max(len(chips), 1), _AT_ONCE)
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _answers_at_once(card: Card, network: Network, chips: np.ndarray) -> dict[str, np.ndarray]:
+    scaled = chips.astype(np.float32) * np.float32(card.scale) + np.float32(card.offset)
+    if card.second_input == "hog_landmarks":
+        from models.features import hog_landmarks
+
+        return attributes(network(scaled, hog_landmarks(chips[..., 0])), card)
+    raw = network(scaled)
+    if card.mirror:
+        mirrored = network(scaled[:, :, ::-1])
+        raw = {name: (values + mirrored[name]) / 2 for name, values in raw.items()}
+    return attributes(raw, card)
+
+
+def attributes(raw: RawOutputs, card: Card) -> dict[str, np.ndarray]:
     """Turns the network's outputs into what `models.bundle.Bundle.predict` returns.
 
     Args:
-      tf: the TensorFlow module.
-      raw: the network's outputs by name, [n, classes] float32 each.
+      raw: the network's outputs.
       card: what they mean.
     """
-    columns: dict[str, Any] = {}
+    columns: dict[str, np.ndarray] = {}
     for output in card.outputs:
         values = raw[output.source]
         if output.attribute == "emotion":
-            columns["emotion"] = _emotions(tf, class_probabilities(tf, values, output), output.classes)
+            columns["emotion"] = _emotions(class_probabilities(values, output), output.classes)
         elif output.attribute == "gender":
-            columns["gender_female"] = _female(tf, values, output)
+            columns["gender_female"] = _female(values, output)
         else:
-            columns["age"], columns["age_std"] = _age(tf, values, output)
-    return columns
+            columns["age"], columns["age_std"] = _age(values, output)
+    return {name: of.astype(np.float32) for name, of in columns.items()}
 
 
-def class_probabilities(tf: Any, values: Any, output: Output) -> Any:
-    """Calibrated probabilities [n, classes], in the network's order."""
-    logits = values if output.kind == "logits" else tf.math.log(tf.maximum(values, 1e-7))
-    logits = logits / output.temperature
-    return tf.nn.softmax(logits + tf.constant(output.bias, logits.dtype) if output.bias else logits)
+def class_probabilities(values: np.ndarray, output: Output) -> np.ndarray:
+    """Calibrated probabilities [n, classes] float64, in the network's order."""
+    values = values.astype(np.float64)
+    logits = values if output.kind == "logits" else np.log(np.maximum(values, 1e-7))
+    return softmax(logits / output.temperature + (output.bias or 0.0), axis=1)
 
 
-def _emotions(tf: Any, probabilities: Any, classes: tuple[str, ...]) -> Any:
-    missing = tf.fill(tf.shape(probabilities)[:1], np.float32(np.nan))
+def _emotions(probabilities: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:
+    missing = np.full(len(probabilities), np.nan)
     columns = [probabilities[:, classes.index(name)] if name in classes else missing for name in EMOTIONS]
-    return tf.stack(columns, axis=1)
+    return np.stack(columns, axis=1)
 
 
-def _female(tf: Any, values: Any, output: Output) -> Any:
+def _female(values: np.ndarray, output: Output) -> np.ndarray:
     if len(output.classes) == 2:
-        return class_probabilities(tf, values, output)[:, output.classes.index("female")]
-    value = tf.reshape(values, (-1,))
+        return class_probabilities(values, output)[:, output.classes.index("female")]
+    value = values.astype(np.float64).reshape(-1)
     if output.kind == "probabilities":
-        value = tf.clip_by_value(value, 1e-7, 1 - 1e-7)
-        value = tf.math.log(value / (1 - value))
-    return tf.sigmoid(value / output.temperature + (output.bias[0] if output.bias else 0.0))
+        value = np.clip(value, 1e-7, 1 - 1e-7)
+        value = np.log(value / (1 - value))
+    return expit(value / output.temperature + (output.bias[0] if output.bias else 0.0))
 
 
-def _age(tf: Any, values: Any, output: Output) -> tuple[Any, Any]:
+def _age(values: np.ndarray, output: Output) -> tuple[np.ndarray, np.ndarray]:
     if output.kind == "years":
-        age = tf.reshape(values, (-1,))
-        return age, tf.fill(tf.shape(age), np.float32(output.std_years))
-    mean, std = age_moments(class_probabilities(tf, values, output), output.ranges)
+        age = values.reshape(-1)
+        return age, np.full(len(age), output.std_years)
+    mean, std = age_moments(class_probabilities(values, output), output.ranges)
     return mean, std * output.std_scale
 
 

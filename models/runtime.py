@@ -33,7 +33,7 @@ def configure_tensorflow(device: Device = "cpu", *, threads: int = 1) -> Any:
     """
     if device not in ("auto", "cpu", "gpu"):
         raise BundleError(f"Device {device!r} is not known; it is auto, cpu or gpu.")
-    with _quiet_unless_asked(), _without_jax():
+    with quiet(), _without_jax():
         os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever the user's own programs have
         # By itself TensorFlow uses oneDNN only on CPUs with AVX-512; with this all CPUs run the same code. On AVX2 it
         # took 0.95 in place of 1.25 ms a face (emotion), and a chip's result did not depend on its place in the block.
@@ -73,8 +73,8 @@ def _without_jax() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _quiet_unless_asked() -> Iterator[None]:
-    """Keep TensorFlow from writing to the terminal when it starts, unless the user has set TF_CPP_MIN_LOG_LEVEL.
+def quiet() -> Iterator[None]:
+    """Keep TensorFlow and LiteRT from writing to the terminal, unless the user has set TF_CPP_MIN_LOG_LEVEL.
 
     Some messages come before its own logging is set up and ignore the level, so the file descriptor is redirected.
     """

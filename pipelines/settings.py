@@ -7,10 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from models.bundle import bundle_path
+from models.bundle import bundle_path, weights_sha256
 from models.cards import Attribute, read_card
-from models.detectors.choose import settle, weights_sha256
+from models.conversion import with_converted
+from models.detectors.choose import settle
+from models.detectors.choose import weights_sha256 as detector_sha256
 from models.landmarks import landmark_sha256
+from models.runtime import Device
+from runners.devices import tensorflow_sees_a_gpu
 from schemas.config import Config, ModelRef, read_settings
 from schemas.errors import UsageError
 
@@ -70,15 +74,34 @@ def make_config(
     )
 
 
-def settled(config: Config) -> Config:
-    """A configuration with the detector's own values and the checksum of its weights written out.
+def settled(config: Config, device: Device = "cpu") -> Config:
+    """A configuration with all that it depends on written out.
+
+    Args:
+      config: a configuration for the CPU, as `make_config` gives it.
+      device: "gpu": the configuration names the weights that run there.
+
+    Returns:
+      The same with the detector's own values and the checksum of its weights.
 
     Raises:
       UsageError: there is no such detector.
-      BundleError: its weights are missing or damaged.
+      BundleError: the detector's weights are missing or damaged.
     """
-    detection = settle(config.detection)
-    return dataclasses.replace(config, detection=detection, detector_sha256=weights_sha256(detection))
+    detection, models = settle(config.detection), config.models
+    if device == "gpu":
+        models = tuple(model_ref(model.name, *model.attributes, device=device) for model in models)
+    return dataclasses.replace(config, detection=detection, detector_sha256=detector_sha256(detection), models=models)
+
+
+def chosen_device(device: Device) -> Device:
+    """The device that "auto" stands for: a GPU of this machine if TensorFlow can use one, otherwise the CPU.
+
+    It is decided where a run is started, once for all of its workers, because CPU and GPU give other last digits.
+    """
+    if device != "auto":
+        return device
+    return "gpu" if tensorflow_sees_a_gpu() else "cpu"
 
 
 def _read(file: str | None) -> dict[str, Any]:
@@ -129,19 +152,22 @@ def _take(taken: dict[str, str], attributes: Sequence[str], name: str) -> None:
         taken[attribute] = name
 
 
-def model_ref(name: str, *attributes: str) -> ModelRef:
+def model_ref(name: str, *attributes: str, device: Device = "cpu") -> ModelRef:
     """A model as the configuration names it, for some of the attributes that it gives.
+
+    A bundle without a file for LiteRT gets it now; see `models.conversion`.
 
     Raises:
       UsageError: the bundle does not give them.
       BundleError: there is no such bundle.
     """
     path = bundle_path(name)
-    card = read_card(path)
+    card = read_card(path if device == "gpu" else with_converted(path))
     if missing := [attribute for attribute in attributes if attribute not in card.attributes]:
         raise UsageError(f"The model {name} gives {' and '.join(card.attributes)}, not {' and '.join(missing)}.")
     changes_results = {"geometry", "scale", "offset", "second_input", "mirror", "outputs", "unknown_below"}
     matters = card.model_dump(mode="json", include=changes_results)
     digest = hashlib.sha256(json.dumps(matters, sort_keys=True).encode()).hexdigest()
     own = name == card.name
-    return ModelRef(name if own else str(path), tuple(attributes), card.sha256, digest, dict(card.figures))
+    weights = weights_sha256(card, device)
+    return ModelRef(name if own else str(path), tuple(attributes), weights, digest, dict(card.figures))

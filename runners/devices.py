@@ -4,6 +4,7 @@ import logging
 import os
 import shutil
 import subprocess
+import sys
 
 _LOG = logging.getLogger(__name__)
 
@@ -43,3 +44,14 @@ def free_gpu_mb() -> int | None:
         return int(answer.splitlines()[0])
     except (OSError, subprocess.SubprocessError, ValueError, IndexError):
         return None
+
+
+def tensorflow_sees_a_gpu() -> bool:
+    """Whether TensorFlow can use a GPU of this machine. It is asked in a process of its own, where there is a GPU."""
+    if free_gpu_mb() is None:
+        return False
+    code = "import sys, tensorflow as tf; sys.exit(not tf.config.list_physical_devices('GPU'))"
+    try:
+        return not subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=120).returncode
+    except (OSError, subprocess.SubprocessError):
+        return False

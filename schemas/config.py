@@ -1,7 +1,8 @@
 """The configuration of a run: one frozen value, made once at the edge, hashed, written into every output.
 
-It holds all that changes rows, and nothing else. Where results go, how many workers there are and on what device they
-run is not part of it, so two machines with the same `config_hash` write the same tables.
+It holds all that changes rows, and nothing else. Where results go and how many workers there are is not part of it, so
+two machines with the same `config_hash` write the same tables. A GPU runs other weights than a CPU, and the hash covers
+the weights that run.
 """
 
 import dataclasses
@@ -140,7 +141,7 @@ class ModelRef:
     Attributes:
       name: bundle name, or the path that the user gave.
       attributes: the attributes that the run takes from it: emotion, or age, gender or both.
-      sha256: hex digest of the bundle's weights.
+      sha256: hex digest of the bundle's weights that run: others on a GPU than on a CPU.
       card_sha256: hex digest of what else in its card changes results: crop geometry, calibration, thresholds.
       figures: test figures of the card, for the footers.
     """

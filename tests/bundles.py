@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from models.cards import Card, write_card
 from models.geometry import AGE_GENDER, EMOTION, Geometry
 
 Answer = Callable[[np.ndarray], dict[str, np.ndarray]]
-"""Chips of a block [BLOCK, size, size, c] uint8 → outputs as `Bundle.predict` gives them."""
+"""Chips [n, size, size, c] uint8 → outputs as `Bundle.predict` gives them."""
 
 
 def fake_bundle(folder: Path, answer: Answer, geometry: Geometry, *outputs: dict[str, Any], **fields: Any) -> Bundle:
@@ -27,15 +26,13 @@ def fake_bundle(folder: Path, answer: Answer, geometry: Geometry, *outputs: dict
             "outputs": outputs,
             "parameters": 0,
             "sha256": "0" * 64,
+            "litert": {"refused": "there is no network"},
         }
     )
     folder.mkdir(parents=True, exist_ok=True)
     write_card(folder, card)
 
-    def call(chips: np.ndarray) -> dict[str, Any]:
-        return {name: SimpleNamespace(numpy=lambda of=of: of) for name, of in answer(chips).items()}
-
-    return Bundle(card, folder, call)
+    return Bundle(card, folder, "litert", answer)
 
 
 def emotion_bundle(folder: Path, answer: Answer, *, classes: tuple[str, ...], geometry: Geometry = EMOTION) -> Bundle:

@@ -47,6 +47,7 @@ _TRAINING = {
     "judging": {"datasets", "learning", "data"},
     "export": {*_LEARNT, "judging"},
     "train": {*_LEARNT, "judging", "export"},
+    "convert": {*_LEARNT, "judging", "export"},
     "on_device": _LEARNT,
     "shipped": {"data"},
 }
@@ -87,6 +88,25 @@ def module_of(name: str) -> Path | None:
 def wing_of(name: str) -> str:
     """The second part of a dotted name: `queries` of `pipelines.queries.query`."""
     return name.split(".")[1] if "." in name else ""
+
+
+def test_few_files_import_tensorflow_and_none_at_once() -> None:
+    """It takes seconds and 400 MB: no worker on the CPU needs it, nor a command that reads results."""
+    sources = {str(path.relative_to(_ROOT)): path.read_text("utf-8") for path in files_of(*_FOLDERS)}
+    with_it = {
+        file: source
+        for file, source in sources.items()
+        if ("tensorflow" in source or "keras" in source)
+        and any(name.split(".")[0] in {"tensorflow", "keras"} for name, _ in imports(source))
+    }
+    allowed = ("models/networks/", "models/on_tensorflow.py", "models/runtime.py", "training/")
+    assert with_it and not [file for file in with_it if not file.startswith(allowed)]
+    at_once = [node for source in with_it.values() for node in ast.parse(source).body]
+    assert not [node for node in at_once if isinstance(node, ast.Import | ast.ImportFrom) and _is_tensorflow(node)]
+
+
+def _is_tensorflow(node: ast.Import | ast.ImportFrom) -> bool:
+    return any(name.split(".")[0] in {"tensorflow", "keras"} for name, _ in imports(ast.unparse(node)))
 
 
 def test_finds_imports() -> None:

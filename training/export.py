@@ -10,6 +10,7 @@ import numpy as np
 
 from models.bundle import Bundle, read_bundle, write_bundle
 from models.cards import Output, write_card
+from models.geometry import Geometry
 from models.zoo import Network
 from schemas.iteration import chunks
 from training.data.labelled_faces import CALIBRATION, TEST, TRAINING, Faces
@@ -19,9 +20,12 @@ from training.learning.network import plain_network
 from training.learning.targets import Task
 from training.recipe import Recipe
 
+COMPARED = 1000
+"""Pictures of each data set that a converted network is compared with the trained one by, at most."""
+
 EndToEnd = Callable[[Bundle, Iterator[LabelledPicture], str], Mapping[str, float]]
 
-_NAMES = {
+DATA_NAMES = {
     "fer2013": "FER2013",
     "utkface": "UTKFace",
     "fairface": "FairFace",
@@ -32,6 +36,8 @@ _NAMES = {
     "all_age_faces": "All-Age-Faces",
     "folder": "a folder of pictures",
 }
+"""Kinds of data sets as cards name them."""
+
 _IMDB = {"imdb", "wiki", "imdb_db"}
 _TERMS = {
     "fer2013": "FER2013: research use. FER+ votes: MIT.",
@@ -89,9 +95,12 @@ def export(
     plain.set_weights(model.get_weights())
     by_votes = any(task.head is not None and task.head.by_votes for task, _ in outputs)
     tests = " and ".join(_counted(faces, name) for faces in sets for name in faces.tests())
+    chips, about = _chips_to_compare(sets, network.geometry)
     card = write_bundle(
         folder,
         plain,
+        chips=chips,
+        about=about,
         **(network.card_fields() | {"outputs": tuple(output for _, output in outputs)}),
         mirror=recipe.mirror,
         training_data=_training_data(sets, outputs),
@@ -113,6 +122,17 @@ def export(
             figures |= {f"{prefix}end_to_end_{name}": round(value, 4) for name, value in found.items()}
     write_card(folder, card.model_copy(update={"figures": figures}))
     return figures, reports
+
+
+def _chips_to_compare(sets: Sequence[Faces], geometry: Geometry) -> tuple[np.ndarray, str]:
+    """Held-back faces that the network for LiteRT is compared with the trained one by, and what they are."""
+    chips: list[np.ndarray] = []
+    for faces in sets:
+        rows = np.flatnonzero(~np.isin(faces.part, (TRAINING, "")))[:COMPARED]
+        crops = ready_crops((faces.sample(int(row)) for row in rows), geometry)
+        chips += [crop.chip for crop in crops if crop.chip is not None]
+    names = " and ".join(dict.fromkeys(_name(faces) for faces in sets))
+    return np.stack(chips), f"{len(chips)} held-back pictures of {names}"
 
 
 def judged(sets: Sequence[Faces]) -> Iterator[tuple[str, np.ndarray, Callable[[], Iterator[LabelledPicture]]]]:
@@ -188,4 +208,4 @@ def _counted(faces: Faces, part: str) -> str:
 
 
 def _name(faces: Faces) -> str:
-    return _NAMES.get(faces.kind, faces.kind)
+    return DATA_NAMES.get(faces.kind, faces.kind)

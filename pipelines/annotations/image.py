@@ -21,7 +21,7 @@ from pipelines.annotations.drawing import blur_face
 from pipelines.annotations.face_paths import ShownFace, caption, known_attributes
 from pipelines.annotations.frame_copy import upright_rgb
 from pipelines.inputs import Inputs
-from pipelines.settings import make_config, settled
+from pipelines.settings import chosen_device, make_config, settled
 from schemas import storage
 from schemas.config import Config
 from schemas.errors import FacelogError, MediaError, StorageFullError, UsageError
@@ -108,7 +108,8 @@ def image(
       UsageError: a name is wrong, there is no picture, or a copy would replace something.
       BundleError: a model is missing or damaged.
     """
-    config = settled(config) if config else make_config()
+    device = chosen_device(device)
+    config = settled(config or make_config(), device)
     names = [pictures] if isinstance(pictures, str) else list(pictures)
     files, bad = _match(names)
     copies = _copies(files, out, overwrite)

@@ -266,7 +266,15 @@ def analyze(
             stdin=sys.stdin,
         )
         if dry_run:
-            plan_run(chosen, out, config=settings, workers=workers, retry_failed=retry_failed, console=console)
+            plan_run(
+                chosen,
+                out,
+                config=settings,
+                device=device.value,
+                workers=workers,
+                retry_failed=retry_failed,
+                console=console,
+            )
             return
         on_flink = None
         if parse_runner(runner) == "flink" and flink_master:

@@ -7,7 +7,10 @@ from importlib import metadata
 from rich.console import Console
 from rich.table import Table
 
-_PACKAGES = ("apache-beam", "tensorflow", "av", "dlib", "opencv-python-headless", "pyarrow", "numpy", "pandas")
+_PACKAGES = (
+    *("apache-beam", "ai-edge-litert", "tensorflow", "av", "dlib"),
+    *("opencv-python-headless", "pyarrow", "numpy", "pandas"),
+)
 _FLAGS = ("sse4_2", "avx", "avx2", "avx512f", "amx_bf16", "asimd")
 
 
@@ -45,7 +48,7 @@ def _version(package: str) -> tuple[str, list[str]]:
 
 
 def _models(table: Table) -> list[str]:
-    from models.bundle import bundle_names, bundle_path, checksum
+    from models.bundle import RUNTIMES, bundle_names, bundle_path, check_bundle, runtime_of
     from models.cards import read_card
     from models.landmarks import landmark_sha256
     from schemas.errors import BundleError
@@ -54,12 +57,12 @@ def _models(table: Table) -> list[str]:
     for name in bundle_names():
         try:
             card = read_card(bundle_path(name))
-            good = checksum(bundle_path(name)) == card.sha256
-            table.add_row(f"model {name}", f"sha256 {card.sha256[:12]}… {'as its card says' if good else 'DIFFERS'}")
-            if not good:
-                problems.append(f"an intact model {name}: install facelog again")
+            check_bundle(bundle_path(name))
+            runtime = RUNTIMES[runtime_of(card)]
+            table.add_row(f"model {name}", f"{runtime} runs it on the CPU; sha256 {card.sha256[:12]}… as its card says")
         except BundleError as error:
-            problems.append(str(error))
+            table.add_row(f"model {name}", "damaged")
+            problems.append(f"an intact model {name}: {error}")
     if not bundle_names():
         problems.append("the models: install facelog again")
     try:

@@ -201,8 +201,23 @@ def _card_lines(card: "Card") -> dict[str, str]:
         "limits": card.limits,
         "licences": card.licence_notes,
         "sha256": card.sha256,
+        "on the CPU": _on_the_cpu(card),
     }
     return lines
+
+
+def _on_the_cpu(card: "Card") -> str:
+    """What runs a bundle on the CPU, and how far that agrees with the network as it was trained."""
+    from models.bundle import RUNTIMES, runtime_of, weights_sha256
+
+    runtime = RUNTIMES[runtime_of(card)]
+    if card.litert is None:
+        return "LiteRT, once it is converted: at its first use"
+    figures = "\n".join(f"{name} {value:.4g}" for name, value in card.litert.figures.items())
+    compared = f"\ncompared with TensorFlow on {card.litert.compared_on}\n{figures}" if figures else ""
+    if card.litert.refused:
+        return f"{runtime}: {card.litert.refused}{compared}"
+    return f"{runtime}, weights of 8 bits, sha256 {weights_sha256(card)}{compared}"
 
 
 def _network_lines(network: "Network") -> dict[str, str]:

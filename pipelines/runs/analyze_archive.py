@@ -1,5 +1,6 @@
 """`analyze`: an archive of videos → the four tables, on any runner."""
 
+import dataclasses
 import functools
 import logging
 import time
@@ -15,7 +16,7 @@ from pipelines.runs.on_beam import run_in_process
 from pipelines.runs.on_flink import OnFlink, come_back, start_on_flink
 from pipelines.runs.on_workers import run_on_workers
 from pipelines.runs.request import Request, RunOptions
-from pipelines.settings import make_config, settled
+from pipelines.settings import chosen_device, make_config, settled
 from runners.lease import HeldError
 from runners.options import parse_runner
 from schemas import storage
@@ -66,7 +67,7 @@ def analyze(
         an attempt that is lost with its host counts, too.
       retry_failed: try `failed` files again.
       keep_observations: keep every sample, under `out/observations`.
-      device: where the models run: auto, cpu or gpu.
+      device: where the models run: cpu, gpu, or auto: on a GPU if TensorFlow finds one here.
       console: where a live display goes; None: nowhere.
       worker_init: called in each worker process before it begins.
       storage_options: of object stores, for `schemas.storage.configure`, here and in the workers.
@@ -133,7 +134,8 @@ def run_archive(
     started = time.monotonic()
     options = options or RunOptions()
     storage.configure(options.storage_options)
-    config = settled(config) if config else make_config()
+    options = dataclasses.replace(options, device=chosen_device(options.device))
+    config = settled(config or make_config(), options.device)
     request = _match(Inputs.of(inputs), Run.new(storage.normalize(out), config), options)
     run, matched = request.run, request.matched
     wait: Callable[[], Archive] | None = None

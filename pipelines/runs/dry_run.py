@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from models.runtime import Device
 from pipelines.inputs import Inputs
 from pipelines.runs.bookkeeping import Archive
-from pipelines.settings import make_config, settled
+from pipelines.settings import chosen_device, make_config, settled
 from pipelines.words import clock, size
 from runners.devices import worker_count
 from schemas import storage
@@ -31,6 +32,7 @@ def plan_run(
     out: str,
     *,
     config: Config | None = None,
+    device: Device = "auto",
     workers: int | None = None,
     retry_failed: bool = False,
     console: Console | None = None,
@@ -41,6 +43,7 @@ def plan_run(
       inputs: as for `analyze`.
       out: as for `analyze`.
       config: as for `analyze`.
+      device: as for `analyze`.
       workers: as for `analyze`.
       retry_failed: as for `analyze`.
       console: where the list of files goes, with an estimate of time and space; None: nowhere.
@@ -49,7 +52,7 @@ def plan_run(
       The plans of the files that are not done yet.
     """
     inputs = Inputs.of(inputs)
-    config = settled(config) if config else make_config()
+    config = settled(config or make_config(), chosen_device(device))
     out = storage.normalize(out)
     ledger = read_ledger(out)
     matched = inputs.match(out, list(ledger))

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import shutil
 import subprocess
@@ -7,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.bundle import BLOCK, Bundle, bundle_names, bundle_path, load_bundle, read_bundle
+from models.bundle import RUNTIMES, Bundle, Runtime, bundle_names, bundle_path, check_bundle, load_bundle, read_bundle
 from models.cards import read_card
+from models.conversion import made_chips
 from models.geometry import AGE_GENDER, EMOTION
+from models.on_tensorflow import BLOCK
 from models.runtime import configure_tensorflow
 from schemas.errors import BundleError
 
@@ -25,6 +28,11 @@ def chips(bundle: Bundle, n: int, seed: int = 0) -> np.ndarray:
 @pytest.fixture(params=OURS)
 def bundle(request: pytest.FixtureRequest) -> Bundle:
     return load_bundle(request.param)
+
+
+@pytest.fixture(scope="module")
+def by_tensorflow() -> Bundle:
+    return read_bundle(bundle_path("age-gender"), runtime="tensorflow")
 
 
 @pytest.fixture
@@ -43,9 +51,11 @@ def test_our_bundles_are_there() -> None:
     assert set(OURS) <= set(bundle_names())
     for name in OURS:
         assert (bundle_path(name) / "model.keras").stat().st_size <= 12e6
+        assert (bundle_path(name) / "model.tflite").stat().st_size <= 3e6
+        check_bundle(bundle_path(name))
 
 
-@pytest.mark.parametrize("n", [0, 1, BLOCK, BLOCK + 3])
+@pytest.mark.parametrize("n", [0, 1, 35])
 def test_predictions_have_their_shapes_and_ranges(bundle: Bundle, n: int) -> None:
     output = bundle.predict(chips(bundle, n))
     assert all(value.dtype == np.float32 and len(value) == n for value in output.values())
@@ -59,20 +69,46 @@ def test_predictions_have_their_shapes_and_ranges(bundle: Bundle, n: int) -> Non
         assert ((output["gender_female"] >= 0) & (output["gender_female"] <= 1)).all()
 
 
-def test_a_chip_gets_the_same_bits_whatever_else_is_in_its_block(bundle: Bundle) -> None:
-    first, others = chips(bundle, BLOCK), chips(bundle, BLOCK, seed=1)
+def test_a_chip_gets_the_same_bits_however_many_others_and_whichever_come_with_it(bundle: Bundle) -> None:
+    first, others = chips(bundle, 32), chips(bundle, 32, seed=1)
     expected = bundle.predict(first)
-    for row in (0, 31, BLOCK - 1):
-        mixed = others.copy()
-        mixed[row] = first[row]
-        for name, values in bundle.predict(mixed).items():
-            assert values[row] == pytest.approx(expected[name][row], abs=0, rel=0)
+    for count in (1, 2, 4, 8, 16):
+        for name, values in bundle.predict(first[:count]).items():
+            np.testing.assert_array_equal(values, expected[name][:count])
+    mixed = others.copy()
+    mixed[[0, 30, 31]] = first[[0, 30, 31]]
+    for name, values in bundle.predict(mixed).items():
+        np.testing.assert_array_equal(values[[0, 30, 31]], expected[name][[0, 30, 31]])
 
 
-def test_a_chip_gets_the_same_in_a_full_and_in_a_padded_block(bundle: Bundle) -> None:
-    many, alone = bundle.predict(chips(bundle, BLOCK)), bundle.predict(chips(bundle, BLOCK)[:1])
-    for name in many:
-        np.testing.assert_array_equal(many[name][:1], alone[name])
+def test_by_tensorflow_a_chip_gets_the_same_bits_in_any_block(by_tensorflow: Bundle) -> None:
+    first, mixed = chips(by_tensorflow, BLOCK + 3), chips(by_tensorflow, BLOCK, seed=1)
+    mixed[[0, 31]] = first[[0, 31]]
+    many, alone = by_tensorflow.predict(first), by_tensorflow.predict(first[:1])
+    other = by_tensorflow.predict(mixed)
+    for name, values in many.items():
+        assert len(values) == BLOCK + 3
+        np.testing.assert_array_equal(values[:1], alone[name])
+        np.testing.assert_array_equal(values[[0, 31]], other[name][[0, 31]])
+
+
+def test_litert_runs_our_bundles_and_says_what_tensorflow_says(by_tensorflow: Bundle) -> None:
+    by_litert = load_bundle("age-gender")
+    assert (by_litert.runtime, by_tensorflow.runtime) == ("litert", "tensorflow")
+    seen = made_chips(by_litert.card)
+    one, other = by_litert.predict(seen), by_tensorflow.predict(seen)
+    assert np.abs(one["age"] - other["age"]).mean() < 0.5
+    assert np.abs(one["gender_female"] - other["gender_female"]).mean() < 0.01
+
+
+def test_cards_say_how_far_litert_agrees() -> None:
+    emotion, own, age_gender = (
+        read_card(bundle_path(name)).litert for name in ("emotion", "emotion-fer2013", "age-gender")
+    )
+    assert emotion and own and age_gender
+    for of in (emotion, own):
+        assert of.figures["n"] == 3589 and of.figures["emotion_same"] > 0.99 and of.figures["emotion_difference"] < 0.01
+    assert age_gender.figures["age_difference"] < 0.3 and age_gender.figures["gender_same"] > 0.99
 
 
 def test_it_is_loaded_once(bundle: Bundle) -> None:
@@ -87,25 +123,33 @@ def test_chips_of_another_kind_are_refused(bundle: Bundle) -> None:
         bundle.predict(chips(bundle, 2)[:, :-1])
 
 
-def test_a_changed_weight_file_is_damaged(copy: Path) -> None:
-    data = bytearray((copy / "model.keras").read_bytes())
+@pytest.mark.parametrize(("name", "runtime"), [("model.tflite", None), ("model.keras", "tensorflow")])
+def test_a_changed_weight_file_is_damaged(copy: Path, name: str, runtime: Runtime | None) -> None:
+    data = bytearray((copy / name).read_bytes())
     data[len(data) // 2] ^= 1
-    (copy / "model.keras").write_bytes(data)
+    (copy / name).write_bytes(data)
     with pytest.raises(BundleError, match="is damaged"):
-        load_bundle(copy)
+        read_bundle(copy, runtime=runtime)
+    with pytest.raises(BundleError, match="is damaged"):
+        check_bundle(copy)
 
 
-def test_a_missing_weight_file_is_said(copy: Path) -> None:
-    (copy / "model.keras").unlink()
+@pytest.mark.parametrize(("name", "runtime"), [("model.tflite", None), ("model.keras", "tensorflow")])
+def test_a_missing_weight_file_is_said(copy: Path, name: str, runtime: Runtime | None) -> None:
+    (copy / name).unlink()
     with pytest.raises(BundleError, match="cannot be read"):
-        load_bundle(copy)
+        read_bundle(copy, runtime=runtime)
 
 
 def test_a_weight_file_that_is_none_does_not_load(copy: Path) -> None:
-    (copy / "model.keras").write_bytes(b"nothing")
-    edit_card(copy, sha256="a6b46dd0d1ae5e86cbc8f37e75ceeb6760230c1ca4ffbcb0c97b96dd7d9c464b")
-    with pytest.raises(BundleError, match="does not load|is damaged"):
-        load_bundle(copy)
+    nothing = b"nothing" * 10
+    sha256 = hashlib.sha256(nothing).hexdigest()
+    for name in ("model.tflite", "model.keras"):
+        (copy / name).write_bytes(nothing)
+    edit_card(copy, sha256=sha256, litert={"sha256": sha256})
+    for runtime in RUNTIMES:
+        with pytest.raises(BundleError, match="does not load"):
+            read_bundle(copy, runtime=runtime)
 
 
 @pytest.mark.parametrize(
@@ -152,18 +196,16 @@ def test_a_gpu_that_is_not_there_is_said() -> None:
         load_bundle("emotion", device="gpu")
 
 
-def test_reading_cards_and_cutting_chips_does_not_import_tensorflow() -> None:
-    code = (
-        "import sys; from models import bundle, cards, geometry, landmarks, networks, runtime;"
-        "cards.read_card(bundle.bundle_path('emotion')); sys.exit('tensorflow' in sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
-
-
-def test_loading_says_nothing_on_the_terminal_and_leaves_jax_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("runtime", "left_alone"), [("litert", ["tensorflow", "keras"]), ("tensorflow", ["jax"])])
+def test_loading_says_nothing_on_the_terminal_and_imports_no_more_than_it_needs(
+    runtime: str, left_alone: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
     monkeypatch.setenv("KERAS_BACKEND", "jax")
-    code = "from models.bundle import load_bundle; load_bundle('emotion'); import sys; assert 'jax' not in sys.modules"
+    code = (
+        "import sys; from models.bundle import bundle_path, read_bundle; "
+        f"read_bundle(bundle_path('emotion'), runtime={runtime!r}); assert not {{*{left_alone}}} & {{*sys.modules}}"
+    )
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], check=True, cwd=root, capture_output=True, text=True)
     assert done.stdout == "" and done.stderr == ""

@@ -124,7 +124,7 @@ def test_age_and_gender_weights_become_a_bundle(tmp_path: Path, narrow: Callable
     assert "weights.18-4.06.hdf5" in card.training_data
     chips = np.random.default_rng(1).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
     expected = {name: value.numpy() for name, value in model(chips.astype(np.float32)).items()}
-    given = read_bundle(tmp_path / "old").predict(chips)
+    given = read_bundle(tmp_path / "old", runtime="tensorflow").predict(chips)
     np.testing.assert_allclose(given["age"], expected["age"] @ np.arange(101), rtol=1e-3)
     np.testing.assert_allclose(given["gender_female"], expected["gender"][:, 0], atol=1e-4)
 
@@ -136,7 +136,9 @@ def test_a_whole_model_of_another_size_becomes_a_bundle_of_that_size(tmp_path: P
     assert card.name == "mine" and card.geometry.size == 48
     chips = np.random.default_rng(1).integers(0, 256, (2, 48, 48), dtype=np.uint8)
     expected = model(((chips / 255 - 0.5) * 2)[..., None].astype(np.float32)).numpy()
-    np.testing.assert_allclose(read_bundle(tmp_path / "mine").predict(chips)["emotion"], expected, atol=1e-4)
+    np.testing.assert_allclose(
+        read_bundle(tmp_path / "mine", runtime="tensorflow").predict(chips)["emotion"], expected, atol=1e-4
+    )
 
 
 def test_another_network_is_said_with_the_layer_that_differs(tmp_path: Path) -> None:

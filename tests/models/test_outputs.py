@@ -17,10 +17,7 @@ class Outputs:
 
 
 def say(values: list[list[float]], output: Output) -> dict[str, np.ndarray]:
-    import tensorflow as tf  # seconds, which no process spends that only collects this test
-
-    raw = {output.source: tf.constant(values, tf.float32)}
-    return {name: value.numpy() for name, value in attributes_of(tf, raw, Outputs(output)).items()}  # type: ignore[arg-type]
+    return attributes_of({output.source: np.array(values, np.float32)}, Outputs(output))  # type: ignore[arg-type]
 
 
 def softmax(x: np.ndarray) -> np.ndarray:
@@ -43,14 +40,12 @@ def test_emotions_that_a_model_does_not_know_are_nan_and_the_rest_sums_to_one() 
 
 
 def test_temperature_and_bias_act_on_the_logits() -> None:
-    import tensorflow as tf
-
     values = np.array([[1.0, 2.0, -1.0]], np.float32)
     output = Output(attribute="emotion", kind="logits", classes=EMOTIONS[:3], temperature=2.0, bias=(0.5, 0.0, -0.5))
-    said = class_probabilities(tf, tf.constant(values), output).numpy()
+    said = class_probabilities(values, output)
     np.testing.assert_allclose(said, softmax(values / 2 + [0.5, 0, -0.5]), rtol=1e-5)
     of_probabilities = output.model_copy(update={"kind": "probabilities"})
-    again = class_probabilities(tf, tf.constant(softmax(values)), of_probabilities).numpy()
+    again = class_probabilities(softmax(values), of_probabilities)
     np.testing.assert_allclose(again, said, rtol=1e-4)
 
 
@@ -70,11 +65,9 @@ def test_female_is_found_whatever_the_order(values: list[list[float]], kind: str
 
 
 def test_age_over_years_is_the_expected_value() -> None:
-    import tensorflow as tf
-
     probabilities = np.zeros((1, 101), np.float32)
     probabilities[0, [20, 40]] = 0.5
-    age, std = (value.numpy() for value in age_moments(tf.constant(probabilities)))
+    age, std = age_moments(probabilities)
     assert age == pytest.approx([30]) and std == pytest.approx([10])
 
 

@@ -1,5 +1,6 @@
 """The configuration of a run: file, options, models."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 
 from models.bundle import bundle_names, bundle_path
 from models.cards import read_card
-from pipelines.settings import AGE_GENDER_MODEL, EMOTION_MODEL, make_config, model_ref
+from pipelines.settings import AGE_GENDER_MODEL, EMOTION_MODEL, chosen_device, make_config, model_ref, settled
 from schemas.errors import BundleError, UsageError
 
 
@@ -22,13 +23,30 @@ def age_only(tmp_path: Path) -> str:
     return str(folder)
 
 
+def test_a_gpu_runs_other_weights_so_its_configuration_is_another_one():
+    on_cpu = make_config()
+    on_gpu = settled(on_cpu, "gpu")
+    assert [model.sha256 for model in on_gpu.models] == [
+        read_card(bundle_path(name)).sha256 for name in (EMOTION_MODEL, AGE_GENDER_MODEL)
+    ]
+    assert on_gpu.hash != on_cpu.hash == settled(on_cpu, "cpu").hash
+    assert dataclasses.replace(on_gpu, models=on_cpu.models) == on_cpu
+
+
+def test_auto_is_a_gpu_where_tensorflow_can_use_one(monkeypatch: pytest.MonkeyPatch):
+    assert (chosen_device("cpu"), chosen_device("gpu")) == ("cpu", "gpu")
+    for there, device in ((True, "gpu"), (False, "cpu")):
+        monkeypatch.setattr("pipelines.settings.tensorflow_sees_a_gpu", lambda there=there: there)
+        assert chosen_device("auto") == device
+
+
 def test_the_models_that_come_with_facelog_are_the_default():
     config = make_config()
 
     assert {EMOTION_MODEL, AGE_GENDER_MODEL} <= set(bundle_names())
     card = read_card(bundle_path(EMOTION_MODEL))
     emotion = config.model("emotion")
-    assert emotion and (emotion.name, emotion.sha256) == (EMOTION_MODEL, card.sha256)
+    assert emotion and card.litert and (emotion.name, emotion.sha256) == (EMOTION_MODEL, card.litert.sha256)
     assert emotion.figures == card.figures
     assert config.model("age") == config.model("gender") == config.models[1]
     assert len(config.landmarks_sha256) == 64

@@ -9,7 +9,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 from models.cards import Output
-from models.outputs import INTERVAL_80
+from models.outputs import INTERVAL_80, age_moments, class_probabilities
 from schemas.tables import EMOTIONS
 from training.learning.targets import Labels, Task
 
@@ -139,11 +139,6 @@ def age_std_scale(error: np.ndarray, std: np.ndarray) -> float:
 
 def _ages(raw: np.ndarray, output: Output) -> tuple[Any, Any]:
     """Age and its uncalibrated standard deviation in years, [n] each."""
-    import tensorflow as tf
-
-    from models.outputs import age_moments, class_probabilities
-
     if output.kind == "years":
         return raw[:, 0], np.ones(len(raw), np.float32)
-    mean, std = age_moments(class_probabilities(tf, tf.constant(raw), output), output.ranges)
-    return mean.numpy(), std.numpy()
+    return age_moments(class_probabilities(raw, output), output.ranges)

@@ -91,9 +91,8 @@ def speed(bundle: Bundle) -> dict[str, float]:
 def milliseconds_per_face(bundle: Bundle, batch: int, *, repeats: int = 9) -> float:
     """CPU time per face in `Bundle.predict` with `batch` faces per call; the median over some calls.
 
-    It includes copying, scaling, a second input, padding to whole blocks and calibration, but not cutting the chips. It
-    is the CPU time of this process, so other processes do not matter. `load_bundle` keeps TensorFlow to one CPU thread,
-    unless TensorFlow was set up before.
+    It includes copying, scaling, a second input and calibration, but not cutting the chips. It is the CPU time of this
+    process, so other processes do not matter. `load_bundle` keeps the network to one CPU thread.
     """
     geometry = bundle.card.geometry
     shape = (batch, geometry.size, geometry.size, *(() if geometry.channels == "grey" else (3,)))

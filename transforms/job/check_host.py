@@ -120,7 +120,7 @@ def _what_is_wrong(check: HostCheck, host: str) -> str | None:
             card = read_card(bundle_path(model.name))
         except BundleError as error:
             return f"host {host} has not the model {model.name}: {error}"
-        if card.sha256 != model.sha256:
+        if model.sha256 not in (card.sha256, card.litert and card.litert.sha256):
             return f"host {host} has another model {model.name} than this client: copy the client's bundle there"
     try:
         landmarks = landmark_sha256()

@@ -66,9 +66,10 @@ def test_models(facelog: Facelog) -> None:
 def test_doctor(facelog: Facelog) -> None:
     result = facelog("doctor")
     assert result.exit_code == 0, result.stdout
-    for name in ("apache-beam", "tensorflow", "dlib", "landmarks", EMOTION_MODEL):
+    for name in ("apache-beam", "ai-edge-litert", "tensorflow", "dlib", "landmarks", EMOTION_MODEL):
         assert name in result.stdout
-    assert "missing" not in result.stdout and "DIFFERS" not in result.stdout
+    assert "LiteRT runs it on the CPU" in result.stdout
+    assert "missing" not in result.stdout and "damaged" not in result.stdout
 
 
 @pytest.mark.parametrize(
