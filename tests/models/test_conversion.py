@@ -22,7 +22,9 @@ from pipelines.settings import model_ref
 from schemas.errors import BundleError
 
 CHIPS = np.random.default_rng(0).integers(0, 256, (40, 48, 48), np.uint8)
-_TEXTS = dict.fromkeys(("description", "architecture", "training_data", "calibration_data", "test_data"), "made up")
+_TEXTS: dict[str, Any] = dict.fromkeys(
+    ("description", "architecture", "training_data", "calibration_data", "test_data"), "made up"
+)
 _TEXTS |= {"limits": "all", "licence_notes": "none"}
 _OUTPUT = Output(attribute="emotion", kind="logits", classes=("happy", "sad"))
 

@@ -97,7 +97,9 @@ def test_the_older_systems_crops() -> None:
 @pytest.mark.parametrize("name", ["mini-xception", "emotion-hog-landmarks"])
 def test_a_network_becomes_a_bundle(name: str, tmp_path: Any) -> None:
     network = ZOO[name]
-    rest = dict.fromkeys(("training_data", "calibration_data", "test_data", "limits", "licence_notes"), "none")
+    rest: dict[str, Any] = dict.fromkeys(
+        ("training_data", "calibration_data", "test_data", "limits", "licence_notes"), "none"
+    )
     card = write_bundle(tmp_path / "mine", built(name), **network.card_fields(), **rest)
     assert (card.name, card.architecture, card.parameters) == ("mine", name, network.parameters)
     assert card.geometry == network.geometry

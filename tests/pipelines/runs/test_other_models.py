@@ -17,7 +17,9 @@ from schemas.tables import EMOTION_COLUMNS
 from tests.clips import portrait_clip
 from tests.tables import assert_whole, rows
 
-_TEXTS = dict.fromkeys(("description", "architecture", "training_data", "calibration_data", "test_data"), "made up")
+_TEXTS: dict[str, Any] = dict.fromkeys(
+    ("description", "architecture", "training_data", "calibration_data", "test_data"), "made up"
+)
 _TEXTS |= {"limits": "all", "licence_notes": "none"}
 
 
