@@ -32,24 +32,24 @@ _SEGMENT = Segment(FileInfo("", None, None), "", 0, Clock(None, 1, 1), 0.0, None
 NAMES = ("timestamp", "x", "y", "width", "yaw", "pitch", "roll", "pose_std", "confidence")
 
 
-def samples(path: Path, *, mirrored: bool) -> Iterator[Sample]:
+def samples(path: Path, fps: int, *, mirrored: bool) -> Iterator[Sample]:
     """The samples of a clip."""
     with media.open_media(str(path)) as container:
         stream = media.video_stream(container)
         assert stream is not None and stream.time_base is not None
         last = -1
         for frame in read_frames(container, stream):
-            number = int((frame.pts or 0) * stream.time_base * FPS)
+            number = int((frame.pts or 0) * stream.time_base * fps)
             if number != last:
                 image = frame.to_ndarray(format="rgb24")[:, :: -1 if mirrored else 1]
                 picture = Picture(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24"))
-                yield Sample(number / FPS, None, None, picture)
+                yield Sample(number / fps, None, None, picture)
             last = number
 
 
-def poses(path: Path, *, mirrored: bool) -> np.ndarray:
+def poses(path: Path, fps: int, *, mirrored: bool) -> np.ndarray:
     """The observations of a clip, [n, columns of NAMES]; `x` is the middle of the box, mirrored back."""
-    seen = list(samples(path, mirrored=mirrored))
+    seen = list(samples(path, fps, mirrored=mirrored))
     width = seen[0].picture.size[0]
     stream = SegmentStream(_SEGMENT, follow_faces(seen, CONFIG), DecodeStats())
     rows = np.concatenate([np.stack([f.columns[n] for n in NAMES], axis=1) for f in crop_faces(stream, CONFIG)])
@@ -58,9 +58,9 @@ def poses(path: Path, *, mirrored: bool) -> np.ndarray:
     return rows[rows[:, 8] >= COUNTS]
 
 
-def pairs(path: Path) -> np.ndarray:
+def pairs(path: Path, fps: int = FPS) -> np.ndarray:
     """Faces that were found in both, [n, 2, columns of NAMES]."""
-    plain, mirrored = (poses(path, mirrored=is_mirrored) for is_mirrored in (False, True))
+    plain, mirrored = (poses(path, fps, mirrored=is_mirrored) for is_mirrored in (False, True))
     found = []
     for row in plain:
         of_then = mirrored[mirrored[:, 0] == row[0]]

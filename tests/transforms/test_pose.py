@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.head_pose import NAMES, pairs
 from models.head import DETECTED, LANDMARKS, head_angles
 from models.landmarks import Landmarks
 from transforms.pose import head_pose, pose_columns
@@ -115,3 +116,14 @@ def test_a_detectors_points_show_yaw_and_mirrored_the_other_way(yaw):
     mirrored = (points * (-1, 1))[[1, 0, 2, 4, 3]]
     a, b = head_angles(np.stack([points, mirrored]), DETECTED)[:, 0]
     assert a == pytest.approx(yaw, abs=4) and b == pytest.approx(-a, abs=0.5)
+
+
+def test_real_heads_look_the_other_way_in_a_mirrored_clip(shared_videos):
+    both = pairs(shared_videos / "faces/mother_daughter.mp4", fps=1)
+    yaw, pitch, std = (both[:, :, NAMES.index(name)] for name in ("yaw", "pitch", "pose_std"))
+    clear, turned = np.abs(yaw[:, 0]) > 15, np.isnan(pitch[:, 0])
+    assert len(both) > 15 and clear.sum() >= turned.sum() > 2
+    assert (yaw[clear, 0] * yaw[clear, 1] < 0).all()
+    assert np.sqrt(np.nanmean(np.diff(pitch[~turned]) ** 2)) < 6
+    assert (np.abs(yaw.sum(axis=1)) < 2 * np.hypot(std[:, 0], std[:, 1])).mean() > 0.9
+    assert std[turned].min() > np.median(std[~turned])

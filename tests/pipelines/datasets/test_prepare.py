@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 from models.detectors.choose import make_detector
 from models.detectors.interface import StillPicture
 from models.geometry import AGE_GENDER, EMOTION, align, cut_chip
-from models.landmarks import predict_landmarks
+from models.landmarks import find_landmarks, predict_landmarks
 from models.zoo import ZOO
 from pipelines.cli import prepare as cli_prepare
 from pipelines.datasets import cut_shards
@@ -42,6 +42,7 @@ from pipelines.datasets.cut_shards import (
 from pipelines.datasets.prepare import _Run, in_rgb, prepare, print_report, shards_of
 from schemas.config import Detection
 from schemas.errors import FacelogError, UsageError
+from schemas.faces import Boxes
 from tests.clips import FACE_IN_HEAD, head, scene
 from tests.training.data.test_prepared import make_info
 from training.data.prepared import open_prepared
@@ -162,6 +163,20 @@ def test_the_chip_is_the_pipelines_with_a_margin(geometry: Any) -> None:
     border = info.border
     inner = cut_chip(picture, align(landmarks, geometry)[0], geometry.size)
     assert np.abs(chip[border:-border, border:-border].astype(int) - inner).max() <= 1
+
+
+def test_the_chip_of_a_turned_head_follows_the_detectors_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    image, info = one_head(), make_info(EMOTION)
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    box = box_of(grey, info.min_face)
+    looks_left = np.array([(0.2, 0.4), (0.3, 0.4), (0.05, 0.6), (0.2, 0.8), (0.25, 0.8)])
+    found = Boxes(box, np.ones(1, np.float32), (box[:, None, :2] + looks_left * box[:, None, 2:]).astype(np.float32))
+    monkeypatch.setattr("pipelines.datasets.cut_shards.find_own_face", lambda picture, detector: found)
+    landmarks = find_landmarks(grey, found.xywh, found.points)
+    assert landmarks.is_turned[0]
+    padded = info.geometry.padded(info.margin)
+    wanted = cut_chip(grey, align(landmarks.points, padded)[0], padded.size)
+    assert np.abs(cut_sample(LabelledPicture("a", image), info).astype(int) - wanted).max() <= 1
 
 
 def test_chips_for_networks_of_bgr_are_kept_in_rgb() -> None:
