@@ -30,6 +30,18 @@ _SHARED_VIDEOS = Path(__file__).parents[2] / "shared" / "videos"
 
 _FLINK = "tests/flink/"
 
+_LONGEST = (
+    "tests/pipelines/runs/test_same_tables.py",
+    "tests/training/test_on_device.py",
+    "tests/pipelines/runs/test_bad_input.py",
+    "tests/training/test_train.py",
+    "tests/runners/flink/test_worker_pool.py",
+    "tests/pipelines/runs/test_shared_archive.py",
+    "tests/transforms/job/test_contents.py",
+    "tests/pipelines/cli/test_main.py",
+)
+"""Files that take half a minute or more of a processor. One at the end would keep one process busy alone."""
+
 
 def _group(nodeid: str) -> str:
     """What runs in one process: all tests on the Flink cluster, so that there is one; else the tests of a file."""
@@ -50,17 +62,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByGroup:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what uses the sample archive, and puts long files first: one at the end would keep one process busy alone.
-
-    Tests of the Flink cluster come before all others.
-    """
+    """Marks what uses the sample archive, and puts the Flink cluster first, then the longest files, then slow ones."""
     slow: Counter[str] = Counter()
     for item in items:
         if "shared_videos" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.shared)
         slow[_group(item.nodeid)] += item.get_closest_marker("slow") is not None
-    slow[_FLINK] = len(items)
-    items.sort(key=lambda item: -slow[_group(item.nodeid)])
+    first = {name: i for i, name in enumerate((_FLINK, *_LONGEST))}
+    items.sort(key=lambda item: (first.get(_group(item.nodeid), len(first)), -slow[_group(item.nodeid)]))
 
 
 def pytest_collection_finish() -> None:
