@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,14 @@ class Run:
 def run(name: str, data: list[Path], folder: Path, bundle: str, **changes: Any) -> Run:
     figures = train(name, data, folder / "out", bundle=folder / bundle, device="cpu", **changes)
     return Run(data, folder / "out", figures, changes)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _blank_plots() -> Iterator[None]:
+    """Plots are empty files: to draw them takes a fifth of the time here, and `test_plots.py` looks at them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("matplotlib.figure.Figure.savefig", lambda _, file, **options: Path(file).touch())
+        yield
 
 
 @pytest.fixture(scope="module")
