@@ -42,7 +42,7 @@ def samples(path: Path, fps: int, *, mirrored: bool) -> Iterator[Sample]:
             number = int((frame.pts or 0) * stream.time_base * fps)
             if number != last:
                 image = frame.to_ndarray(format="rgb24")[:, :: -1 if mirrored else 1]
-                picture = Picture(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24"))
+                picture = Picture(av.VideoFrame.from_ndarray(np.ascontiguousarray(image, np.uint8), format="rgb24"))
                 yield Sample(number / fps, None, None, picture)
             last = number
 

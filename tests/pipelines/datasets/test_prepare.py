@@ -174,7 +174,7 @@ def test_the_chip_of_a_turned_head_follows_the_detectors_points(monkeypatch: pyt
     monkeypatch.setattr("pipelines.datasets.cut_shards.find_own_face", lambda picture, detector: found)
     landmarks = find_landmarks(grey, found.xywh, found.points)
     assert landmarks.is_turned[0]
-    padded = info.geometry.padded(info.margin)
+    padded = EMOTION.padded(info.margin)
     wanted = cut_chip(grey, align(landmarks.points, padded)[0], padded.size)
     assert np.abs(cut_sample(LabelledPicture("a", image), info).astype(int) - wanted).max() <= 1
 
