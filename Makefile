@@ -25,7 +25,7 @@ JOBS   ?= 2
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help venv run test test-quick test-flink all-tests parts flink-up flink-down lint format types bench clean
+.PHONY: help venv run test test-quick test-flink all-tests parts flink-up flink-down lint format types bench trust clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -105,6 +105,10 @@ BENCHMARKS = speed memory min_face storage scaling
 
 bench: venv
 	@for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name $(ARGS) || exit 1; done
+
+# Damaged files, read by the real runner.
+trust: venv
+	@$(BIN)/python -m benchmarks.fuzz --variants 1000 $(ARGS)
 
 # Results (OUT) and .venv stay.
 clean:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import av
 
-from tests.clips import portrait_clip
+from tests.clips import portrait_clip, scene
+from tests.odd_clips import animated_gif, remuxed, still, tiled_picture
 
 
 def minute_720p(folder: Path) -> Path:
@@ -14,6 +15,37 @@ def minute_720p(folder: Path) -> Path:
     if not path.exists():
         portrait_clip(path, seconds=60, fps=25, size=(1280, 720), moving=True, gop=50, b_frames=2)
     return path
+
+
+def small_clips(folder: Path) -> list[Path]:
+    """Clips of two seconds with a face, one of each container, and a picture of each kind."""
+    folder.mkdir(parents=True, exist_ok=True)
+    size = (192, 144)
+    codecs = {"webm": "libvpx-vp9", "avi": "mpeg4", "wmv": "wmv2", "mpg": "mpeg2video", "mov": "mjpeg"}
+    made = []
+    for ending in ("mp4", "mkv", "ts", "flv", "webm", "avi", "wmv", "mpg", "mov", "nut", "h264", "mjpeg"):
+        codec = codecs.get(ending, "mjpeg" if ending == "mjpeg" else "libx264")
+        pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        audio = 2.0 if ending in ("mp4", "mkv", "ts") else 0.0
+        clip = portrait_clip(
+            folder / f"x.{ending}",
+            fps=25,
+            size=size,
+            gop=12,
+            codec=codec,
+            pix_fmt=pix_fmt,
+            audio=audio,
+            faststart=ending == "mp4",
+        )
+        made.append(clip.path)
+    fragments = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+    made.append(remuxed(made[0], folder / "fragments.mp4", **fragments))
+    made.append(animated_gif(folder / "x.gif", size=size).path)
+    made += [
+        still(folder / f"still.{ending}", size=size).path for ending in ("jpg", "png", "webp", "bmp", "tiff", "gif")
+    ]
+    made.append(tiled_picture(folder / "x.heic", scene(0.0, size=size)[0]))
+    return made
 
 
 def looped(source: Path, path: Path, times: int) -> Path:

@@ -38,6 +38,8 @@ def what_is_missing(file: BinaryIO, size: int) -> str | None:
             return None if size > _LARGEST_PICTURE or _png_ends(_all(file)) else "its picture has no end"
         if head[:6] in (b"GIF87a", b"GIF89a"):
             return None if size > _LARGEST_PICTURE or _gif_ends(_all(file)) else "its last picture has no end"
+        if head[:1] == b"\x47" and len(head) > 376 and head[188] == head[376] == 0x47:
+            return "its last packet is not whole" if size % 188 else None
         stated = _stated_size(file, head, size)
     except (struct.error, IndexError):  # cut off within its head, of which libav says more
         return None
@@ -66,8 +68,6 @@ def _stated_size(file: BinaryIO, head: bytes, size: int) -> int | None:
         return _matroska_size(head)
     if head[:16] == _ASF:
         return _asf_size(file)
-    if head[:1] == b"\x47" and len(head) > 376 and head[188] == head[376] == 0x47:
-        return -(-size // 188) * 188
     return None
 
 

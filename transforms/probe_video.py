@@ -70,7 +70,7 @@ def probe_video(file: FileInfo, config: Config) -> Plan:
             sentence = f"{file.uri} is an animated WebP, which libav does not read; convert it to GIF or mp4."
             return end("corrupt", "animated_webp", sentence)
         missing = f" It was cut off ({plan.cut_off}); copy it again." if plan.cut_off else ""
-        return end("corrupt", "unreadable", f"{error}{missing}")
+        return end("corrupt", "unreadable", f"{str(error).rstrip('.')}.{missing}" if missing else str(error))
     except FileNotFoundError:
         return end("failed", "not_found", f"{file.uri} does not exist (any more).")
     except StorageError as error:

@@ -16,8 +16,10 @@ from schemas import storage
 from schemas.config import Config
 from schemas.errors import FacelogError
 from schemas.video import Clock
+from transforms.decode_frames import decode_segment
 from transforms.open_video import open_video
 from transforms.picture import Picture
+from transforms.probe_video import probe_video
 from transforms.video_id import video_id
 
 _SIZE = 112
@@ -69,15 +71,32 @@ def _check(uri: str, wanted: str) -> None:
 
 def _read(uri: str, facts: dict[str, Any], tracks: Sequence[Track], *, blur: bool) -> dict[int, str]:
     """Pictures as `data:` URLs by track; a time at which nothing decodes has none."""
+    ordered = sorted(tracks, key=lambda t: t.best_timestamp)
+    if facts["duration"] is None or "time stamps" in (facts["error_message"] or ""):
+        return _read_through(uri, ordered, blur=blur)
     numerator, denominator = (int(part) for part in facts["time_base"].split("/"))
     clock = Clock(facts["start_pts"], numerator, denominator)
     aspect = facts["sample_aspect_ratio"] or 1.0
     pictures: dict[int, str] = {}
     with open_video(uri, Config()) as (container, stream):
-        for track in sorted(tracks, key=lambda t: t.best_timestamp):
+        for track in ordered:
             frame = _frame_at(container, stream, clock, track.best_timestamp)
             if frame is not None:
                 pictures[track.track_id] = _picture(Picture(frame, aspect), track.box, blur=blur)
+    return pictures
+
+
+def _read_through(uri: str, tracks: Sequence[Track], *, blur: bool) -> dict[int, str]:
+    """The same by reading the file from its start: of a picture, and where its time stamps are no way to seek."""
+    config = Config().override(sample_fps=float("inf"))
+    pictures: dict[int, str] = {}
+    for segment in probe_video(storage.stat(uri), config).segments:
+        for sample in decode_segment(segment, config).samples:
+            for track in tracks:
+                if abs(sample.timestamp - track.best_timestamp) <= _SAME:
+                    pictures[track.track_id] = _picture(sample.picture, track.box, blur=blur)
+            if len(pictures) == len(tracks):
+                return pictures
     return pictures
 
 

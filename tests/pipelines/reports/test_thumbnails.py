@@ -18,25 +18,30 @@ from schemas import storage
 from schemas.config import Config
 from tests.clips import Clip, portrait_clip, scene
 from tests.made_tables import feeling, write_video
+from tests.odd_clips import joined
 from transforms.probe_video import probe_video
 
 SIZE = (480, 240)
 BEST = 1.5
 
 
-def write_tables(out: Path, clip: Clip, faces: int = 1) -> None:
-    """Tables as if a clip had been analyzed; the best sample of each track is at BEST, with the box it has there."""
+def write_tables(out: Path, clip: Clip, faces: int = 1, later: float = 0.0) -> None:
+    """Tables as if a clip had been analyzed; the best sample of each track is at BEST, with the box it has there.
+
+    Where the clip is joined behind another, it is so many seconds `later`.
+    """
     plan = probe_video(storage.stat(str(clip.path)), Config())
     assert plan.info is not None
     tracks = []
     for face in range(faces):
-        track = feeling(face, 0.0, ["happy"] * 2)
-        boxes = clip.boxes[np.searchsorted(clip.times, track["timestamp"] - 1e-6), face]
+        track = feeling(face, later, ["happy"] * 2)
+        boxes = clip.boxes[np.searchsorted(clip.times, track["timestamp"] - later - 1e-6), face]
         track |= dict(zip(("x", "y", "width", "height"), boxes.T, strict=True))
-        track["quality"] = np.where(track["timestamp"] == BEST, 1.0, 0.1).astype(np.float32)
+        track["quality"] = np.where(track["timestamp"] == BEST + later, 1.0, 0.1).astype(np.float32)
         tracks.append(track)
     facts = dataclasses.asdict(plan.info) | {"video_id": plan.video_id}
-    write_video(out, str(clip.path), tracks, seconds=2.0, **facts)
+    facts["error_message"] = " ".join(note.sentence for note in plan.notes) or None
+    write_video(out, str(clip.path), tracks, seconds=2.0 + later, **facts)
 
 
 def read_report(out: Path) -> VideoReport:
@@ -84,6 +89,16 @@ def test_shows_the_face_at_the_best_time(tmp_path: Path, options: dict[str, obje
     assert difference(shown, expected(BEST)) < 10
     page = next((out / "reports").glob("clip-*.html")).read_text("utf-8")
     assert page.count("<img") == 1 and 'class="sketch"' not in page
+
+
+def test_of_a_recording_whose_time_stamps_begin_anew(tmp_path: Path) -> None:
+    empty = portrait_clip(tmp_path / "empty.ts", seconds=2, size=SIZE, fps=20, away=(0.0, 9.0))
+    clip = portrait_clip(tmp_path / "clip.ts", seconds=2, size=SIZE, moving=True, fps=20)
+    path = joined(tmp_path / "joined.ts", empty.path, clip.path)
+    write_tables(tmp_path / "out", dataclasses.replace(clip, path=path), later=2.0)
+    assert report(str(tmp_path / "out"), as_json=True, thumbnails=True).without_thumbnails == {}
+    (shown,) = pictures(tmp_path / "out")
+    assert difference(shown, expected(BEST)) < 10
 
 
 def test_each_track_has_its_own_face(tmp_path: Path) -> None:
