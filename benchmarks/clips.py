@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 
@@ -38,7 +39,7 @@ def small_clips(folder: Path) -> list[Path]:
             faststart=ending == "mp4",
         )
         made.append(clip.path)
-    fragments = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+    fragments: dict[str, Any] = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
     made.append(remuxed(made[0], folder / "fragments.mp4", **fragments))
     made.append(animated_gif(folder / "x.gif", size=size).path)
     made += [

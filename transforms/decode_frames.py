@@ -255,13 +255,12 @@ class _Reader:
                 self._stats.damage(None)
                 self._may_skip = False
                 continue
-            if not self._line.take(packet):
-                self._stats.frames_corrupt += 1
-            elif packet.pts is not None and not self._hides(packet):
-                if self._line.has_jumped and packet.is_discard:
-                    packet = undiscarded(packet)
-                if not packet.is_discard:
-                    self._times.add(packet.pts)
+            is_in_line = self._line.take(packet)
+            self._stats.frames_corrupt += not is_in_line
+            if self._line.has_jumped and packet.is_discard:
+                packet = undiscarded(packet)
+            if is_in_line and packet.pts is not None and not packet.is_discard and not self._hides(packet):
+                self._times.add(packet.pts)
             queue.append(packet)
             if len(queue) > _REORDER:
                 yield queue.popleft()

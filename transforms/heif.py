@@ -257,7 +257,9 @@ def _joined(grid: Grid, tiles: list[av.VideoFrame | None]) -> av.VideoFrame:
         for number, tile in enumerate(tiles):
             if tile is None:
                 continue
-            pixels = np.frombuffer(tile.planes[i], canvas.dtype).reshape(of_tile.height, -1)[:, : of_tile.width]
+            pixels = np.frombuffer(memoryview(tile.planes[i]), canvas.dtype).reshape(of_tile.height, -1)[
+                :, : of_tile.width
+            ]
             x, y = grid.place(number, of_tile.width, of_tile.height)
             part = canvas[y : y + of_tile.height, x : x + of_tile.width]
             part[:] = pixels[: part.shape[0], : part.shape[1]]

@@ -64,8 +64,9 @@ def measure_length(container: InputContainer, stream: av.VideoStream, packets: P
         return Length(seen, seen)
     base = stream.time_base or Fraction(1, 1000)
     # Of a raw stream, libav estimates the duration from its bit rate.
-    stated = float(stream.duration * base) if (stream.duration or 0) > 0 and not is_raw else None
-    declared = container.duration / av.time_base if (container.duration or 0) > 0 and not is_raw else None
+    ticks, of_container = max(0, stream.duration or 0), max(0, container.duration or 0)
+    stated = float(ticks * base) if ticks and not is_raw else None
+    declared = of_container / av.time_base if of_container and not is_raw else None
     if packets.is_index:
         return _by_index(stated or declared, packets, clock, stream)
     ends = [end for end in (seen, _other_end(packets, clock)) if end is not None]

@@ -83,7 +83,7 @@ def read_packets(container: InputContainer, *streams: av.stream.Stream) -> Itera
         except av.error.EOFError:
             return
         except IndexError:  # PyAV's, at the end: streams begin behind the header, and it does not know them
-            yield av.error.StreamNotFoundError(0, "streams that begin behind the header are not read")
+            yield av.error.InvalidDataError(0, "streams that begin behind the header are not read")
             return
         except av.error.FFmpegError as error:
             errors += 1

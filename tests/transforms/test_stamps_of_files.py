@@ -1,5 +1,6 @@
 """Files whose time stamps jump, stray or claim too much: all frames are seen, on one clock."""
 
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -83,6 +84,16 @@ class TestJoinedFiles:
         samples = samples_of(plan_of(joined(tmp_path / "joined.ts", *parts)))
         assert len(samples) >= 99 and samples[-1].timestamp > 3.9
 
+    def test_streams_that_nobody_foresees_make_it_partial(self, short, tmp_path):
+        """Another programme table: PyAV gives none of its packets, so something is missing, and that is said."""
+        parts = [
+            remuxed(short.path, tmp_path / f"{pid}.ts", mpegts_start_pid=pid, mpegts_pmt_start_pid=table)
+            for pid, table in (("256", "4096"), ("600", "5000"))
+        ]
+        stream = decode_segment(plan_of(joined(tmp_path / "joined.ts", *parts)).segments[0], EVERY)
+        assert len(list(stream.samples)) == 50
+        assert stream.stats.errors == 1
+
 
 class TestOneStamp:
     @pytest.mark.parametrize("place", [0, 20, 49])
@@ -142,7 +153,7 @@ class TestFrameNumbers:
         assert plan.info is not None and plan.info.is_vfr is False
 
     def test_hidden_frames_of_vp9(self):
-        hides = list_packets.hides("vp9")
+        hides: Callable[[Any], bool] = list_packets.hides("vp9")
         assert [hides(data) for data in (b"\x82\x49", b"\x80\x49", b"\x88", b"\xa2", b"\xb1\x00", b"\xb0\x80")] == [
             *(False, True, False, False, False, True),
         ]
