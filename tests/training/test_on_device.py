@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[2]
 
 
 JITTER = Jitter(stretch=0.2, slant=0.1, gamma=0.5, light=0.4, focus=0.8, coarse=0.3)
-FIELDS: dict[str, Any] = {"calibration": 0.3, "schedule": {"epochs": 2, "batch": 8}}
+FIELDS: dict[str, Any] = {"calibration": 0.3, "schedule": {"epochs": 2, "batch": 8}, "jitter": {"mixup": 0.0}}
 OPTIONS = {"widths": [4, 8], "blocks": [1, 1]}
 
 
@@ -47,6 +47,7 @@ def by_jax(tmp_path_factory: pytest.TempPathFactory) -> Path:
     changes = folder / "changes.toml"
     changes.write_text(
         "calibration = 0.3\n[schedule]\nepochs = 2\nbatch = 8\n[options]\nwidths = [4, 8]\nblocks = [1, 1]\n"
+        "[jitter]\nmixup = 0.0\n"  # the small networks have it
     )
     recipe = change(find_recipe("emotion"), read_changes(changes), "test")
     pack(recipe, [make_fer2013(folder / "fer2013")], folder / "packed.npz", cache=folder / "chips")
