@@ -1,4 +1,4 @@
-"""Let a worker process end when the process that started it does."""
+"""Let a process end when the process that started it does."""
 
 import ctypes
 import os
@@ -8,6 +8,13 @@ import threading
 from collections.abc import Callable
 
 _PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None  # opened here: between fork and exec it could wait
+
+
+def kill_with_parent() -> None:
+    """Has the kernel kill this process when the thread that started it ends; also what it becomes by `exec`."""
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def end_with_parent(wait: Callable[[], object]) -> None:
@@ -19,8 +26,7 @@ def end_with_parent(wait: Callable[[], object]) -> None:
     Args:
       wait: returns when the parent has ended.
     """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    kill_with_parent()
 
     def watch() -> None:
         wait()

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import os
 import re
 import shutil
 import subprocess
 import time
+import types
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from runners.end_with_parent import kill_with_parent
 from runners.flink.rest import FlinkJob, FlinkRest
 from runners.options import beam_options, quiet_beam
 from schemas.errors import FacelogError, UsageError
@@ -142,7 +145,7 @@ def submit(build: Callable[[beam.Pipeline], object], name: str, options: FlinkOp
     }
     rest = FlinkRest(options.master)
     try:
-        with _plain_failures(options.master):
+        with _plain_failures(options.master), _job_server_ends_with_us():
             pipeline = beam.Pipeline(runner=FlinkRunner(), options=PipelineOptions(list(options.more), **arguments))
             build(pipeline)
             result = pipeline.run()
@@ -315,6 +318,23 @@ def _restarts(rest: FlinkRest) -> int | None:
     key, default = _RESTARTS.get(kind, ("attempts", None))
     given = settings.get(f"restart-strategy.{kind}.{key}", "")
     return int(given) if given.isdigit() else default
+
+
+@contextlib.contextmanager
+def _job_server_ends_with_us() -> Iterator[None]:
+    """Beam's job server, which this process starts, ends with it even where it is killed.
+
+    Beam ends it in an orderly exit alone. A client that was killed left a Java process for ever.
+    """
+    from apache_beam.utils import subprocess_server
+
+    ours = functools.partial(subprocess.Popen, preexec_fn=kill_with_parent)
+    plain, replaced = subprocess_server.subprocess, types.SimpleNamespace(**vars(subprocess) | {"Popen": ours})
+    subprocess_server.subprocess = replaced
+    try:
+        yield
+    finally:
+        subprocess_server.subprocess = plain
 
 
 @contextlib.contextmanager
