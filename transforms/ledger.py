@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from schemas import storage
 from schemas.config import ALGORITHM_VERSION, SCHEMA_VERSION
 from schemas.errors import StorageError, UsageError
-from schemas.layout import ROW_TABLES, Layout
+from schemas.layout import ROW_TABLES, WORK, Layout
 from schemas.run import Run
 from schemas.storage import FileInfo
 from schemas.table_files import list_table_files
@@ -124,7 +124,9 @@ def read_row(uri: str, run: Run) -> Row:
 
 
 def close_ledger(run: Run, rows: Mapping[str, Row] | None = None, *, changed: bool = True) -> None:
-    """Removes tables and fragments that no row needs, also those of killed runs, and renews the copy of all rows.
+    """Removes what no row needs, also that of killed runs, and renews the copy of all rows.
+
+    That is tables, fragments, and files that were under construction when a process was killed.
 
     Args:
       run: that ends.
@@ -142,6 +144,12 @@ def close_ledger(run: Run, rows: Mapping[str, Row] | None = None, *, changed: bo
     for video_id in sorted(done & work.video_ids()):
         storage.delete_tree(work.video(video_id))
     storage.delete_tree(work.plans)
+    if storage.is_local(run.layout.out):
+        # A run that left such a file among the tables had more to do, so this one has changed something.
+        for folder in (*ROW_TABLES, "videos", "observations", WORK) if changed else (WORK,):
+            for info in list(storage.list_files(run.layout.folder(folder))):
+                if storage.is_unfinished(info.uri):
+                    storage.delete_file(info.uri)
     if changed:
         index_ledger(run)
 

@@ -15,6 +15,7 @@ from models.bundle import bundle_path
 from models.cards import read_card
 from schemas import storage
 from schemas.config import Config
+from schemas.errors import StorageError
 from schemas.run import Run
 from schemas.step_times import StepTimes
 from schemas.tables import parquet_bytes
@@ -22,7 +23,7 @@ from schemas.video import Note, Plan, Segment
 from transforms import metrics
 from transforms.aggregate_seconds import aggregate_faces, aggregate_timeline, aggregate_tracks
 from transforms.failures import first_failure
-from transforms.ledger import Row, forget_row, new_row, write_row
+from transforms.ledger import Row, forget_row, new_row, read_row, write_row
 from transforms.stitch_tracks import Observations, stitch_tracks
 from transforms.write_fragment import Fragment, read_fragment
 
@@ -41,9 +42,15 @@ class VideoDone:
 
 
 def assemble_video(plan: Plan, run: Run, *, keep_observations: bool = False) -> VideoDone:
-    """Makes the rows of one video in the four tables from its fragments; the row in `videos` is written last."""
+    """Makes the rows of one video in the four tables from its fragments; the row in `videos` is written last.
+
+    A worker may be killed when the row is there and its fragments are gone: a row of this run means that all is done.
+    """
     video_id = plan.video_id or ""
     started = datetime.now(UTC)
+    if row := _written_before(plan, run):
+        storage.delete_tree(run.work.video(video_id))
+        return VideoDone(row)
     if failure := first_failure(plan, run.work, run.run_id):
         row = new_row(plan, run, started_at=started, status="failed", **failure)
         write_row(row, run)
@@ -65,6 +72,16 @@ def assemble_video(plan: Plan, run: Run, *, keep_observations: bool = False) -> 
     metrics.count(videos_done=1, face_rows=row.get("face_seconds", 0))
     metrics.count_times(times.seconds)
     return VideoDone(row)
+
+
+def _written_before(plan: Plan, run: Run) -> Row | None:
+    """The row of a video, if this run has written it from the video's fragments."""
+    try:
+        row = read_row(plan.file.uri, run)
+    except (FileNotFoundError, StorageError):
+        return None
+    ours = row["run_id"] == run.run_id and row["video_id"] == plan.video_id
+    return row if ours and row["status"] != "failed" else None
 
 
 def make_tables(

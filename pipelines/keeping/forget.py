@@ -159,7 +159,7 @@ class _Known:
         plans = []
         for info in storage.list_files(out):
             *folders, name = info.uri.removeprefix(f"{out}/").split("/")
-            if re.fullmatch(r"\.[0-9a-f]{32}\.tmp", name):
+            if storage.is_unfinished(info.uri):
                 self.temporaries.append(info.uri)
             elif not folders or folders[0] not in FOLDERS:
                 self.strange.append(info.uri)

@@ -2,7 +2,7 @@
 
 import functools
 import heapq
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -24,6 +24,9 @@ from transforms.write_fragment import pending_segments
 
 PROBE, SEGMENT, ASSEMBLE = 0, 1, 2
 """Priorities: a task that finishes a video goes first; a new file is opened when there is nothing else to do."""
+
+_OF_STORAGE = dict.fromkeys(("FileNotFoundError", "StorageError"), "storage_error")
+"""Types of a failed assembly that are no fault of the video, so that the next run tries it again."""
 
 _ASSEMBLE_SECONDS = 600.0
 _ASSEMBLE_SECONDS_A_SEGMENT = 10.0
@@ -67,6 +70,7 @@ class _Flow:
         self._work = archive.run.work
         self._run_id = archive.run.run_id
         self._open: dict[str, tuple[Plan, set[int]]] = {}
+        self._redone: set[str] = set()
         self._early: list[tuple[int, Plan]] = []
         self._next_plan = 0
 
@@ -105,9 +109,14 @@ class _Flow:
         for segment in plan.segments:
             if segment not in pending:
                 self._progress.segment_done(segment, resumed=True)
-        self._open[plan.video_id or ""] = plan, {segment.index for segment in pending}
         if not pending:
+            self._open[plan.video_id or ""] = plan, set()
             yield self._assembly(plan)
+        yield from self._segments(plan, pending)
+
+    def _segments(self, plan: Plan, pending: Sequence[Segment]) -> Iterator[Task]:
+        if pending:
+            self._open[plan.video_id or ""] = plan, {segment.index for segment in pending}
         for segment in pending:
             key = f"{segment.file.uri} segment {segment.index}"
             yield Task(key, segment, segment_limit(segment), SEGMENT)
@@ -127,9 +136,15 @@ class _Flow:
         return Task(f"{plan.file.uri} tables", plan, limit, ASSEMBLE)
 
     def _assembled(self, outcome: Outcome, plan: Plan) -> Iterable[Task]:
-        del self._open[plan.video_id or ""]
+        video_id = plan.video_id or ""
+        del self._open[video_id]
         if outcome.failure:
-            row = self._archive.fail(plan, outcome.failure.error_type, _say(outcome, plan.file.uri))
+            # Fragments may be gone: somebody removed them, or the worker was killed while it moved them.
+            if video_id not in self._redone and (lost := pending_segments(plan, self._work)):
+                self._redone.add(video_id)
+                return self._segments(plan, lost)
+            error_type = _OF_STORAGE.get(outcome.failure.error_type, outcome.failure.error_type)
+            row = self._archive.fail(plan, error_type, _say(outcome, plan.file.uri))
         else:
             row = self._archive.finish(outcome.results[0].row)
         self._progress.video_done(row)

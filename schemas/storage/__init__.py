@@ -37,6 +37,7 @@ __all__ = [
     "free_bytes",
     "is_folder",
     "is_local",
+    "is_unfinished",
     "join",
     "list_files",
     "move_file",
@@ -255,6 +256,11 @@ def delete_tree(uri: str) -> None:
     delete = shutil.rmtree if is_local(uri) else remote.delete_tree
     with plain_errors(uri), contextlib.suppress(FileNotFoundError):
         delete(uri)
+
+
+def is_unfinished(uri: str) -> bool:
+    """Whether a name is one that `write_bytes` and `open_output` give to a file on disk until it is complete."""
+    return is_local(uri) and bool(local.UNFINISHED.fullmatch(uri.rpartition("/")[2]))
 
 
 def free_bytes(uri: str) -> int | None:

@@ -4,6 +4,7 @@ import collections
 import contextlib
 import errno
 import os
+import re
 import shutil
 import stat as stat_module
 import uuid
@@ -14,6 +15,9 @@ from schemas.errors import StorageError
 from schemas.storage.errors import storage_error
 from schemas.storage.file_info import FileInfo, time_of
 from schemas.storage.walk import SkipEntry, UnreadableFolder
+
+UNFINISHED = re.compile(r"\.[0-9a-f]{32}\.tmp")
+"""Names of files that were under construction in a process that was killed, or that are under construction now."""
 
 
 def stat(path: str) -> FileInfo:

@@ -17,6 +17,7 @@ from schemas.tables import OWN_COLUMNS, VIDEOS
 from schemas.video import Plan
 from tests.examples import VIDEO_ID, WHEN, example_file, example_plan, example_row
 from transforms.ledger import (
+    close_ledger,
     copied_row,
     forget_row,
     index_ledger,
@@ -213,3 +214,16 @@ def test_bucket_is_a_string_for_readers(run: Run):
     query = f"select typeof(bucket), uri from read_parquet({files})"
 
     assert duckdb.execute(query).fetchall() == [("VARCHAR", "/videos/clip.mp4")]
+
+
+def test_files_that_a_killed_process_left_are_removed(run: Run):
+    write_row(example_row(), run)
+    left = f".{'a' * 32}.tmp"
+    folders = [Path(run.layout.work), row_file(run).parent, Path(run.layout.table("faces", VIDEO_ID)).parent]
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / left).write_bytes(b"PAR1")
+        (folder / ".mine").write_text("not facelog's")
+    close_ledger(run)
+    for folder in folders:
+        assert not (folder / left).exists() and (folder / ".mine").exists()

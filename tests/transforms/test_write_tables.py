@@ -231,6 +231,15 @@ def test_killed_in_between_it_is_done_again(run: Run, analyzed: Plan, killed_at:
     assert len(list(storage.list_files(run.layout.observations(VIDEO_ID)))) == 3
 
 
+def test_killed_behind_its_row_it_is_done(run: Run, analyzed: Plan):
+    """The supervisor has heard nothing of it, and gives the task to another worker."""
+    row = assemble_video(analyzed, run).row
+    assert not storage.exists(run.work.video(VIDEO_ID))
+    again = assemble_video(analyzed, run).row
+    assert (again["status"], again["finished_at"]) == ("ok", row["finished_at"])
+    assert storage.exists(run.layout.table("faces", VIDEO_ID))
+
+
 def test_observations_are_kept_when_asked_for_and_never_those_of_an_earlier_run(run: Run, analyzed: Plan):
     kept = Path(run.layout.observations(VIDEO_ID))
     kept.mkdir(parents=True)
@@ -241,7 +250,7 @@ def test_observations_are_kept_when_asked_for_and_never_those_of_an_earlier_run(
     assert not storage.exists(run.work.video(VIDEO_ID))
 
     write_all(analyzed, run, example_track(0, SAMPLES))
-    assemble_video(analyzed, run)
+    assemble_video(analyzed, dataclasses.replace(run, run_id="run-2"))
     assert not kept.exists()
 
 
