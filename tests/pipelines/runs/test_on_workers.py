@@ -40,7 +40,7 @@ def test_fragments_that_are_gone_are_made_again_once(tmp_path: Path) -> None:
     segments = done(next(flow.probes()))
     assert len(segments) == 2
     storage.write_bytes(run.work.fragment(VIDEO_ID, 1), b"")
-    again = lost([follows for task in segments for follows in done(task)][0])
+    again = lost(next(follows for task in segments for follows in done(task)))
     assert [task.payload for task in again] == [plan.segments[0]]
     assert lost(done(again[0])[0]) == []
     (bad,) = archive.summarize().bad
