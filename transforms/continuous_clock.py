@@ -114,7 +114,7 @@ class _Search:
         self._pts, self._others = stamps.pts, others
         self._tick = float(stamps.time_base)
         has_dts, has_pts = stamps.dts != NO_STAMP, stamps.pts != NO_STAMP
-        by_dts = 2 * np.count_nonzero(has_dts) >= len(has_dts)
+        by_dts = 2 * np.count_nonzero(has_dts) >= len(has_dts) and len(np.unique(stamps.dts[has_dts])) > 1
         key = stamps.dts if by_dts else stamps.pts
         self._numbers = np.flatnonzero(key != NO_STAMP)
         self._key = key[self._numbers]

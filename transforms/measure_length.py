@@ -60,7 +60,7 @@ def measure_length(container: InputContainer, stream: av.VideoStream, packets: P
     if not packets.corrections.usable or (is_raw and not clock.has_pts):
         return Length(clock.seconds(packets.count), _other_end(packets, clock))
     seen = clock.seconds(packets.end) if clock.has_pts and packets.end is not None else None
-    if packets.jumps_at:
+    if packets.corrections:  # what is stated of such a file, libav or its writer has from the same stamps
         return Length(seen, seen)
     base = stream.time_base or Fraction(1, 1000)
     # Of a raw stream, libav estimates the duration from its bit rate.

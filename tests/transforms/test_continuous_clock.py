@@ -62,6 +62,9 @@ class TestOrdinaryFiles:
         assert find_corrections(stamps(dts), restarts=True).jumps
         assert not find_corrections(stamps(dts), restarts=True, others=np.arange(0.0, 302.0, 0.5))
 
+    def test_decoding_times_that_say_nothing(self):
+        assert not find_corrections(stamps(np.zeros(100, np.int64), part()))
+
 
 class TestJumps:
     @pytest.mark.parametrize("start", [0, -5 * 3600 * TICKS, -2 * TICKS])

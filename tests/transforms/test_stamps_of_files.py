@@ -115,6 +115,7 @@ class TestOneStamp:
         plan = plan_of(path)
         samples = samples_of(plan)
         assert plan.info is not None and plan.info.duration is not None and plan.info.duration < 3
+        assert plan.stated_end is None and plan.container_end is None  # it was not cut off
         seen = np.delete(times, place)
         np.testing.assert_allclose([s.timestamp for s in samples], seen - seen[0], atol=3e-3)
 
@@ -134,6 +135,16 @@ class TestFrameNumbers:
             shown = [frame.pts for frame in container.decode(video=0)]
         samples = samples_of(plan_of(path))
         assert [s.pts for s in samples] == shown and numbers(samples) == list(range(35))
+
+    def test_an_edit_list_and_segments(self, tmp_path):
+        long = portrait_clip(tmp_path / "x.mp4", seconds=8, fps=25, b_frames=2, size=(160, 120), gop=25).path
+        path = remuxed(long, tmp_path / "trim.mp4", start=-0.6)
+        config = EVERY.override(segment_seconds=2, lost_after=1)
+        plan = probe_video(storage.stat(str(path)), config)
+        assert len(plan.segments) > 2
+        for segment in plan.segments:
+            samples = list(decode_segment(segment, config).samples)
+            assert numbers(samples) == [round(sample.timestamp * 25) for sample in samples]
 
     def test_frames_that_nobody_sees(self, tmp_path):
         plain, path = tmp_path / "plain.webm", tmp_path / "x.webm"

@@ -97,6 +97,11 @@ def test_what_ends_a_worker_costs_only_its_own_task(tmp_path: Path, caplog: pyte
     assert "init" in messages
 
 
+def test_no_time_limit_is_too_long_for_the_system() -> None:
+    (outcome,) = run([task("", limit_seconds=43e6 * 24)])
+    assert outcome.failure is None
+
+
 def test_three_attempts_by_default(tmp_path: Path) -> None:
     (outcome,) = run([task("raise", tmp_path / "trail")])
     assert outcome.failure is not None
