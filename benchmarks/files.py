@@ -31,7 +31,8 @@ def main() -> None:
             few = analyze(archive, Path(folder) / f"{archive.name}-few")
             make(archive, count)
             many = analyze(archive, Path(folder) / f"{archive.name}-many")
-            print(f"{(many - few) / (count - count // 3):.3f} CPU s a {kind} ({count}; the first {count // 3}: {few:.1f} s)")
+            cost = (many - few) / (count - count // 3)
+            print(f"{cost:.3f} CPU s a {kind} ({count}; the first {count // 3}: {few:.1f} s)", flush=True)
 
 
 def make_pictures(folder: Path, count: int) -> None:

@@ -6,6 +6,7 @@ the weights that run.
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
 import math
@@ -183,7 +184,7 @@ class Config:
     landmarks_sha256: str = ""
     detector_sha256: str = ""
 
-    @property
+    @functools.cached_property
     def canonical_json(self) -> str:
         """The configuration as JSON with sorted keys: what is hashed and written into every footer."""
         values = dataclasses.asdict(self)
@@ -194,7 +195,7 @@ class Config:
             del values["detector_sha256"]
         return json.dumps(values, sort_keys=True, separators=(",", ":"))
 
-    @property
+    @functools.cached_property
     def hash(self) -> str:
         """Sha256 of the canonical JSON, 64 hex digits."""
         return hashlib.sha256(self.canonical_json.encode()).hexdigest()

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import uuid
 from datetime import UTC, datetime
 
@@ -33,7 +34,7 @@ class Run:
         run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
         return cls(run_id, config, Layout(out))
 
-    @property
+    @functools.cached_property
     def footer(self) -> dict[str, str]:
         """Texts of a file's footer."""
         return footer(self.config, self.run_id)

@@ -10,6 +10,7 @@ where the detector gives no points of its own. `quality` is the sample's weight 
 `transforms.crop_faces`).
 """
 
+import functools
 import io
 import json
 from collections.abc import Iterable, Mapping
@@ -197,6 +198,7 @@ OBSERVATIONS = _schema(
 TABLES = {"faces": FACES, "tracks": TRACKS, "timeline": TIMELINE, "videos": VIDEOS}
 
 
+@functools.cache
 def code_version() -> str:
     """Version of the installed distribution."""
     try:

@@ -181,7 +181,7 @@ def read_fragment(folder: str, segment: int) -> Fragment:
 
 
 def _read(uri: str) -> pa.Table:
-    return pq.read_table(pa.BufferReader(storage.read_bytes(uri)))
+    return pq.ParquetFile(pa.BufferReader(storage.read_bytes(uri))).read(use_threads=False)
 
 
 @dataclasses.dataclass(eq=False)

@@ -172,3 +172,10 @@ def test_a_wrong_file_says_itself_and_the_setting(text: str, said: str):
         read_settings(text, "night.toml")
 
     assert "night.toml" in str(refused.value)
+
+
+def test_the_hash_is_computed_once_a_configuration() -> None:
+    config = Config()
+    assert config.canonical_json is config.canonical_json and config.hash is config.hash
+    assert dataclasses.replace(config, landmarks_sha256="d" * 64).hash != config.hash == Config().hash
+    assert config == Config()
