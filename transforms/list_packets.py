@@ -41,7 +41,9 @@ class Packets:
       corrections: what had to be corrected for that.
       keyframes: where decoding can begin.
       jumps_at: stamps on the continuous clock at which parts begin that were joined.
-      last_length: ticks that the last frame may last: as it says, and not longer than any other.
+      last_length: ticks that the last frame lasts: as it says, if other frames last as long or it is not more than a
+        minute, else as most frames do.
+      last_claim: ticks that its packet says.
       other_end: second of the file's own clock at which the other streams end; None where they were not read.
       is_index: whether an index was read, which also lists packets that a truncated file has no more.
     """
@@ -53,6 +55,7 @@ class Packets:
     keyframes: Keyframes
     jumps_at: tuple[int, ...]
     last_length: int
+    last_claim: int
     other_end: float | None
     is_index: bool
 
@@ -136,15 +139,16 @@ def _from_index(stream: av.VideoStream) -> Packets:
         corrections=find_corrections(Stamps(none, dts, base)),
         keyframes=Keyframes(None, dts[key], np.cumsum(shown)[key] - shown[key]),
         jumps_at=(),
-        last_length=_longest(dts, base),
+        last_length=max(_usual(dts), 1),
+        last_claim=0,
         other_end=None,
         is_index=True,
     )
 
 
-def _longest(shown: np.ndarray, base: Fraction) -> int:
-    """Ticks of the longest time from one frame to the next."""
-    return int(np.diff(shown).max()) if len(shown) > 1 else round(_LONGEST_ALONE / base)
+def _usual(shown: np.ndarray) -> int:
+    """Ticks from one frame to the next, mostly; 0: there are no two."""
+    return int(np.median(np.diff(shown))) if len(shown) > 1 else 0
 
 
 class _Stream:
@@ -211,6 +215,7 @@ def _walk(uri: str, config: Config) -> Packets:
     seek_to = np.minimum(pts, np.where(stamps.dts == NO_STAMP, pts, stamps.dts))
     starts = is_key & (pts != NO_STAMP)
     in_order = np.sort(pts[is_shown & (pts != NO_STAMP)])
+    claim = _last_claim(pts, video, in_order) if has_pts else 0
     ends = [end for end in (other.end() for other in others) if end is not None]
     return Packets(
         count=int(is_shown.sum()) or len(pts),
@@ -219,20 +224,22 @@ def _walk(uri: str, config: Config) -> Packets:
         corrections=corrections,
         keyframes=Keyframes(pts[starts], seek_to[starts], (np.cumsum(is_shown) - is_shown)[starts]),
         jumps_at=tuple(int(pts[jump.packet]) for jump in corrections.jumps if not jump.is_wrap),
-        last_length=_last_length(pts, video, in_order) if has_pts else 0,
+        last_length=believed_length(in_order, claim, base) if has_pts else 0,
+        last_claim=claim,
         other_end=max(ends, default=None),
         is_index=False,
     )
 
 
-def _last_length(pts: np.ndarray, video: _Stream, shown: np.ndarray) -> int:
-    """Ticks that the last frame lasts, as its packet says, and not longer than any other frame lasted."""
-    if not len(shown):
-        return 0
-    stated = video.length[int(np.flatnonzero(pts == shown[-1])[-1])]
-    if stated <= 0:
-        stated = int(np.median(np.diff(shown))) if len(shown) > 1 else 0
-    return min(stated, _longest(shown, video.time_base))
+def _last_claim(pts: np.ndarray, video: _Stream, shown: np.ndarray) -> int:
+    """Ticks that the packet of the last frame says it lasts."""
+    return max(0, video.length[int(np.flatnonzero(pts == shown[-1])[-1])]) if len(shown) else 0
+
+
+def believed_length(shown: np.ndarray, claim: int, base: Fraction) -> int:
+    """Ticks that the last of some frames lasts, whatever its header or its packet claims."""
+    longest = int(np.diff(shown).max()) if len(shown) > 1 else 0
+    return claim if 0 < claim <= max(longest, round(_LONGEST_ALONE / base)) else _usual(shown)
 
 
 def with_pts(

@@ -13,7 +13,7 @@ from av.container import InputContainer
 
 from schemas.video import Clock, Note
 from transforms import media
-from transforms.list_packets import Packets
+from transforms.list_packets import Packets, believed_length
 
 _TOLERANCE = 1.0
 """Seconds by which a header may be off, as rounding and sound behind the last frame make it."""
@@ -79,7 +79,10 @@ def measure_length(container: InputContainer, stream: av.VideoStream, packets: P
         start = float((clock.start_pts or 0) * base)
         offset = max(0.0, start - (container.start_time or 0) / av.time_base)
         length = dataclasses.replace(length, container_end=declared - offset)
-    return length if end is None else _believed(length, end)
+    if end is None:
+        return length
+    own_claim = float(packets.last_claim * base) if clock.has_pts else 0.0
+    return _believed(length, end, own_claim + (seen or 0.0))
 
 
 def _begin(stream: av.VideoStream, clock: Clock) -> float:
@@ -91,8 +94,9 @@ def _by_index(stated: float | None, packets: Packets, clock: Clock, stream: av.V
     """The length where the header lists all frames; nothing but their data can be missing."""
     if stated is None:
         return Length(None)
-    ticks = int(packets.shown[-1] - packets.shown[0]) + packets.last_length
-    seen = float(ticks * Fraction(clock.numerator, clock.denominator))
+    base, ticks = Fraction(clock.numerator, clock.denominator), int(packets.shown[-1] - packets.shown[0])
+    claim = round(stated / base) - ticks
+    seen = float((ticks + believed_length(packets.shown, claim, base)) * base)
     if stated > seen + _TOLERANCE:
         return Length(seen, stated_end=seen, absurd=stated)
     return Length(stated, stated_end=stated + _begin(stream, clock))
@@ -105,13 +109,19 @@ def _other_end(packets: Packets, clock: Clock) -> float | None:
     return packets.other_end - float((clock.start_pts or 0) * Fraction(clock.numerator, clock.denominator))
 
 
-def _believed(length: Length, seen: float) -> Length:
-    """The length without what a header claims and nothing shows."""
+def _believed(length: Length, seen: float, claimed_by_frames: float) -> Length:
+    """The length without what is claimed and nothing shows.
+
+    Args:
+      length: as it is claimed.
+      seen: second at which the last packet ends.
+      claimed_by_frames: second at which the last frame ends if it lasts as long as it says.
+    """
     claims = [n for n in (length.duration, length.stated_end, length.container_end) if n is not None]
     claimed = max(claims, default=0.0)
     if claimed <= seen + _TOLERANCE:
         return length
-    if claimed > max(_ABSURD_SECONDS, _ABSURD_TIMES * seen):
+    if claimed > max(_ABSURD_SECONDS, _ABSURD_TIMES * seen) or claimed <= claimed_by_frames + _TOLERANCE:
         return Length(seen, length.end, absurd=claimed)
     duration = min(length.duration, seen) if length.duration is not None else None
     return dataclasses.replace(length, duration=duration)

@@ -207,6 +207,25 @@ class TestClaims:
         assert plan.info is not None and plan.info.duration is not None and plan.info.duration < 3
         assert segment_limit(plan.segments[0]) < 200
 
+    @pytest.mark.parametrize("ending", ["mkv", "mp4", "mov"])
+    @pytest.mark.parametrize(("lasts", "duration"), [(30.0, 32), (7200.0, 2), (30_000.0, 2)])
+    def test_a_last_frame_is_believed_for_a_minute(self, tmp_path, ending, lasts, duration):
+        source = portrait_clip(tmp_path / "x.mp4", fps=25, size=(160, 120)).path
+        path = tmp_path / f"last.{ending}"
+        with av.open(source) as old, av.open(path, "w") as new:
+            stream = new.add_stream_from_template(old.streams.video[0])
+            for number, packet in enumerate(packet for packet in old.demux(video=0) if packet.size):
+                packet.duration = round(lasts / (packet.time_base or 1)) if number == 49 else packet.duration
+                packet.stream = stream
+                new.mux(packet)
+        plan = plan_of(path)
+        assert plan.info is not None and plan.info.duration == pytest.approx(duration, abs=0.1)
+        assert kinds(plan) == ([] if lasts < 60 else ["wrong_duration"])
+        config = Config()
+        stream = decode_segment(plan.segments[0], config)
+        assert list(stream.samples)[-1].timestamp == pytest.approx(duration - 1 if lasts < 60 else 1.76, abs=0.01)
+        assert plan.stated_end is None or plan.stated_end < duration + 1
+
     def test_a_time_base_of_years(self, tmp_path):
         path = portrait_clip(tmp_path / "x.avi", codec="mpeg4", fps=25, size=(160, 120)).path
         data = bytearray(path.read_bytes())
