@@ -45,6 +45,7 @@ class Packets:
         minute, else as most frames do.
       last_claim: ticks that its packet says.
       other_end: second of the file's own clock at which the other streams end; None where they were not read.
+      rest: share of the file behind the last packet of any stream; streams may begin there that nothing foretold.
       is_index: whether an index was read, which also lists packets that a truncated file has no more.
     """
 
@@ -58,6 +59,7 @@ class Packets:
     last_claim: int
     other_end: float | None
     is_index: bool
+    rest: float = 0.0
 
     @property
     def is_vfr(self) -> bool | None:
@@ -192,9 +194,11 @@ def _walk(uri: str, config: Config) -> Packets:
         hidden_in, restarts = hides(stream.codec_context.name), bool(container.format.flags & _RESTARTS)
         base = stream.time_base or Fraction(1, 1000)
         video = streams[stream.index] = _Stream(base)
+        place, size = 0, container.size if container.format.name == "mpegts" else 0
         for packet in read_packets(container):
             if not isinstance(packet, av.Packet):
                 continue
+            place = packet.pos or place
             if packet.stream_index not in streams:
                 streams[packet.stream_index] = _Stream(packet.time_base or Fraction(1, 1000))
             streams[packet.stream_index].add(packet)
@@ -228,6 +232,7 @@ def _walk(uri: str, config: Config) -> Packets:
         last_claim=claim,
         other_end=max(ends, default=None),
         is_index=False,
+        rest=max(0.0, 1 - place / size) if size > 0 else 0.0,
     )
 
 

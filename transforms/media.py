@@ -203,7 +203,7 @@ def is_still(container: InputContainer) -> bool:
 
 def has_tiles(container: InputContainer) -> bool:
     """Whether it is a picture some of whose streams are parts of a larger one."""
-    return is_still(container) and any(s.disposition & Disposition.dependent for s in container.streams.video)
+    return any(s.disposition & Disposition.dependent for s in container.streams.video) and is_still(container)
 
 
 class _Nameless:

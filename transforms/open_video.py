@@ -80,10 +80,8 @@ def read_packets(container: InputContainer, *streams: av.stream.Stream) -> Itera
                     errors = 0
                     yield packet
             return
-        except av.error.EOFError:
-            return
-        except IndexError:  # PyAV's, at the end: streams begin behind the header, and it does not know them
-            yield av.error.InvalidDataError(0, "streams that begin behind the header are not read")
+        # PyAV raises IndexError at the end of some files with streams that begin behind the header; see `Packets.rest`.
+        except (av.error.EOFError, IndexError):
             return
         except av.error.FFmpegError as error:
             errors += 1

@@ -38,6 +38,9 @@ _SLOWEST, _FASTEST = 1, 240
 _LONGEST_HELD = 3600.0
 """Seconds beyond which no picture counts without a new frame."""
 
+_MOST_REST = 0.05
+"""Share of a file behind the last packet beyond which something has not been read."""
+
 _PLACES = 5
 """Jumps whose places a note names."""
 
@@ -133,6 +136,7 @@ def _probe_stream(container: InputContainer, stream: av.VideoStream, plan: Plan,
         end=length.end,
         stated_end=length.stated_end,
         container_end=length.container_end,
+        has_unread_streams=packets.rest > _MOST_REST,
         notes=(
             *_notes_on_stamps(plan.file.uri, packets, clock),
             *length.notes(plan.file.uri),

@@ -153,6 +153,9 @@ def _verdict(plan: Plan, stats: Sequence[Row], truncated: float | None, missing:
         problem = Note("truncated", f"{uri} ends after {truncated:.1f} s{of}: it was cut off; copy it again.")
     elif plan.cut_off is not None:
         problem = Note("truncated", f"{uri} was cut off ({plan.cut_off}); copy it again.")
+    elif plan.has_unread_streams:
+        text = f"{uri} goes on with streams that its beginning does not show, and these were not read; split it there."
+        problem = Note("unread_streams", text)
     elif errors:
         text = f"{uri}: places that are damaged and were passed over: {errors}; the rest was read."
         problem = Note("damaged", text)

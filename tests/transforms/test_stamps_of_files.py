@@ -90,9 +90,16 @@ class TestJoinedFiles:
             remuxed(short.path, tmp_path / f"{pid}.ts", mpegts_start_pid=pid, mpegts_pmt_start_pid=table)
             for pid, table in (("256", "4096"), ("600", "5000"))
         ]
-        stream = decode_segment(plan_of(joined(tmp_path / "joined.ts", *parts)).segments[0], EVERY)
-        assert len(list(stream.samples)) == 50
-        assert stream.stats.errors == 1
+        plan = plan_of(joined(tmp_path / "joined.ts", *parts))
+        assert plan.has_unread_streams and len(samples_of(plan)) == 50
+        assert not plan_of(parts[0]).has_unread_streams
+
+    def test_sound_that_begins_late_is_no_damage(self, short, tmp_path):
+        """Its programme table comes in the middle, as in television; the video is whole."""
+        silent = remuxed(short.path, tmp_path / "silent.ts")
+        heard = portrait_clip(tmp_path / "heard.ts", seconds=2, fps=25, b_frames=2, size=(160, 120), audio=2.0).path
+        plan = plan_of(joined(tmp_path / "joined.ts", silent, heard))
+        assert len(samples_of(plan)) == 100 and not plan.has_unread_streams
 
 
 class TestOneStamp:
