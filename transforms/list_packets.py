@@ -6,7 +6,7 @@ They come from the index of the file where that is complete (mov and mp4), else 
 import array
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 
 import av
@@ -44,7 +44,7 @@ class Packets:
       last_length: ticks that the last frame lasts: as it says, if other frames last as long or it is not more than a
         minute, else as most frames do.
       last_claim: ticks that its packet says.
-      other_end: second of the file's own clock at which the other streams end; None where they were not read.
+      other_end: second of the file's own clock at which the other streams end; None where there are none.
       rest: share of the file behind the last packet of any stream; streams may begin there that nothing foretold.
       is_index: whether an index was read, which also lists packets that a truncated file has no more.
     """
@@ -94,7 +94,7 @@ def list_packets(uri: str, container: InputContainer, stream: av.VideoStream, co
       config: the run's configuration.
     """
     if _index_is_complete(container, stream):
-        packets = _from_index(stream)
+        packets = _from_index(container, stream)
         if not packets.corrections:
             return packets
     return _walk(uri, config)
@@ -127,7 +127,7 @@ def _index_is_complete(container: InputContainer, stream: av.VideoStream) -> boo
     return "mp4" in container.format.name and 0 < stream.frames == len(stream.index_entries)
 
 
-def _from_index(stream: av.VideoStream) -> Packets:
+def _from_index(container: InputContainer, stream: av.VideoStream) -> Packets:
     entries = list(stream.index_entries)
     dts = np.array([entry.timestamp for entry in entries], np.int64)
     key = np.array([entry.is_keyframe for entry in entries], bool)
@@ -143,9 +143,17 @@ def _from_index(stream: av.VideoStream) -> Packets:
         jumps_at=(),
         last_length=max(_usual(dts), 1),
         last_claim=0,
-        other_end=None,
+        other_end=max(_ends_of_others(container, stream), default=None),
         is_index=True,
     )
+
+
+def _ends_of_others(container: InputContainer, stream: av.VideoStream) -> Iterator[float]:
+    """Second at which the last packet of each other stream begins, by its index."""
+    for other in container.streams:
+        entries = other.index_entries
+        if other.index != stream.index and other.time_base and len(entries):
+            yield float(entries[len(entries) - 1].timestamp * other.time_base)
 
 
 def _usual(shown: np.ndarray) -> int:
@@ -221,6 +229,7 @@ def _walk(uri: str, config: Config) -> Packets:
     in_order = np.sort(pts[is_shown & (pts != NO_STAMP)])
     claim = _last_claim(pts, video, in_order) if has_pts else 0
     ends = [end for end in (other.end() for other in others) if end is not None]
+    other_end = max(ends, default=None)
     return Packets(
         count=int(is_shown.sum()) or len(pts),
         has_pts=has_pts,
@@ -228,9 +237,9 @@ def _walk(uri: str, config: Config) -> Packets:
         corrections=corrections,
         keyframes=Keyframes(pts[starts], seek_to[starts], (np.cumsum(is_shown) - is_shown)[starts]),
         jumps_at=tuple(int(pts[jump.packet]) for jump in corrections.jumps if not jump.is_wrap),
-        last_length=believed_length(in_order, claim, base) if has_pts else 0,
+        last_length=believed_length(in_order, claim, base, behind(in_order, base, other_end)) if has_pts else 0,
         last_claim=claim,
-        other_end=max(ends, default=None),
+        other_end=other_end,
         is_index=False,
         rest=max(0.0, 1 - place / size) if size > 0 else 0.0,
     )
@@ -241,10 +250,23 @@ def _last_claim(pts: np.ndarray, video: _Stream, shown: np.ndarray) -> int:
     return max(0, video.length[int(np.flatnonzero(pts == shown[-1])[-1])]) if len(shown) else 0
 
 
-def believed_length(shown: np.ndarray, claim: int, base: Fraction) -> int:
-    """Ticks that the last of some frames lasts, whatever its header or its packet claims."""
+def believed_length(shown: np.ndarray, claim: int, base: Fraction, others: int = 0) -> int:
+    """Ticks that the last of some frames lasts, whatever its header or its packet claims.
+
+    Args:
+      shown: [n] int64 sorted stamps of the frames.
+      claim: ticks.
+      base: seconds of a tick.
+      others: ticks for which other streams go on behind the last frame: a song may have one picture.
+    """
     longest = int(np.diff(shown).max()) if len(shown) > 1 else 0
-    return claim if 0 < claim <= max(longest, round(_LONGEST_ALONE / base)) else _usual(shown)
+    is_believed = 0 < claim <= max(longest, round(_LONGEST_ALONE / base), others + round(1 / base))
+    return claim if is_believed else _usual(shown)
+
+
+def behind(shown: np.ndarray, base: Fraction, other_end: float | None) -> int:
+    """Ticks for which other streams go on behind the last frame."""
+    return max(0, round(other_end / base) - int(shown[-1])) if other_end is not None and len(shown) else 0
 
 
 def with_pts(

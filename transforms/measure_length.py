@@ -13,7 +13,7 @@ from av.container import InputContainer
 
 from schemas.video import Clock, Note
 from transforms import media
-from transforms.list_packets import Packets, believed_length
+from transforms.list_packets import Packets, behind, believed_length
 
 _TOLERANCE = 1.0
 """Seconds by which a header may be off, as rounding and sound behind the last frame make it."""
@@ -96,7 +96,8 @@ def _by_index(stated: float | None, packets: Packets, clock: Clock, stream: av.V
         return Length(None)
     base, ticks = Fraction(clock.numerator, clock.denominator), int(packets.shown[-1] - packets.shown[0])
     claim = round(stated / base) - ticks
-    seen = float((ticks + believed_length(packets.shown, claim, base)) * base)
+    others = behind(packets.shown, base, packets.other_end)
+    seen = float((ticks + believed_length(packets.shown, claim, base, others)) * base)
     if stated > seen + _TOLERANCE:
         return Length(seen, stated_end=seen, absurd=stated)
     return Length(stated, stated_end=stated + _begin(stream, clock))

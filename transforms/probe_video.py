@@ -145,15 +145,22 @@ def _probe_stream(container: InputContainer, stream: av.VideoStream, plan: Plan,
     )
     keyframes = _keyframes(container, stream, packets, clock, config)
     segments = split_into_segments(
-        plan.file, plan.video_id or "", clock, info.duration, keyframes, config, hold=_hold(stream, packets)
+        plan.file,
+        plan.video_id or "",
+        clock,
+        info.duration,
+        keyframes,
+        config,
+        hold=_hold(stream, packets, info.duration),
     )
     return dataclasses.replace(plan, segments=segments)
 
 
-def _hold(stream: av.VideoStream, packets: Packets) -> float:
-    """Seconds for which a picture counts at most: a minute, or three times what is usual in a slide show."""
+def _hold(stream: av.VideoStream, packets: Packets, duration: float | None) -> float:
+    """Seconds for which a picture counts at most: a minute, three times what is usual in a slide show, or all alone."""
     rates = packets.rates(_time_base(stream))
-    return min(_LONGEST_HELD, max(Segment.hold, *(3 / rate for rate in rates[1:]))) if rates else Segment.hold
+    usual = 3 / rates[1] if rates else duration or 0.0
+    return min(_LONGEST_HELD, max(Segment.hold, usual))
 
 
 def _keyframes(

@@ -13,7 +13,7 @@ import pytest
 from schemas import storage
 from schemas.config import Config
 from schemas.video import Plan
-from tests.clips import Clip, portrait_clip
+from tests.clips import Clip, add_silence, mux_silence, portrait_clip
 from tests.odd_clips import joined, remuxed, truncated, with_thumbnail
 from transforms import list_packets
 from transforms.decode_frames import decode_segment
@@ -303,6 +303,23 @@ class TestPauses:
         path = portrait_clip(tmp_path / "x.mkv", times=times, fps=25, size=(160, 120)).path
         samples = samples_of(plan_of(path))
         np.testing.assert_allclose([s.timestamp for s in samples], times, atol=2e-3)
+
+    @pytest.mark.parametrize("ending", ["mp4", "mkv"])
+    def test_a_song_with_one_picture(self, tmp_path, ending):
+        path = tmp_path / f"x.{ending}"
+        with av.open(path, "w") as container:
+            stream = container.add_stream("libx264", rate=1)
+            stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+            sound = add_silence(container)
+            (packet,) = [*stream.encode(av.VideoFrame(160, 120, "yuv420p")), *stream.encode(None)]
+            packet.duration = round(150 / (packet.time_base or 1))
+            container.mux(packet)
+            mux_silence(container, sound, 150)
+        plan = plan_of(path)
+        assert plan.info is not None and plan.info.duration == pytest.approx(150, abs=1)
+        stream = decode_segment(plan.segments[0], Config())
+        times = [sample.timestamp for sample in stream.samples]
+        assert times == pytest.approx(range(len(times))) and len(times) in (150, 151)
 
     def test_segments_hold_what_one_piece_holds(self, tmp_path):
         times = [0.0, 0.5, 4.2, 4.4, 9.0, 9.1, 15.0, 19.5]
