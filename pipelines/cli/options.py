@@ -90,7 +90,14 @@ ConfigFile = Annotated[
         rich_help_panel=LOOK,
     ),
 ]
-RunsOn = Annotated[Device, typer.Option(help="Where the models run.", rich_help_panel=RUN)]
+RunsOn = Annotated[
+    Device,
+    typer.Option(
+        help="Where the models run; part of the configuration. auto: on a GPU if TensorFlow finds one here, otherwise "
+        "on the CPU.",
+        rich_help_panel=RUN,
+    ),
+]
 StorageOptions = Annotated[
     list[str] | None,
     typer.Option(
