@@ -123,8 +123,10 @@ _HIDES = {"vp8": _vp8_hides, "vp9": _vp9_hides}
 
 
 def _index_is_complete(container: InputContainer, stream: av.VideoStream) -> bool:
-    # Only mov and mp4 state in their header where every packet lies; a fragmented one states no frames there.
-    return "mp4" in container.format.name and 0 < stream.frames == len(stream.index_entries)
+    # Only mov and mp4 state in their header where every packet lies; a fragmented one states no frames there. A header
+    # may state more frames than the file has bytes.
+    is_possible = 0 < stream.frames <= container.size
+    return "mp4" in container.format.name and is_possible and stream.frames == len(stream.index_entries)
 
 
 def _from_index(container: InputContainer, stream: av.VideoStream) -> Packets:
