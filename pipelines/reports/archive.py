@@ -98,11 +98,12 @@ def _line(
 ) -> VideoLine:
     video_id = row["video_id"] or ""
     lacking = without_tables.get(video_id) if row["status"] in HAS_TABLES else None
+    told = None if row["status"] == "ok" else row["error_message"] or row["error_type"]  # an ok row may have a note
     counted = emotions.get(video_id, {}) if row["status"] in HAS_TABLES else {}
     return VideoLine(
         uri=row["uri"],
         page=pages.get(video_id),
-        reason=lacking or row["error_message"] or row["error_type"],
+        reason=lacking or told,
         advice=advice("partial", "no_tables") if lacking else advice(row["status"], row["error_type"]),
         emotions={name: counted[name] for name in (*EMOTIONS, UNKNOWN) if name in counted},
         # mypy cannot see through a dict of columns.

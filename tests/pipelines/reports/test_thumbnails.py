@@ -2,6 +2,7 @@
 
 import base64
 import dataclasses
+import json
 import os
 from collections.abc import Callable
 from fractions import Fraction
@@ -99,6 +100,10 @@ def test_of_a_recording_whose_time_stamps_begin_anew(tmp_path: Path) -> None:
     assert report(str(tmp_path / "out"), as_json=True, thumbnails=True).without_thumbnails == {}
     (shown,) = pictures(tmp_path / "out")
     assert difference(shown, expected(BEST)) < 10
+    # The video is fine, and its page says what there is to know.
+    reports = tmp_path / "out" / "reports"
+    assert "time stamps jump once" in next(reports.glob("joined-*.html")).read_text("utf-8")
+    assert [video["reason"] for video in json.loads((reports / "index.json").read_text())["videos"]] == [None]
 
 
 def test_each_track_has_its_own_face(tmp_path: Path) -> None:
