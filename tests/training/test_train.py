@@ -91,6 +91,7 @@ def test_two_heads_become_two_bundles(emotions: Run) -> None:
         assert (card.name, card.figures, card.architecture) == (name, of, "emotion-resnet")
         assert card.geometry == EMOTION and card.recipe["schedule.epochs"] == card.recipe["epochs_done"] == 1
         assert of["n"] == 28 and of["ferplus_n"] == 4
+        assert card.litert and card.litert.sha256 and card.litert.compared_on.endswith("held-back pictures of FER2013")
         assert "FER2013" in card.training_data and str(emotions.out.parent) not in card.model_dump_json()
         assert json.loads((emotions.out / f"{name}.json").read_text())["ferplus_"]["n"] == 4
         assert (emotions.out / f"{name}_confusion_normalised.png").exists()
