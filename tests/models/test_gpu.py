@@ -11,10 +11,11 @@ from runners.devices import free_gpu_mb
 _SCRIPT = """
 import sys
 import numpy as np
-from models.bundle import load_bundle
+from models.bundle import bundle_path, read_bundle
 
 chips, out = sys.argv[3], sys.argv[4]
-bundle = load_bundle(sys.argv[1], device=sys.argv[2])
+# LiteRT runs other weights: tests/models/test_bundle.py compares these.
+bundle = read_bundle(bundle_path(sys.argv[1]), sys.argv[2], runtime="tensorflow")
 np.savez(out, **bundle.predict(np.load(chips)))
 """
 
