@@ -106,9 +106,10 @@ BENCHMARKS = speed memory min_face storage scaling
 bench: venv
 	@for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name $(ARGS) || exit 1; done
 
-# Damaged files, read by the real runner.
+# Damaged files, read by the real runner; then kills, a machine that fails, and files from strangers.
 trust: venv
 	@$(BIN)/python -m benchmarks.fuzz --variants 1000 $(ARGS)
+	@$(BIN)/python -m benchmarks.trust
 
 # Results (OUT) and .venv stay.
 clean:

@@ -48,6 +48,7 @@ def serving(
 
         def do_GET(self) -> None:
             time.sleep(wait)
+            counts["faults"] += wait > 0
             if is_turn(refuse, "requests"):
                 self._answer(503, b"<Error><Code>SlowDown</Code><Message>later</Message></Error>")
                 return

@@ -20,7 +20,7 @@ def run(command: Callable[[], object]) -> NoReturn:
     """
     _use_utf8()
     _open_closed_streams()
-    status: object = Exit.DONE
+    status: str | int | None = Exit.DONE
     try:
         try:
             command()

@@ -329,12 +329,13 @@ def _job_server_ends_with_us() -> Iterator[None]:
     from apache_beam.utils import subprocess_server
 
     ours = functools.partial(subprocess.Popen, preexec_fn=kill_with_parent)
-    plain, replaced = subprocess_server.subprocess, types.SimpleNamespace(**vars(subprocess) | {"Popen": ours})
-    subprocess_server.subprocess = replaced
+    module: Any = subprocess_server
+    plain = module.subprocess
+    module.subprocess = types.SimpleNamespace(**vars(subprocess) | {"Popen": ours})
     try:
         yield
     finally:
-        subprocess_server.subprocess = plain
+        module.subprocess = plain
 
 
 @contextlib.contextmanager

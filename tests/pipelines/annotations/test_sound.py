@@ -236,16 +236,17 @@ def test_matroska_says_the_shape_of_pixels(target: str, tmp_path: Path) -> None:
     assert b"-----" not in out.read_bytes()
 
 
-def test_pauses_of_hours_fit_into_mp4(tmp_path: Path) -> None:
+def test_long_pauses_fit_into_mp4(tmp_path: Path) -> None:
     """Ticks of a microsecond, and more of them between two pictures than mp4 can say."""
-    source, seconds = tmp_path / "clip.nut", [*range(8), 40_000, 40_001]
+    source, seconds = tmp_path / "clip.nut", [*range(8), 3_000, 3_001]
     with av.open(str(source), "w") as container:
-        stream = container.add_stream("mpeg4", rate=25)
+        stream = container.add_stream("mjpeg", rate=25)
         stream.width = stream.height = 64
-        stream.codec_context.time_base = Fraction(1, 1_000_000 // 16)
+        stream.pix_fmt = "yuvj420p"
+        stream.codec_context.time_base = Fraction(1, 1_000_000)
         for second in seconds:
             frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 90, np.uint8), format="rgb24")
-            frame.pts, frame.time_base = second * 1_000_000 // 16, Fraction(1, 1_000_000 // 16)
+            frame.pts, frame.time_base = second * 1_000_000, Fraction(1, 1_000_000)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     write_results(source, tmp_path / "r", track(0, 0.0, 0.5, x=10, y=10, side=30))
