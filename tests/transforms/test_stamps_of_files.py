@@ -229,8 +229,8 @@ class TestClaims:
         assert plan.info is not None and plan.info.duration == pytest.approx(duration, abs=0.1)
         assert kinds(plan) == ([] if lasts < 60 else ["wrong_duration"])
         config = Config()
-        stream = decode_segment(plan.segments[0], config)
-        assert list(stream.samples)[-1].timestamp == pytest.approx(duration - 1 if lasts < 60 else 1.76, abs=0.01)
+        decoded = decode_segment(plan.segments[0], config)
+        assert list(decoded.samples)[-1].timestamp == pytest.approx(duration - 1 if lasts < 60 else 1.76, abs=0.01)
         assert plan.stated_end is None or plan.stated_end < duration + 1
 
     def test_a_time_base_of_years(self, tmp_path):
@@ -317,8 +317,8 @@ class TestPauses:
             mux_silence(container, sound, 150)
         plan = plan_of(path)
         assert plan.info is not None and plan.info.duration == pytest.approx(150, abs=1)
-        stream = decode_segment(plan.segments[0], Config())
-        times = [sample.timestamp for sample in stream.samples]
+        decoded = decode_segment(plan.segments[0], Config())
+        times = [sample.timestamp for sample in decoded.samples]
         assert times == pytest.approx(range(len(times))) and len(times) in (150, 151)
 
     def test_segments_hold_what_one_piece_holds(self, tmp_path):
