@@ -15,7 +15,7 @@ from av.audio.stream import AudioStream
 
 from pipelines.annotations.drawing import Canvas, blur_face, label, outline
 from pipelines.annotations.face_paths import FacePaths, ShownFace, read_paths, read_settings
-from pipelines.annotations.frame_copy import upright_copy
+from pipelines.annotations.frame_copy import fitted, upright_copy
 from pipelines.annotations.sound import AudioChoice, How, choose_sound
 from pipelines.annotations.video_reader import VideoReader
 from pipelines.annotations.video_writer import VideoWriter, container_of
@@ -181,7 +181,7 @@ def _write(
 ) -> None:
     """Draws on every frame of the reader and encodes it, with its sound."""
     writer: VideoWriter | None = None
-    size = (0, 0)
+    size, shape = (0, 0), Fraction(1)
     with contextlib.ExitStack() as stack:
         for item in reader.read():
             if isinstance(item, av.Packet):
@@ -192,7 +192,7 @@ def _write(
             pixel_aspect = reader.pixel_aspect(picture)
             frame = draw.on(picture, timestamp, pixel_aspect)
             if writer is None:
-                size = (frame.width, frame.height)
+                size, shape = (frame.width, frame.height), pixel_aspect
                 writer = VideoWriter(
                     path,
                     reader.stream,
@@ -203,8 +203,8 @@ def _write(
                     bit_rate=reader.bit_rate,
                 )
                 stack.enter_context(writer)
-            if (frame.width, frame.height) != size:
-                frame = frame.reformat(*size)
+            if (frame.width, frame.height) != size or pixel_aspect != shape:
+                frame = fitted(frame, size, float(pixel_aspect / shape))
             frame.pts, frame.time_base, frame.duration = pts, reader.time_base, picture.duration
             writer.write_frame(frame)
             if on_progress is not None:

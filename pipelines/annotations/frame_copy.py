@@ -33,6 +33,29 @@ def upright_copy(picture: av.VideoFrame, pixel_aspect: float = 1.0) -> tuple[av.
     return frame, Canvas(tuple(planes), luma_weights(source), full_range, pixel_aspect)
 
 
+def fitted(frame: av.VideoFrame, size: tuple[int, int], squeeze: float = 1.0) -> av.VideoFrame:
+    """A frame in the shape of another, with black bars where that has to be; in 8-bit 4:2:0.
+
+    Args:
+      frame: of any even size.
+      size: width and height that it gets, even.
+      squeeze: width of its displayed pixels over that of the pixels that it gets.
+    """
+    scale = min(size[0] / (frame.width * squeeze), size[1] / frame.height)
+    width, height = (max(2, round(n / 2) * 2) for n in (frame.width * squeeze * scale, frame.height * scale))
+    width, height = min(width, size[0]), min(height, size[1])
+    small, whole = frame.reformat(width, height), av.VideoFrame(*size, "yuv420p")
+    left, top = ((size[0] - width) // 4 * 2, (size[1] - height) // 4 * 2)
+    black = 0 if frame.color_range == ColorRange.JPEG else 16
+    for index in range(3):
+        step, plane, source = 2 if index else 1, _plane(whole, index), _plane(small, index)
+        plane[:] = 128 if index else black
+        plane[top // step : (top + height) // step, left // step : (left + width) // step] = source
+    whole.color_range, whole.colorspace = frame.color_range, frame.colorspace
+    whole.color_primaries, whole.color_trc = frame.color_primaries, frame.color_trc
+    return whole
+
+
 def _as_420(picture: av.VideoFrame) -> av.VideoFrame:
     name = picture.format.name
     if name == "yuvj420p":

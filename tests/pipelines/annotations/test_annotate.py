@@ -3,10 +3,12 @@
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
 from pipelines.annotations.annotate import annotate
+from pipelines.annotations.frame_copy import fitted
 from pipelines.cli.annotate import parse_seconds
 from pipelines.colours import EMOTION_COLOURS
 from schemas.errors import UsageError
@@ -161,3 +163,11 @@ def test_times_as_they_are_typed() -> None:
     for wrong in ("", "1:75", "a", "1:2:3:4", "-3", "1:60:00"):
         with pytest.raises(UsageError, match="--from"):
             parse_seconds("--from", wrong)
+
+
+@pytest.mark.parametrize(("squeeze", "inside"), [(1.0, (40, 80)), (4 / 3, (50, 80)), (0.5, (20, 80))])
+def test_a_frame_of_another_shape_keeps_its_own(squeeze: float, inside: tuple[int, int]) -> None:
+    frame = av.VideoFrame.from_ndarray(np.full((120, 60), 200, np.uint8), format="gray").reformat(format="yuv420p")
+    found = fitted(frame, (100, 80), squeeze).to_ndarray(format="gray") > 100
+    assert (found.any(axis=0).sum(), found.any(axis=1).sum()) == pytest.approx(inside, abs=4)
+    assert found.shape == (80, 100)
