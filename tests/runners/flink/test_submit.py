@@ -1,11 +1,7 @@
 """The checks before a job is submitted, how it is watched, and the sentences that its stack traces become."""
 
-import signal
 import stat
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +16,6 @@ from runners.flink.submit import FlinkOptions, Preflight, Submitted, preflight, 
 from runners.flink.submit import _first_sentence as first_sentence
 from schemas.errors import FacelogError, UsageError
 from tests.runners.fake_flink import FakeFlink, fake_flink
-from tests.runs import ROOT
 
 
 @pytest.fixture
@@ -231,33 +226,6 @@ def test_a_job_that_could_not_be_handed_over(options: FlinkOptions, monkeypatch:
     monkeypatch.setattr(FlinkRunner, "run_pipeline", run_pipeline)
     with pytest.raises(FacelogError, match="could not be handed over to the cluster at .*: the job server ended$"):
         submit(build, "facelog-1", options, FOUND)
-
-
-_STARTS_A_SERVER = """
-import subprocess, time
-from apache_beam.utils.subprocess_server import SubprocessServer
-from runners.flink.submit import _job_server_ends_with_us
-with _job_server_ends_with_us():
-    process, _ = SubprocessServer(None, ["sleep", "1000"]).start_process()
-print(process.pid, flush=True)
-time.sleep(1000)
-"""
-
-
-@pytest.mark.multiprocess
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell a process that its parent has ended")
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_a_client_that_is_killed_leaves_no_job_server(how: signal.Signals) -> None:
-    client = subprocess.Popen([sys.executable, "-c", _STARTS_A_SERVER], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    assert client.stdout is not None
-    server = Path("/proc") / client.stdout.readline().strip()
-    assert server.is_dir()
-    client.send_signal(how)
-    client.wait()
-    until = time.monotonic() + 10
-    while server.is_dir() and "Z" not in (server / "stat").read_text().split()[2] and time.monotonic() < until:
-        time.sleep(0.05)
-    assert not server.is_dir() or "Z" in (server / "stat").read_text().split()[2]
 
 
 def test_an_option_of_beam_that_is_not_right(options: FlinkOptions, capfd: pytest.CaptureFixture[str]) -> None:
