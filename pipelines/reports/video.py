@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from models.bundle import bundle_path
+from models.bundle import bundle_path, weights_sha256
 from models.cards import read_card
 from pipelines.face_words import FLAGS
 from pipelines.reports import timeline
@@ -109,7 +109,8 @@ def _from_card(name: str, sha256: str) -> dict[str, str]:
         card = read_card(bundle_path(name))
     except BundleError:
         return {}
-    if card.sha256 != sha256:  # another model of the same name: its card says nothing about this one
+    # Another model of the same name: its card says nothing about this one.
+    if sha256 not in {card.sha256, weights_sha256(card)}:
         return {}
     return {"description": card.description, "test_data": card.test_data, "limits": card.limits}
 
