@@ -73,18 +73,18 @@ class Detection:
       sure_threshold: score from which one detection confirms a track by itself.
       keep_threshold: score from which a detection may continue a track, or begin one that is not confirmed: a face that
         turns away scores low long before it is gone.
-      cut_threshold: 1 - correlation of two samples' thumbnails, in [0, 2], from which there is a shot cut.
+      cut_threshold: share of the picture that has to be new, in (0, 1], for a shot cut.
       detector_model: file of the detector's weights, in place of the installed ones. It is not hashed:
         `Config.detector_sha256` is.
     """
 
-    detector: str = "hog"
+    detector: str = "yunet"
     detect_every: _NotNegative | None = None
     min_face: _Count | None = None
     threshold: _AnyNumber | None = None
     sure_threshold: _AnyNumber | None = None
     keep_threshold: _AnyNumber | None = None
-    cut_threshold: _Positive = 0.75
+    cut_threshold: _Positive = 0.43
     detector_model: str | None = None
 
 

@@ -153,7 +153,14 @@ class Picture:
         Each plane is scaled first, so that colours are computed for the pixels that are wanted alone.
         """
         size = scaled_size(self._working_size, scale)
-        planes = [resized(plane, size) for plane in self._planes]
+        return self._bgr([resized(plane, size) for plane in self._planes])
+
+    def thumbnail(self, size: tuple[int, int]) -> np.ndarray:
+        """[h, w, 3] uint8, BGR in full range, upright: the whole picture at a width and height much below its own."""
+        return self._bgr([_shrunk(plane, size) for plane in self._planes])
+
+    def _bgr(self, planes: list[np.ndarray]) -> np.ndarray:
+        """Planes of one size as [h, w, 3] uint8."""
         if planes[0].ndim == 3:
             return np.ascontiguousarray(planes[0][:, :, ::-1])
         if len(planes) == 1:
@@ -238,6 +245,14 @@ class Picture:
             return np.frombuffer(data, np.uint8).reshape(plane.height, -1)[:, : plane.width]
         deep = np.frombuffer(data, np.uint16).reshape(plane.height, -1)[:, : plane.width]
         return (deep >> (depth - 8)).astype(np.uint8)
+
+
+def _shrunk(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    # OpenCV averages 2 x 2 pixels by a fast path: 0.05 ms for 640 x 360, where one step to the end takes 0.6 ms.
+    while plane.shape[1] >= 2 * size[0] and plane.shape[0] >= 2 * size[1]:
+        height, width = plane.shape[0] // 2, plane.shape[1] // 2
+        plane = cv2.resize(plane[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA)
+    return resized(plane, size)
 
 
 def _to_rgb(y: np.ndarray, u: np.ndarray, v: np.ndarray, *, limited: bool, weights: tuple[float, float]) -> np.ndarray:

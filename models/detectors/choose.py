@@ -62,12 +62,19 @@ def make_detector(detection: Detection) -> Detector:
     """The detector that a configuration names; settings that the configuration leaves open are the detector's own.
 
     Raises:
-      UsageError: there is none of that name.
+      UsageError: there is none of that name, or it gives no such scores.
     """
     card = detector_card(detection.detector)
     path = weights_path(detection)
     find = functools.partial(card.find, path=path) if path else card.find
     given = {name: getattr(detection, name) for name in DETECTORS_OWN}
+    lowest, highest = card.scores
+    for name in ("threshold", "sure_threshold", "keep_threshold"):
+        if given[name] is not None and not lowest <= given[name] <= highest:
+            raise UsageError(
+                f"{name} is {given[name]}, and scores of the detector {detection.detector} go from {lowest:g} to "
+                f"{highest:g}; was it meant for another --detector?"
+            )
     return Detector(
         card, find, **{name: getattr(card, name) if value is None else value for name, value in given.items()}
     )

@@ -3,6 +3,7 @@
 It looks at luma alone. Boxes are (x, y, width, height) in pixels of the frame.
 """
 
+import math
 import threading
 
 import cv2
@@ -63,4 +64,5 @@ DETECTOR = DetectorCard(
     detect_every=0.5,
     source="D. King's dlib, dlib.net (Max-Margin Object Detection, arXiv 1502.00046)",
     licence="Boost Software License 1.0",
+    scores=(-math.inf, math.inf),
 )

@@ -103,6 +103,7 @@ class DetectorCard:
       detect_every: likewise, seconds between two runs of it.
       source: whose work it is.
       licence: of its code and its weights.
+      scores: the lowest and the highest score that it can give.
       wants_colour: whether `find` asks for colour.
       weights: gives the file or folder of its weights, whose checksum goes into `config_hash`; raises BundleError where
         they are missing or damaged. None: it has no weights that could be exchanged.
@@ -116,5 +117,6 @@ class DetectorCard:
     detect_every: float
     source: str
     licence: str
+    scores: tuple[float, float] = (0.0, 1.0)
     wants_colour: bool = False
     weights: Callable[[], Path] | None = None

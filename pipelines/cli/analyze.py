@@ -125,7 +125,7 @@ def analyze(
             rich_help_panel=LOOK,
             show_default=False,
             help="Time between two runs of the detector; the tracker does the rest. "
-            "\\[default: the detector's; hog: 0.5]",
+            "\\[default: the detector's; yunet: 0, every sample]",
         ),
     ] = None,
     lost_after: Annotated[

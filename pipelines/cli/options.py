@@ -16,7 +16,7 @@ LOOK, RUN = "What to look for", "How to run"
 """Panels of `--help`."""
 
 
-DETECTOR_HELP = "What finds faces. \\[default: hog] " + " ".join(
+DETECTOR_HELP = "What finds faces. \\[default: yunet] " + " ".join(
     f"{name}: {summary}" for name, summary in summaries().items()
 )
 
@@ -34,7 +34,7 @@ MinFace = Annotated[
     typer.Option(
         min=20,
         metavar="PIXELS",
-        help="Smallest face to find; half of it costs four times as much. \\[default: the detector's; hog: 60]",
+        help="Smallest face to find; half of it costs four times as much. \\[default: the detector's; yunet: 40]",
         rich_help_panel=LOOK,
         show_default=False,
     ),

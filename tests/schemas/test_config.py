@@ -17,20 +17,28 @@ REF = ModelRef("emotion", ("emotion",), "a" * 64, "b" * 64, {"accuracy": 0.6})
 
 
 # Of facelog since tracks are confirmed.
-HOG = {"detect_every": 0.5, "min_face": 60, "threshold": 0.0, "sure_threshold": 0.0, "keep_threshold": -0.5}
+HOG = {
+    "detector": "hog",
+    "detect_every": 0.5,
+    "min_face": 60,
+    "threshold": 0.0,
+    "sure_threshold": 0.0,
+    "keep_threshold": -0.5,
+}
 OLD_HASHES = [
-    (Config().override(**HOG), "6aafe39801cad79510f242dbbd7dc98b4037afbb7f9f7f80e803ce8ce5ee6d74"),
+    (Config().override(**HOG), "d4728e7f3115843f688c7671352f6f8fe0a0a599e74183066bbc35beccc120c5"),
     (
         Config(landmarks_sha256="d" * 64).override(
-            detect_every=0.5, min_face=40, sample_fps="all", threshold=-0.2, sure_threshold=0.1, keep_threshold=-1
+            **HOG
+            | {"min_face": 40, "sample_fps": "all", "threshold": -0.2, "sure_threshold": 0.1, "keep_threshold": -1}
         ),
-        "08eb5398fd9ab9d5cadbcbc335c5fc7517291ac1023f519a57f5ac66c5918a2b",
+        "d7f81895d023aa03704d405475d1491c4993842a746d2fd168d00ee12eb3a876",
     ),
     (
         Config(models=(REF, ModelRef("age-gender", ("age", "gender"), "c" * 64)), landmarks_sha256="d" * 64).override(
             **HOG | {"detect_every": 0, "lost_after": 3, "small_px": 0, "age_gender_samples": 3}
         ),
-        "254a9e183bfe9f430816280d8ecc651c89eb673b7b66467ac923fca83723c21d",
+        "f336ef4e8a6721a98a808169524993e5042924294be9ae8e169694db449349fe",
     ),
 ]
 

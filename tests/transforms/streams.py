@@ -3,6 +3,7 @@
 import functools
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from schemas import storage
@@ -32,12 +33,17 @@ def tracked_file(path: Path, config: Config) -> list[Sample]:
 
 
 class FakePicture:
-    """A picture that has only luma."""
+    """A picture [h, w] or, in RGB, [h, w, 3] that has luma and a thumbnail alone."""
 
-    def __init__(self, luma: np.ndarray):
-        self.luma = luma
+    def __init__(self, image: np.ndarray):
+        self._rgb = np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
+        self.luma = cv2.cvtColor(self._rgb, cv2.COLOR_RGB2GRAY)
+
+    def thumbnail(self, size: tuple[int, int]) -> np.ndarray:
+        """As `Picture.thumbnail`."""
+        return cv2.resize(self._rgb[:, :, ::-1], size, interpolation=cv2.INTER_AREA)
 
 
-def fake_samples(lumas: list[np.ndarray], fps: float = 4.0) -> list[Sample]:
+def fake_samples(images: list[np.ndarray], fps: float = 4.0) -> list[Sample]:
     """Samples of pictures made up."""
-    return [Sample(i / fps, i, i, FakePicture(luma), i == 0) for i, luma in enumerate(lumas)]  # type: ignore[arg-type]
+    return [Sample(i / fps, i, i, FakePicture(image), i == 0) for i, image in enumerate(images)]  # type: ignore[arg-type]

@@ -56,8 +56,8 @@ def test_an_unknown_detector_is_refused() -> None:
 
 
 def test_settings_that_are_left_open_are_the_detectors_own(other: None) -> None:
-    assert settle(Detection()) == Detection("hog", 0.5, 60, 0.0, 0.0, -0.5)
-    assert settle(Detection(detector="other", threshold=0.8)) == Detection("other", 0.0, 40, 0.8, 0.5)
+    assert settle(Detection()) == Detection("yunet", 0.0, 40, 0.6, 0.7, 0.3)
+    assert settle(Detection(detector="other", threshold=0.8)) == Detection("other", 0.0, 40, 0.8, 0.8, 0.5)
     assert settle(settle(Detection())) == settle(Detection())
 
 
@@ -66,12 +66,12 @@ def test_another_detector_brings_its_own_settings(other: None) -> None:
     assert settle(settled.override(detector="other", min_face=20).detection) == Detection(
         "other", 0.0, 20, 0.7, 0.8, 0.5
     )
-    assert settled.override(detector="hog", min_face=20).detection == Detection("hog", 0.5, 20, 0.0, -0.5)
+    assert settled.override(detector="yunet", min_face=20).detection == Detection("yunet", 0.0, 20, 0.6, 0.7, 0.3)
 
 
 def test_weights_have_a_checksum_where_there_are_some(other: None) -> None:
     sha256 = hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()
-    assert (weights_sha256(Detection()), weights_sha256(Detection(detector="other"))) == ("", sha256)
+    assert (weights_sha256(Detection(detector="hog")), weights_sha256(Detection(detector="other"))) == ("", sha256)
 
 
 def test_other_weights_are_used_and_hashed_in_place_of_the_installed_ones(other: None, tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_other_weights_are_used_and_hashed_in_place_of_the_installed_ones(other:
     with pytest.raises(BundleError, match="gone.onnx cannot be read"):
         weights_sha256(Detection(detector="other", detector_model=str(tmp_path / "gone.onnx")))
     with pytest.raises(UsageError, match="hog takes no weights"):
-        weights_sha256(Detection(detector_model=str(file)))
+        weights_sha256(Detection(detector="hog", detector_model=str(file)))
 
 
 def test_the_place_of_weights_does_not_change_the_hash_of_a_configuration() -> None:
@@ -109,8 +109,14 @@ def test_a_still_picture_gives_luma_and_bgr() -> None:
 
 
 def test_weak_detections_reach_the_tracker() -> None:
-    config = Config().override(min_face=80, threshold=0.0, keep_threshold=-1.0)
+    config = Config().override(detector="hog", min_face=80, keep_threshold=-1.0)
     assert make_detector(config.detection)(StillPicture(tilted_head())).score.min() < 0
+
+
+def test_scores_of_another_detector_are_refused() -> None:
+    """Those of a configuration file that was made for HOG, for instance."""
+    with pytest.raises(UsageError, match=r"keep_threshold is -0\.5, and scores of the detector yunet go from 0 to 1"):
+        make_detector(Detection(detector="yunet", keep_threshold=-0.5))
 
 
 def test_the_docs_and_the_help_say_what_the_default_is() -> None:

@@ -13,9 +13,10 @@ import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 
+from models.detectors.choose import weights_sha256
 from models.landmarks import landmark_sha256
 from schemas import storage
-from schemas.config import Config, ModelRef
+from schemas.config import Config, Detection, ModelRef
 from schemas.errors import BundleError, FacelogError, HostError, StorageError
 from schemas.layout import JobFolder
 from schemas.tables import code_version
@@ -42,7 +43,8 @@ def check(tmp_path: Path, configured: list[Any]) -> HostCheck:
     video.write_bytes(b"some bytes")
     age_gender_bundle(tmp_path / "bundle", colour_tells)
     model = ModelRef(str(tmp_path / "bundle"), ("age", "gender"), "0" * 64)
-    config = Config(models=(model,), landmarks_sha256=landmark_sha256())
+    sums = {"landmarks_sha256": landmark_sha256(), "detector_sha256": weights_sha256(Detection())}
+    config = Config(models=(model,), **sums)
     return HostCheck(
         JobFolder(str(tmp_path / "job")), code_version(), config, storage.stat(str(video)), {"region": "eu-west-1"}
     )
