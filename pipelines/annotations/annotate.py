@@ -45,6 +45,8 @@ class AnnotatedVideo:
       from_observations: whether there is a box for every sample; else there is one for each second.
       dropped: number of frames that were out of order and were left out, as in the analysis.
       damaged: number of places that did not decode and were skipped.
+      blurred_faces: faces that were blurred, counted in each frame anew.
+      blurred_frames: number of frames with such a face.
     """
 
     path: str
@@ -54,6 +56,8 @@ class AnnotatedVideo:
     from_observations: bool
     dropped: int
     damaged: int
+    blurred_faces: int
+    blurred_frames: int
 
 
 def annotate(
@@ -125,6 +129,8 @@ def annotate(
         from_observations=paths.from_observations,
         dropped=reader.dropped,
         damaged=reader.damaged,
+        blurred_faces=draw.blurred_faces,
+        blurred_frames=draw.blurred_frames,
     )
 
 
@@ -211,21 +217,26 @@ def _write(
                 on_progress(timestamp - reader.first, reader.seconds)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class _Draw:
-    """What is drawn on each frame."""
+    """What is drawn on each frame, and how many faces were blurred so far."""
 
     paths: FacePaths
     blur: bool
     labels: bool
+    blurred_faces: int = 0
+    blurred_frames: int = 0
 
     def on(self, picture: av.VideoFrame, timestamp: float, pixel_aspect: Fraction) -> av.VideoFrame:
         """An upright copy of a frame with the faces of its time drawn upon."""
         frame, canvas = upright_copy(picture, float(pixel_aspect))
         if self.blur:
             grow = 1.0 if self.paths.from_observations else _COARSE
-            for face in self.paths.around(timestamp):
+            faces = list(self.paths.around(timestamp))
+            for face in faces:
                 blur_face(canvas, face.box, grow=grow)
+            self.blurred_faces += len(faces)
+            self.blurred_frames += bool(faces)
         if self.labels:
             draw_faces(canvas, list(self.paths.at(timestamp)))
         return frame

@@ -130,6 +130,8 @@ def _lines(written: "AnnotatedVideo", blur: bool) -> list[str]:
     if written.damaged:
         lines.append(f"{written.damaged} damaged places were passed over")
     if blur:
+        faces, of = counted(written.blurred_faces, "face"), counted(written.blurred_frames, "frame")
+        lines.append(f"blurred: {faces} in {of}")
         lines.append("faces that the analysis did not find are not blurred: watch it before you pass it on")
     return lines
 

@@ -124,7 +124,7 @@ def image(
             if picture.message:
                 stderr.print(f"{picture.status}: {picture.message}", markup=False)
             if not as_json and not picture.is_bad:
-                _print(picture, console)
+                _print(picture, console, blur)
 
         found = look_at(
             pictures,
@@ -141,7 +141,7 @@ def image(
     raise typer.Exit(Exit.SOME_FAILED if any(picture.is_bad for picture in found) else Exit.DONE)
 
 
-def _print(picture: "PictureFaces", console: Console) -> None:
+def _print(picture: "PictureFaces", console: Console, blur: bool) -> None:
     console.print(f"{picture.uri}: {counted(len(picture.faces), 'face')}", markup=False, soft_wrap=True, style="bold")
     if picture.faces:
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -152,7 +152,8 @@ def _print(picture: "PictureFaces", console: Console) -> None:
             table.add_row(*_cells(face))
         console.print(table)
     if picture.copy:
-        console.print(f"written: {picture.copy}", markup=False, soft_wrap=True)
+        done = f", {counted(len(picture.faces), 'face')} blurred" if blur else ""
+        console.print(f"written: {picture.copy}{done}", markup=False, soft_wrap=True)
 
 
 def _cells(face: dict[str, Any]) -> list[str]:

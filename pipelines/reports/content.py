@@ -100,6 +100,11 @@ class Track:
         return self.end - self.start
 
     @property
+    def is_brief(self) -> bool:
+        """Whether it lasts less than a second."""
+        return self.duration < 1
+
+    @property
     def is_in_profile(self) -> bool:
         """Whether the head is turned away in most of its seconds."""
         return self.flags.get(FLAGS[PROFILE], 0.0) > 0.5
@@ -249,6 +254,16 @@ class VideoReport:
     unreadable: tuple[Stretch, ...]
     no_thumbnails: str | None = None
     format: int = FORMAT
+
+    @property
+    def shown_tracks(self) -> tuple[Track, ...]:
+        """Tracks with a card of their own: those that are not brief, or all where all are (stills, for instance)."""
+        return tuple(track for track in self.tracks if not track.is_brief) or self.tracks
+
+    @property
+    def brief_tracks(self) -> tuple[Track, ...]:
+        """Tracks that are collected in a table, so that they do not drown the rest."""
+        return self.tracks[len(self.shown_tracks) :]
 
     def to_json(self) -> bytes:
         """The document."""

@@ -200,7 +200,7 @@ def test_progress_and_the_summary(clip: Clip, results: Path, tmp_path: Path, fac
     assert seen[-1][0] == pytest.approx(1.9) and seen[-1][1] == pytest.approx(2.0)
     result = facelog("annotate", clip.path, results, "--out", tmp_path / "b.mp4", "--from", "0:00.5", "--blur")
     assert result.exit_code == 0
-    for text in ("15 frames, 0:00:01", "1 track", "did not find are not blurred"):
+    for text in ("15 frames, 0:00:01", "1 track", "blurred: 15 faces in 15 frames", "did not find are not blurred"):
         assert text in result.stdout
     assert facelog("annotate", clip.path, results, "--out", tmp_path / "c.mp4", "-q").stdout == ""
 

@@ -1,5 +1,6 @@
 """`facelog report`: contents of pages and documents, no loading from a network, and which pages are made again."""
 
+import dataclasses
 import html
 import json
 import os
@@ -171,6 +172,23 @@ def test_nothing_is_loaded_from_elsewhere(pages: Path) -> None:
     }
 
 
+def test_brief_tracks_are_collected_in_a_table(pages: Path) -> None:
+    (path,) = pages.glob("talk-*.json")
+    whole = VideoReport.from_json(path.read_bytes())
+    assert "brief" not in words(video_page(whole).decode())
+    *kept, last = whole.tracks
+    brief = dataclasses.replace(last, end=last.start + 0.75)
+    text = video_page(dataclasses.replace(whole, tracks=(*kept, brief))).decode()
+    assert text.count('<article class="card" id="track-') == len(kept)
+    assert "1 brief track of less than a second" in words(text)
+    table = text[text.index('aria-label="Brief tracks"') :]
+    assert f'<td class="n">{brief.track_id}</td>' in table[: table.index("</table>")]
+    # A picture's faces last no time at all: then each has its card.
+    still = tuple(dataclasses.replace(track, end=track.start) for track in whole.tracks)
+    text = video_page(dataclasses.replace(whole, tracks=still)).decode()
+    assert text.count('<article class="card" id="track-') == len(still) and "brief" not in words(text)
+
+
 def test_many_tracks_have_some_cards_and_a_table(pages: Path) -> None:
     text = page(pages, "crowd-")
     assert text.count('<article class="card" id="track-') == CARDS_SHOWN
@@ -182,7 +200,7 @@ def test_many_tracks_have_some_cards_and_a_table(pages: Path) -> None:
 
 def test_a_video_without_faces_says_so(pages: Path) -> None:
     text = page(pages, "empty-")
-    assert "No face was found in 40 samples. Faces smaller than 60 pixels" in words(text)
+    assert "No face was found in 40 samples. Faces smaller than 40 pixels" in words(text)
     assert "plotly" not in text and "No cut was seen." in text
 
 

@@ -43,8 +43,8 @@ def check(tmp_path: Path, configured: list[Any]) -> HostCheck:
     video.write_bytes(b"some bytes")
     age_gender_bundle(tmp_path / "bundle", colour_tells)
     model = ModelRef(str(tmp_path / "bundle"), ("age", "gender"), "0" * 64)
-    sums = {"landmarks_sha256": landmark_sha256(), "detector_sha256": weights_sha256(Detection())}
-    config = Config(models=(model,), **sums)
+    detector = weights_sha256(Detection())
+    config = Config(models=(model,), landmarks_sha256=landmark_sha256(), detector_sha256=detector)
     return HostCheck(
         JobFolder(str(tmp_path / "job")), code_version(), config, storage.stat(str(video)), {"region": "eu-west-1"}
     )
