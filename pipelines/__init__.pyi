@@ -4,6 +4,7 @@ from pipelines.annotations.annotate import annotate as annotate
 from pipelines.annotations.image import image as image
 from pipelines.datasets.evaluate import evaluate as evaluate
 from pipelines.datasets.prepare import prepare as prepare
+from pipelines.detectors.compare import compare_detectors as compare_detectors
 from pipelines.exports.export import export as export
 from pipelines.inputs import Inputs as Inputs
 from pipelines.keeping.compact import compact as compact

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import hashlib
+import importlib.metadata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -73,6 +74,44 @@ def checksum(path: Path) -> str:
     return digest.hexdigest()
 
 
+def squares(xywh: np.ndarray, *, side: float = 1.0, lower: float) -> np.ndarray:
+    """Boxes as dlib's HOG detector would draw them, for which dlib's landmarks were made.
+
+    Args:
+      xywh: [n, 4] float32, as another detector draws them.
+      side: of the square, in means of a box's width and height.
+      lower: how much the centre moves down, in heights of a box.
+
+    Returns:
+      [n, 4] float32.
+    """
+    x, y, width, height = xywh.T
+    sides = (width + height) * (side / 2)
+    return np.stack([x + (width - sides) / 2, y + (0.5 + lower) * height - sides / 2, sides, sides], axis=1)
+
+
+class NotInstalledError(BundleError):
+    """The package that brings a detector's weights is not installed."""
+
+
+def file_of_package(package: str, name: str, remedy: str) -> Path:
+    """A file or folder in an installed package, which is not imported.
+
+    Args:
+      package: its name, as pip knows it.
+      name: of the file, below the folder of all packages.
+      remedy: what to do where the package is missing, for the error.
+
+    Raises:
+      NotInstalledError: the package is not installed.
+    """
+    try:
+        found = importlib.metadata.distribution(package)
+    except importlib.metadata.PackageNotFoundError as error:
+        raise NotInstalledError(f"The package {package} is not installed: {remedy}.") from error
+    return Path(str(found.locate_file(name)))
+
+
 def checked_weights(path: Path, sha256: str) -> Path:
     """The same path, once it is certain that these are the weights that are meant.
 
@@ -107,6 +146,7 @@ class DetectorCard:
       wants_colour: whether `find` asks for colour.
       weights: gives the file or folder of its weights, whose checksum goes into `config_hash`; raises BundleError where
         they are missing or damaged. None: it has no weights that could be exchanged.
+      extra: the extra of facelog that brings it; empty: it comes with facelog.
     """
 
     find: Callable[..., Boxes]
@@ -120,3 +160,4 @@ class DetectorCard:
     scores: tuple[float, float] = (0.0, 1.0)
     wants_colour: bool = False
     weights: Callable[[], Path] | None = None
+    extra: str = ""

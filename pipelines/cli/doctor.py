@@ -31,7 +31,7 @@ def examine(console: Console) -> bool:
 
     free = free_gpu_mb()
     table.add_row("gpu", "none found (nvidia-smi)" if free is None else f"{free} MB free")
-    console.print(table)
+    console.print(table, markup=False)
     for problem in problems:
         console.print(f"missing: {problem}", style="red", markup=False)
     return not problems
@@ -75,16 +75,21 @@ def _models(table: Table) -> list[str]:
 def _detectors(table: Table) -> list[str]:
     from models.detectors import summaries
     from models.detectors.choose import detector_card, weights_sha256
+    from models.detectors.interface import NotInstalledError
     from schemas.config import Detection
     from schemas.errors import FacelogError
 
     problems = []
     for name in summaries():
         try:
-            card, sha256 = detector_card(name), weights_sha256(Detection(detector=name))
+            card = detector_card(name)
+            sha256 = weights_sha256(Detection(detector=name))
             weights = f"weights sha256 {sha256[:12]}…" if sha256 else "no weights of its own"
             table.add_row(f"detector {name}", f"{card.source}; {card.licence}; {weights}")
         except (ImportError, FacelogError) as error:
+            if isinstance(error, NotInstalledError) and card.extra:
+                table.add_row(f"detector {name}", f"not installed; if you want it: pip install 'facelog[{card.extra}]'")
+                continue
             table.add_row(f"detector {name}", "missing")
             problems.append(f"the detector {name}: {error}")
     return problems

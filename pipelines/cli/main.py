@@ -10,6 +10,7 @@ from pipelines.cli.analyze import analyze, demo
 from pipelines.cli.annotate import annotate
 from pipelines.cli.compact import compact
 from pipelines.cli.data import data_app
+from pipelines.cli.detectors import detectors_app
 from pipelines.cli.evaluate import evaluate
 from pipelines.cli.export import export
 from pipelines.cli.forget import forget
@@ -56,6 +57,7 @@ _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
 for _panel, _functions in _COMMANDS.items():
     for _function in _functions:
         app.command(rich_help_panel=_panel, cls=WithMore if _function is analyze else None)(_function)
+app.add_typer(detectors_app, name="detectors", rich_help_panel="Models")
 app.add_typer(models_app, name="models", rich_help_panel="Models")
 app.add_typer(data_app, name="data", rich_help_panel="Models")
 

@@ -49,7 +49,7 @@ def test_each_detector_says_what_it_costs_and_where_it_comes_from() -> None:
 
 
 def test_an_unknown_detector_is_refused() -> None:
-    with pytest.raises(UsageError, match="no detector called 'cnn'; known: hog, yunet"):
+    with pytest.raises(UsageError, match="no detector called 'cnn'; known: haar, hog, mmod, mtcnn, yunet"):
         make_detector(Detection(detector="cnn"))
     with pytest.raises(UsageError, match="no detector called 'choose'"):
         weights_sha256(Detection(detector="choose"))

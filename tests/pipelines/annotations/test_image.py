@@ -185,8 +185,8 @@ def test_at_the_terminal(pictures: Path, facelog: Facelog, tmp_path: Path) -> No
 
 
 def test_small_faces_on_request(tmp_path: Path, facelog: Facelog) -> None:
-    small = still(tmp_path / "small.png", size=(110, 100)).path
-    counts = [facelog("image", small, *BARE, *more).stdout.splitlines()[0] for more in ((), ("--min-face", 35))]
+    small = still(tmp_path / "small.png", size=(40, 36)).path
+    counts = [facelog("image", small, *BARE, *more).stdout.splitlines()[0] for more in ((), ("--min-face", 20))]
     assert [line.rsplit(": ")[1] for line in counts] == ["0 faces", "1 face"]
 
 

@@ -150,12 +150,12 @@ def test_of_three_heads_the_one_in_the_middle_is_cut() -> None:
 @pytest.mark.parametrize("geometry", [AGE_GENDER, EMOTION])
 def test_the_chip_is_the_pipelines_with_a_margin(geometry: Any) -> None:
     image = one_head()
-    info = make_info(geometry)
+    info = make_info(geometry, detector=Detection().detector)
     chip = cut_sample(LabelledPicture("a", image), info)
     assert chip.shape == info.shape
 
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    landmarks = predict_landmarks(grey, box_of(grey, info.min_face))
+    landmarks = predict_landmarks(grey, box_of(image, info.min_face))
     picture = grey if geometry.channels == "grey" else image
     padded = geometry.padded(info.margin)
     wanted = cut_chip(picture, align(landmarks, padded)[0], padded.size)
@@ -166,9 +166,9 @@ def test_the_chip_is_the_pipelines_with_a_margin(geometry: Any) -> None:
 
 
 def test_the_chip_of_a_turned_head_follows_the_detectors_points(monkeypatch: pytest.MonkeyPatch) -> None:
-    image, info = one_head(), make_info(EMOTION)
+    image, info = one_head(), make_info(EMOTION, detector=Detection().detector)
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    box = box_of(grey, info.min_face)
+    box = box_of(image, info.min_face)
     looks_left = np.array([(0.2, 0.4), (0.3, 0.4), (0.05, 0.6), (0.2, 0.8), (0.25, 0.8)])
     found = Boxes(box, np.ones(1, np.float32), (box[:, None, :2] + looks_left * box[:, None, 2:]).astype(np.float32))
     monkeypatch.setattr("pipelines.datasets.cut_shards.find_own_face", lambda picture, detector: found)
@@ -183,9 +183,9 @@ def test_chips_for_networks_of_bgr_are_kept_in_rgb() -> None:
     geometry = in_rgb(ZOO["age-gender-wrn"].geometry)
     assert ZOO["age-gender-wrn"].geometry.channels == "bgr" and geometry.channels == "rgb"
     image = one_head()
-    chip = cut_sample(LabelledPicture("a", image), make_info(geometry))
+    chip = cut_sample(LabelledPicture("a", image), make_info(geometry, detector=Detection().detector))
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    box = box_of(grey)
+    box = box_of(image)
     transform = geometry.transforms(np.empty((1, 5, 2), np.float32), box, grey.shape[::-1])[0]
     assert np.array_equal(chip, cut_chip(image, transform, geometry.size))
     assert in_rgb(EMOTION) == EMOTION

@@ -83,7 +83,7 @@ def test_a_table_fits_the_terminal(out: Path) -> None:
     text = show(ask(connect(str(out)), "FROM faces"), console, max_rows=5)
     assert max(map(len, text.splitlines()[:-1])) <= 80
     assert "video_id" in text and "bucket" in text and "…" in text
-    assert re.search(r"12 rows, 7 more than are shown.*\d+ of 49 columns do not fit", text)
+    assert re.search(r"12 rows, 7 more than are shown.*\d+ of 50 columns do not fit", text)
 
 
 def test_a_name_cannot_command_the_terminal(facelog: Facelog, out: Path) -> None:

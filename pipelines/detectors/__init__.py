@@ -1,0 +1,1 @@
+"""Compare detectors with each other, and with faces that somebody marked."""
