@@ -1,6 +1,7 @@
 """Measures seconds of video per CPU second and the share of each step: the table of docs/performance.md.
 
-usage: python -m benchmarks.speed [--min-face N] [VIDEO...]     default: a minute of 720p that it makes
+usage: python -m benchmarks.speed [--detector NAME] [--min-face N] [VIDEO...]
+       default: a minute of 720p that it makes
 
 The floor is a bare loop over the same calls (decode, detect, track) without chips, models, tables or Beam. Everything
 runs in this process and is counted in its CPU seconds, which a busy machine changes less than seconds on the clock.
@@ -22,6 +23,7 @@ import numpy as np
 from benchmarks.clips import minute_720p
 from models.bundle import load_bundle
 from models.detectors.choose import make_detector
+from models.detectors.interface import StillPicture
 from models.handlers import FaceModelHandler
 from pipelines.analyze import SegmentsToFragments
 from pipelines.settings import make_config
@@ -67,10 +69,9 @@ def with_beam(plan: Plan, run: Run, times: int) -> float:
 def floor(path: str, config: Config) -> float:
     """CPU seconds of a bare loop: decode every frame, detect and track at the same times, no models."""
     start = time.process_time()
-    detector, settings = dlib.get_frontal_face_detector(), make_detector(config.detection)
+    detector = make_detector(config.detection)
     trackers: list[Any] = []
     sample = detection = 0
-    scale = 80 / settings.min_face
     with av.open(path) as container:
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
@@ -81,22 +82,21 @@ def floor(path: str, config: Config) -> float:
             if at + 1e-6 < sample / (config.sampling.sample_fps or 1):
                 continue
             sample += 1
-            plane = frame.planes[0]
-            luma = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
-            luma = np.ascontiguousarray(luma[: frame.height, : frame.width])
-            if at + 1e-6 >= detection * settings.detect_every:
+            image = frame.to_ndarray(format="rgb24" if detector.card.wants_colour else "gray")
+            if at + 1e-6 >= detection * detector.detect_every:
                 detection += 1
-                found = detector(luma if scale == 1 else cv2.resize(luma, None, fx=scale, fy=scale))
-                trackers = []
-                for box in found:
-                    edges = (v / scale for v in (box.left(), box.top(), box.right(), box.bottom()))
-                    tracker = dlib.correlation_tracker()
-                    tracker.start_track(luma, dlib.drectangle(*edges))
-                    trackers.append(tracker)
+                found = detector.strong(StillPicture(image))
+                trackers = [_tracker(image, *box) for box in found.xywh.tolist()] if detector.detect_every else []
             else:
                 for tracker in trackers:
-                    tracker.update(luma)
+                    tracker.update(image)
     return time.process_time() - start
+
+
+def _tracker(image: np.ndarray, x: float, y: float, width: float, height: float) -> Any:
+    tracker = dlib.correlation_tracker()
+    tracker.start_track(image, dlib.drectangle(x, y, x + width, y + height))
+    return tracker
 
 
 def measure(path: str, config: Config, folder: Path) -> None:
@@ -112,7 +112,8 @@ def measure(path: str, config: Config, folder: Path) -> None:
     total = max((thrice - once) / 2, _total(steps))  # a worker builds its pipeline once in its life
     building = max(0.0, once - total)
     size = f"{plan.info.width}x{plan.info.height}" if plan.info else ""
-    print(f"{Path(path).name}: {size}, {seconds:.1f} s, --min-face {config.detection.min_face}")
+    found_by = f"{config.detection.detector}, --min-face {config.detection.min_face}"
+    print(f"{Path(path).name}: {size}, {seconds:.1f} s, {found_by}")
     print(
         f"  floor {seconds / bare:.1f}, facelog {seconds / total:.1f} seconds of video per CPU second; "
         f"once per worker: {building:.2f} s to build the pipeline"
@@ -130,10 +131,11 @@ def main() -> None:
     """Measure the clips of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("videos", nargs="*")
-    parser.add_argument("--min-face", type=int, default=80)
+    parser.add_argument("--detector")
+    parser.add_argument("--min-face", type=int)
     args = parser.parse_args()
     cv2.setNumThreads(1)
-    config = make_config(min_face=args.min_face)
+    config = make_config(detector=args.detector, min_face=args.min_face)
     with tempfile.TemporaryDirectory() as folder:
         for path in args.videos or [str(minute_720p(Path(folder)))]:
             measure(path, config, Path(folder))
