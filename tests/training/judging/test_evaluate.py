@@ -179,12 +179,17 @@ def test_crops_without_chip_have_no_prediction(tmp_path: Path) -> None:
     assert np.isnan(predict(bundle, [Crop(sample, None, "none")])["emotion"]).all()
 
 
-def test_time_is_counted_by_the_face(tmp_path: Path) -> None:
+def test_time_is_counted_by_the_face(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock is one that goes on by 64 ms in each call, whatever it holds."""
+    clock = 0.0
+
     def slow(chips: np.ndarray) -> dict[str, np.ndarray]:
-        for _ in range(200):
-            chips.astype(np.float32).sum()
+        nonlocal clock
+        clock += 0.064
         return grey_tells(chips)
 
     bundle = emotion_bundle(tmp_path / "b", slow, classes=EMOTIONS)
+    monkeypatch.setattr("training.judging.evaluate.time.process_time", lambda: clock)
     one, many = (milliseconds_per_face(bundle, batch, repeats=3) for batch in (1, 32))
-    assert 0 < 4 * many < one
+    assert one / many == pytest.approx(32)
+    assert one % 64 == pytest.approx(0) and one >= 64  # with the mirror image, two passes a call
