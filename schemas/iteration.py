@@ -17,6 +17,20 @@ def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield chunk
 
 
+def with_next(items: Iterable[T]) -> Iterator[tuple[T, T | None]]:
+    """Each item with the one after it, None behind the last; keeps no other (`itertools.tee` keeps dozens).
+
+    >>> list(with_next("ab"))
+    [('a', 'b'), ('b', None)]
+    """
+    iterator = iter(items)
+    for item in iterator:
+        for following in iterator:
+            yield item, following
+            item = following
+        yield item, None
+
+
 class Reservoir(Generic[T]):
     """A sample of items whose number is not known: each that is offered has the same chance to be in it.
 

@@ -11,7 +11,6 @@ tracker, where it is used, finds nothing. All tracks end at a shot cut.
 
 import dataclasses
 import functools
-import itertools
 from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
@@ -21,6 +20,7 @@ from scipy.optimize import linear_sum_assignment
 from models.detectors.choose import Detector, make_detector
 from schemas.config import Config, Tracking
 from schemas.faces import Boxes, TrackedFaces
+from schemas.iteration import with_next
 from transforms.motion import CorrelationMotion, Motion, SteadyMotion
 from transforms.samples import Sample, SegmentStream
 
@@ -133,7 +133,13 @@ class FaceTracker:
         self._before = -np.inf
 
     def follow(
-        self, luma: np.ndarray, timestamp: float, detections: Boxes | None, *, is_cut: bool = False
+        self,
+        luma: np.ndarray,
+        timestamp: float,
+        detections: Boxes | None,
+        *,
+        is_cut: bool = False,
+        is_alone: bool = False,
     ) -> TrackedFaces:
         """The faces of the next sample.
 
@@ -142,6 +148,7 @@ class FaceTracker:
           timestamp: seconds.
           detections: None where the detector did not run.
           is_cut: whether a new shot begins; all tracks end.
+          is_alone: whether the shot has no other sample, so that no second look confirms a face.
         """
         sample = _Looked(luma, timestamp, detections)
         ended: dict[int, str] = {}
@@ -160,6 +167,9 @@ class FaceTracker:
                     ended[track.number] = "lost"
                     self._tracks.remove(track)
         if detections is not None:
+            settings = self._settings
+            if is_alone:
+                settings = dataclasses.replace(settings, sure_from=settings.counts_from)
             for row in new:
                 track = _Track(self._count, CorrelationMotion() if self._settings.correlates else SteadyMotion())
                 matched.append((track, row))
@@ -167,7 +177,7 @@ class FaceTracker:
                 self._tracks.append(track)
                 self._count += 1
             for track, row in matched:
-                track.detect(detections.xywh[row], float(detections.score[row]), sample, self._settings)
+                track.detect(detections.xywh[row], float(detections.score[row]), sample, settings)
         seen = [track for track in self._tracks if self._settings.correlates or track.number in row_of]
         return _tracked(seen, row_of, scores, detections, ended)
 
@@ -235,14 +245,19 @@ def _tracked(
 
 
 def track_faces(samples: Iterable[Sample], settings: TrackerSettings) -> Iterator[Sample]:
-    """Gives each sample its faces, each with its track. In a single sample, every detection that counts is a face."""
-    samples = iter(samples)
-    first = list(itertools.islice(samples, 2))
-    if len(first) == 1:
-        settings = dataclasses.replace(settings, sure_from=settings.counts_from)
-    tracker = FaceTracker(settings)
-    for sample in itertools.chain(first, samples):
-        sample.faces = tracker.follow(sample.picture.luma, sample.timestamp, sample.detections, is_cut=sample.is_cut)
+    """Gives each sample its faces, each with its track; is one sample ahead, to know the shots that have only one."""
+    tracker, begins = FaceTracker(settings), True
+    for sample, following in with_next(samples):
+        begins |= sample.is_cut
+        ends = following is None or following.is_cut
+        sample.faces = tracker.follow(
+            sample.picture.luma,
+            sample.timestamp,
+            sample.detections,
+            is_cut=sample.is_cut,
+            is_alone=begins and ends,
+        )
+        begins = False
         yield sample
 
 

@@ -76,6 +76,15 @@ def evaluate(
             rich_help_panel=_DATA,
         ),
     ] = False,
+    detector: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="What finds the faces with --end-to-end. \\[default: as for analyze]",
+            rich_help_panel=_DATA,
+            show_default=False,
+        ),
+    ] = None,
     as_json: Annotated[
         bool,
         typer.Option("--json", help="Print only the figures, as JSON.", rich_help_panel=_OUTPUT),
@@ -101,6 +110,7 @@ def evaluate(
 
         facelog evaluate emotion --data fer2013.csv --split PublicTest
         facelog evaluate emotion --data fer2013/ --split validation --labels ferplus --end-to-end
+        facelog evaluate age-gender --data fairface.zip --end-to-end --detector hog
         facelog evaluate age-gender --data utkface.zip --predictions ages.csv
     """
     console, stderr = Console(), Console(stderr=True)
@@ -114,6 +124,7 @@ def evaluate(
             split=split,
             labels=labels.value,
             end_to_end=end_to_end,
+            detector=detector,
             limit=limit,
             predictions=predictions,
             console=stderr,

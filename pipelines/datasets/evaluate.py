@@ -22,6 +22,7 @@ from rich.console import Console
 
 from models.bundle import Bundle, load_bundle
 from models.cards import Card
+from models.detectors.choose import detector_card
 from models.geometry import Geometry
 from models.outputs import INTERVAL_80
 from pipelines.progress_bar import with_bar
@@ -105,6 +106,7 @@ def evaluate(
     split: str | None = None,
     labels: str = "fer2013",
     end_to_end: bool = False,
+    detector: str | None = None,
     limit: int | None = None,
     seed: int = 0,
     predictions: str | Path | None = None,
@@ -120,6 +122,7 @@ def evaluate(
       labels: which emotion counts as true: "fer2013", the data set's own label, or "ferplus", the emotion that has more
         than half of the votes of all ten annotators.
       end_to_end: whether the pipeline's own detector and crop come before the model.
+      detector: what finds the faces then; default: the detector of `analyze`.
       limit: only this many pictures, drawn at random.
       seed: seed of that draw.
       predictions: csv to write, a row per picture: file, label, then the seven `emotion_*`, or age, age_low, age_high
@@ -130,6 +133,8 @@ def evaluate(
       UsageError: the data set is wrong, has no label that the model gives, or the csv cannot be written.
       BundleError: there is no such model, or it is damaged.
     """
+    if detector is not None:
+        detector_card(detector)
     dataset = read_dataset(data, kind)
     bundle = load_bundle(DEFAULTS.get(model, model))
     tally, ready = (Tally(bundle.card, labels=labels) for _ in range(2))
@@ -142,7 +147,7 @@ def evaluate(
         samples = with_bar(samples, f"evaluating {bundle.card.name}", total, console)
     with _Predictions(predictions, bundle.card, labels) as rows:
         if end_to_end:
-            for crops, outputs in _both_ways(samples, bundle, tally, ready):
+            for crops, outputs in _both_ways(samples, bundle, tally, ready, detector):
                 rows.add(crops, outputs)
         else:
             for crops in chunks(ready_crops(samples, bundle.card.geometry), AT_ONCE):
@@ -179,10 +184,10 @@ def end_to_end(bundle: Bundle, samples: Iterable[LabelledPicture], labels: str =
 
 
 def _both_ways(
-    samples: Iterable[LabelledPicture], bundle: Bundle, tally: Tally, ready: Tally
+    samples: Iterable[LabelledPicture], bundle: Bundle, tally: Tally, ready: Tally, detector: str | None = None
 ) -> Iterator[tuple[list[Crop], dict[str, np.ndarray]]]:
     """The pipeline's crops and the model's outputs, which are added to `tally`; ready-made crops go to `ready`."""
-    for pairs in chunks(pipeline_crops(samples, bundle), AT_ONCE):
+    for pairs in chunks(pipeline_crops(samples, bundle, detector), AT_ONCE):
         crops, as_ready = [pair[0] for pair in pairs], [pair[1] for pair in pairs if pair[0].chip is not None]
         outputs = predict(bundle, crops)
         tally.add(crops, outputs)
@@ -198,13 +203,15 @@ def draw(samples: Iterable[LabelledPicture], count: int, seed: int) -> list[Labe
     return [sample for _, sample in sorted(drawn.items, key=lambda pair: pair[0])]
 
 
-def pipeline_crops(samples: Iterable[LabelledPicture], bundle: Bundle) -> Iterator[tuple[Crop, Crop]]:
+def pipeline_crops(
+    samples: Iterable[LabelledPicture], bundle: Bundle, detector: str | None = None
+) -> Iterator[tuple[Crop, Crop]]:
     """Each sample's chip as the pipeline cuts it with its default settings, and as a ready-made crop; in order.
 
     If there are several faces, the largest one is taken as the labelled face.
     """
     ref = model_ref(str(bundle.path), *bundle.card.attributes)
-    config, geometry = Config(models=(ref,)), bundle.card.geometry
+    config, geometry = Config(models=(ref,)).override(detector=detector), bundle.card.geometry
     for block in chunks(samples, AT_ONCE):
         ready: list[Crop] = []
         tracked = follow_faces(_frames(block, geometry, ready), config)

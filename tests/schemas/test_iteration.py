@@ -8,12 +8,18 @@ from collections.abc import Iterator
 import pytest
 
 from schemas import storage
-from schemas.iteration import Reservoir, chunks
+from schemas.iteration import Reservoir, chunks, with_next
 
 
 def test_chunks() -> None:
     assert list(chunks(range(5), 2)) == [[0, 1], [2, 3], [4]]
     assert list(chunks([], 2)) == []
+
+
+def test_each_with_the_next() -> None:
+    assert list(with_next([])) == []
+    assert list(with_next([1])) == [(1, None)]
+    assert list(with_next([1, 2, 3])) == [(1, 2), (2, 3), (3, None)]
 
 
 def test_every_item_has_the_same_chance() -> None:

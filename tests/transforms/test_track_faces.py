@@ -238,19 +238,26 @@ class TestWeakDetections:
         assert [f.track.tolist() for f in faces] == [[0], [], [1]]
         assert faces[1].ended == {0: "lost"} and not faces[2].is_confirmed[0]
 
-    def test_in_a_single_sample_all_that_count_are_faces(self):
+    @pytest.mark.parametrize(
+        ("cuts", "confirmed"),
+        [
+            ([False], [True]),
+            ([False, False], [False, True]),
+            ([False, True], [True, True]),
+            ([True, True, False], [True, False, True]),
+            ([False, False, True], [False, True, True]),
+        ],
+    )
+    def test_in_a_shot_of_one_sample_all_that_count_are_faces(self, cuts, confirmed):
+        """Elsewhere a second look has to agree."""
         settings = TrackerSettings(counts_from=0.6, sure_from=0.7)
-        scores = {}
-        for count in (1, 2):
-            samples = fake_samples([picture((100, 100))] * count)
-            samples[0].detections = boxes((100, 100), (200, 100), score=0.65)
-            samples[0].detections.score[1] = 0.59
-            for sample in samples[1:]:
-                sample.detections = boxes()
-            first = next(track_faces(samples, settings))
-            assert first.faces is not None
-            scores[count] = first.faces.is_confirmed.tolist()
-        assert scores == {1: [True, False], 2: [False, False]}
+        samples = fake_samples([picture((100, 100))] * len(cuts))
+        for sample, is_cut in zip(samples, cuts, strict=True):
+            sample.is_cut = is_cut
+            sample.detections = boxes((100, 100), (200, 100), score=0.65)
+            sample.detections.score[1] = 0.59
+        faces = [sample.faces for sample in track_faces(samples, settings)]
+        assert [f.is_confirmed.tolist() for f in faces] == [[one, False] for one in confirmed]
 
     def test_a_strong_one_comes_first(self):
         lumas = [picture((100, 100))] * 2

@@ -1,6 +1,7 @@
 """`facelog evaluate`: pictures through the pipeline's own crop, and what the command prints and writes."""
 
 import csv
+import dataclasses
 import importlib
 import json
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from skimage import data
 from typer.testing import CliRunner, Result
 
 from models.bundle import Bundle
+from models.detectors import hog
 from models.detectors.choose import make_detector
 from models.detectors.hog import detect_hog
 from models.geometry import AGE_GENDER, cut_chip
@@ -21,6 +23,7 @@ from models.landmarks import predict_landmarks
 from pipelines.cli.evaluate import evaluate as command
 from schemas.config import Detection
 from schemas.errors import UsageError
+from schemas.faces import Boxes
 from tests.bundles import age_gender_bundle, colour_tells
 from training.datasets import LabelledPicture
 
@@ -112,6 +115,14 @@ def test_end_to_end_stands_beside_ready_crops_of_the_same_pictures(bundle: Bundl
     assert document["left_out"] == {"no face found": 1}
     plain = json.loads(module.evaluate("any", people, split="test").to_json())
     assert plain["n"] == 3 and not plain["end_to_end"] and "ready" not in plain
+
+
+def test_another_detector_finds_other_faces(bundle: Bundle, people: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that finds none."""
+    monkeypatch.setattr(hog, "DETECTOR", dataclasses.replace(hog.DETECTOR, find=lambda *_, **__: Boxes.none()))
+    assert module.evaluate("any", people, split="test", end_to_end=True, detector="hog").found == 0
+    with pytest.raises(UsageError, match="no detector called 'eyes'"):
+        module.evaluate("any", people, end_to_end=True, detector="eyes")
 
 
 def test_a_cards_figures_are_those_of_the_pictures_in_which_a_face_was_found(bundle: Bundle, people: Path) -> None:
