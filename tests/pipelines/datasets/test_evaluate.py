@@ -120,7 +120,8 @@ def test_end_to_end_stands_beside_ready_crops_of_the_same_pictures(bundle: Bundl
 def test_another_detector_finds_other_faces(bundle: Bundle, people: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that finds none."""
     monkeypatch.setattr(hog, "DETECTOR", dataclasses.replace(hog.DETECTOR, find=lambda *_, **__: Boxes.none()))
-    assert module.evaluate("any", people, split="test", end_to_end=True, detector="hog").found == 0
+    with pytest.raises(UsageError, match="no face found"):
+        module.evaluate("any", people, split="test", end_to_end=True, detector="hog")
     with pytest.raises(UsageError, match="no detector called 'eyes'"):
         module.evaluate("any", people, end_to_end=True, detector="eyes")
 
