@@ -68,6 +68,25 @@ def _blank_plots() -> Iterator[None]:
         yield
 
 
+def _no_conversion() -> pytest.MonkeyPatch:
+    """Until it is undone, networks do not convert to LiteRT: that takes ten seconds each, and `test_zoo.py` does it."""
+
+    def refuse(model: Any) -> bytes:
+        raise ValueError("not here")
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr("models.conversion._converted", refuse)
+    return patch
+
+
+@pytest.fixture
+def unconverted() -> Iterator[None]:
+    """Networks do not convert."""
+    patch = _no_conversion()
+    yield
+    patch.undo()
+
+
 @pytest.fixture(scope="module")
 def emotions(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Two heads, trained for one epoch."""
@@ -81,7 +100,11 @@ def ages(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("ages")
     changes: dict[str, Any] = {"test": 0.2, "calibration": 0.2, "mirror": True, "jitter": {"mixup": 0.3}}
     sets = [make_utkface(folder / "utkface"), make_fairface(folder / "fairface")]
-    return run("age-gender", sets, folder, "tiny", **changes, **TINY)
+    patch = _no_conversion()
+    try:
+        return run("age-gender", sets, folder, "tiny", **changes, **TINY)
+    finally:
+        patch.undo()
 
 
 def test_two_heads_become_two_bundles(emotions: Run) -> None:
@@ -140,6 +163,7 @@ def test_losses_of_blends_are_numbers(ages: Run) -> None:
     assert load_bundle(ages.out.parent / "tiny").card.recipe["jitter.mixup"] == 0.3
 
 
+@pytest.mark.usefixtures("unconverted")
 def test_the_same_again_trains_no_further_and_gives_the_same_figures(ages: Run) -> None:
     again = train("age-gender", ages.data, ages.out, bundle=ages.out.parent / "tiny", device="cpu", **ages.changes)
     assert again == ages.figures and len(epochs(ages.out)) == 1
@@ -151,6 +175,7 @@ def test_another_recipe_needs_another_folder(ages: Run) -> None:
 
 
 @pytest.mark.parametrize("name", ["emotion-cnn3", "mini-xception", "emotion-hog-landmarks", "emotion-3block"])
+@pytest.mark.usefixtures("unconverted")
 def test_networks_of_the_zoo(emotions: Run, tmp_path: Path, name: str) -> None:
     """One step and the export, by the functions that `train` calls, without a whole epoch."""
     recipe, network = change(find_recipe(name), {"calibration": 0.3}, "test"), find_network(name)
