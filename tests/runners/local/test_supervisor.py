@@ -91,7 +91,7 @@ def test_what_ends_a_worker_costs_only_its_own_task(tmp_path: Path, caplog: pyte
     assert "1.5 s" in failures["hang"].message
     assert (failures["raise"].error_type, failures["raise"].message) == ("StorageError", "clip.mp4 is not there")
     assert "no result came out" in failures["nothing"].message
-    assert "pickle" in failures["cannot be pickled"].message
+    assert "local object" in failures["cannot be pickled"].message  # how it is said depends on Python
     messages = [record.getMessage() for record in caplog.records if record.name == "jobs"]
     assert messages.count("from the worker") == len(bad)
     assert "init" in messages
