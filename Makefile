@@ -101,7 +101,7 @@ types: venv
 	@$(BIN)/mypy --no-error-summary
 
 # Those that need neither arguments nor a cluster.
-BENCHMARKS = speed memory min_face storage scaling
+BENCHMARKS = speed memory runtimes files storage scaling
 
 bench: venv
 	@for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name $(ARGS) || exit 1; done

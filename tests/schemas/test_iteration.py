@@ -17,7 +17,8 @@ def test_chunks() -> None:
 
 
 def test_each_with_the_next() -> None:
-    assert list(with_next([])) == []
+    none: list[int] = []
+    assert list(with_next(none)) == []
     assert list(with_next([1])) == [(1, None)]
     assert list(with_next([1, 2, 3])) == [(1, 2), (2, 3), (3, None)]
 

@@ -6,7 +6,7 @@ import os
 import signal
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,6 @@ from pipelines.datasets.cut_shards import (
     cut_sample,
     cut_shard,
     find_own_face,
-    own_face,
 )
 from pipelines.datasets.prepare import _Run, in_rgb, prepare, print_report, shards_of
 from schemas.config import Detection
@@ -92,31 +91,6 @@ _REASONS = {SEVERAL_FACES: 1, NO_FACE: 1, UNREADABLE: 1, MISSING: 1}
 
 def shards(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.glob("part-*.parquet"))}
-
-
-@pytest.mark.parametrize(
-    ("boxes", "chosen"),
-    [
-        ([(0, 0, 10, 10)], 0),
-        ([(0, 0, 10, 10), (30, 20, 40, 40)], 1),
-        ([(30, 20, 40, 40), (0, 0, 10, 10), (80, 0, 10, 10)], 0),
-    ],
-)
-def test_own_face_is_the_only_one_or_the_one_in_the_middle(boxes: Sequence[Any], chosen: int) -> None:
-    assert own_face(np.array(boxes, np.float32), (100, 80)) == chosen
-
-
-@pytest.mark.parametrize(
-    ("boxes", "reason"),
-    [
-        ([], NO_FACE),
-        ([(0, 0, 10, 10), (80, 0, 10, 10)], SEVERAL_FACES),
-        ([(30, 20, 40, 40), (35, 25, 40, 40)], SEVERAL_FACES),
-    ],
-)
-def test_own_face_that_cannot_be_told_is_dropped(boxes: Sequence[Any], reason: str) -> None:
-    with pytest.raises(Dropped, match=reason):
-        own_face(np.array(boxes, np.float32).reshape(-1, 4), (100, 80))
 
 
 def box_of(image: np.ndarray, min_face: int = 40) -> np.ndarray:

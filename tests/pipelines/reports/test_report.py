@@ -1,6 +1,5 @@
 """`facelog report`: contents of pages and documents, no loading from a network, and which pages are made again."""
 
-import dataclasses
 import html
 import json
 import os
@@ -21,7 +20,7 @@ from pipelines.reports.report import Reports, report
 from schemas.errors import StorageError, UsageError
 from schemas.layout import Layout, page_name
 from schemas.storage import local
-from schemas.tables import OWN_COLUMNS, PROFILE, VIDEOS
+from schemas.tables import OWN_COLUMNS, VIDEOS
 from tests.made_tables import feeling, write_failure, write_video
 from tests.pipelines.reports.conftest import BREAKING, COPY, CROWD, EMPTY, HOSTILE, TALK
 
@@ -172,23 +171,6 @@ def test_nothing_is_loaded_from_elsewhere(pages: Path) -> None:
     }
 
 
-def test_brief_tracks_are_collected_in_a_table(pages: Path) -> None:
-    (path,) = pages.glob("talk-*.json")
-    whole = VideoReport.from_json(path.read_bytes())
-    assert "brief" not in words(video_page(whole).decode())
-    *kept, last = whole.tracks
-    brief = dataclasses.replace(last, end=last.start + 0.75)
-    text = video_page(dataclasses.replace(whole, tracks=(*kept, brief))).decode()
-    assert text.count('<article class="card" id="track-') == len(kept)
-    assert "1 brief track of less than a second" in words(text)
-    table = text[text.index('aria-label="Brief tracks"') :]
-    assert f'<td class="n">{brief.track_id}</td>' in table[: table.index("</table>")]
-    # A picture's faces last no time at all: then each has its card.
-    still = tuple(dataclasses.replace(track, end=track.start) for track in whole.tracks)
-    text = video_page(dataclasses.replace(whole, tracks=still)).decode()
-    assert text.count('<article class="card" id="track-') == len(still) and "brief" not in words(text)
-
-
 def test_many_tracks_have_some_cards_and_a_table(pages: Path) -> None:
     text = page(pages, "crowd-")
     assert text.count('<article class="card" id="track-') == CARDS_SHOWN
@@ -225,17 +207,6 @@ def test_nulls_are_unknown_and_models_that_were_not_used_absent(tmp_path: Path) 
         assert f"{fact} unknown" in text
     assert not re.search(r"\b(None|nan|NaN|undefined)\b", text)
     assert words(page(out / "reports", "index")).count("No model was used.") == 3
-
-
-def test_a_track_in_profile_has_a_mark(tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    profile = feeling(0, 0.0, ["happy"] * 3, yaw=70.0, pitch=float("nan"), pose_std=12.0)
-    profile["quality_flags"][:] = PROFILE
-    write_video(out, tracks=[profile, feeling(1, 0.0, ["sad"] * 3, x=300)])
-    report(str(out))
-    cards = page(out / "reports", "clip-").split('<article class="card"')
-    marked = {re.findall(r"Track (\d+)", card)[0]: '"badge turned"' in card for card in cards if "<h3>Track" in card}
-    assert marked == {"0": True, "1": False}
 
 
 def test_only_what_changed_is_made_anew(tmp_path: Path) -> None:
