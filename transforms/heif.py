@@ -17,13 +17,11 @@ from av.container import InputContainer
 from schemas import storage
 from schemas.errors import MediaError
 from transforms import media
+from transforms.iso_boxes import box_head, boxes_in
 from transforms.open_video import read_packets
 
 _LARGEST_META = 16 << 20
 _MOST_TILES = 4096
-
-Box = tuple[bytes, bytes]
-"""Type and content."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +81,7 @@ def read_grid(file: BinaryIO, size: int) -> Grid | None:
     while place + 8 <= size:
         file.seek(place)
         head = file.read(16)
-        length, kind, skip = _head(head, size - place)
+        length, kind, skip = box_head(head, size - place)
         if length < 8:
             return None
         if kind == b"meta":
@@ -101,28 +99,8 @@ def read_grid(file: BinaryIO, size: int) -> Grid | None:
     return None
 
 
-def _head(data: bytes, rest: int) -> tuple[int, bytes, int]:
-    """Length, type, and bytes of the head of a box."""
-    if len(data) < 8:
-        return 0, b"", 0
-    length, kind = struct.unpack(">I4s", data[:8])
-    if length == 1 and len(data) >= 16:
-        return struct.unpack(">Q", data[8:16])[0], kind, 16
-    return (length or rest), kind, 8
-
-
-def _boxes(data: bytes) -> Iterator[Box]:
-    place = 0
-    while place + 8 <= len(data):
-        length, kind, skip = _head(data[place : place + 16], len(data) - place)
-        if length < skip or place + length > len(data):
-            return
-        yield kind, data[place + skip : place + length]
-        place += length
-
-
 def _grid(meta: bytes, file: BinaryIO) -> Grid | None:
-    boxes = dict(_boxes(meta[4:]))
+    boxes = dict(boxes_in(meta[4:]))
     version = boxes[b"pitm"][0]
     primary = int.from_bytes(boxes[b"pitm"][4 : 6 if version == 0 else 8])
     if _item_types(boxes[b"iinf"]).get(primary) != b"grid":
@@ -138,7 +116,7 @@ def _grid(meta: bytes, file: BinaryIO) -> Grid | None:
 
 def _item_types(iinf: bytes) -> dict[int, bytes]:
     types = {}
-    for kind, data in _boxes(iinf[6 if iinf[0] == 0 else 8 :]):
+    for kind, data in boxes_in(iinf[6 if iinf[0] == 0 else 8 :]):
         if kind == b"infe" and data[0] >= 2:
             wide = data[0] > 2
             types[int.from_bytes(data[4 : 8 if wide else 6])] = data[10 if wide else 8 :][:4]
@@ -147,7 +125,7 @@ def _item_types(iinf: bytes) -> dict[int, bytes]:
 
 def _derived_from(iref: bytes, item: int) -> tuple[int, ...]:
     width = 2 if iref[0] == 0 else 4
-    for kind, data in _boxes(iref[4:]):
+    for kind, data in boxes_in(iref[4:]):
         if kind == b"dimg" and int.from_bytes(data[:width]) == item:
             count = int.from_bytes(data[width : width + 2])
             start = width + 2
@@ -192,8 +170,8 @@ def _item_data(iloc: bytes, item: int, idat: bytes, file: BinaryIO) -> bytes:
 
 def _turns(iprp: bytes, item: int) -> Iterator[str]:
     """How an item is turned and mirrored, in order."""
-    boxes = list(_boxes(iprp))
-    properties = next((list(_boxes(data)) for kind, data in boxes if kind == b"ipco"), [])
+    boxes = list(boxes_in(iprp))
+    properties = next((list(boxes_in(data)) for kind, data in boxes if kind == b"ipco"), [])
     for data in (data for kind, data in boxes if kind == b"ipma"):
         wide_item, wide_index, place = data[0] > 0, data[3] & 1, 8
         for _ in range(int.from_bytes(data[4:8])):
