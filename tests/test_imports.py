@@ -35,9 +35,10 @@ _WINGS = {
     "keeping": {*_GROUND, "results"},
     "datasets": {*_GROUND},
     "detectors": {*_GROUND},
+    "serve": {*_GROUND, "results", "queries", "annotations", "reports"},
     "cli": {
         *(*_GROUND, "results", "runs", "queries", "annotations", "exports", "reports", "keeping", "datasets"),
-        "detectors",
+        *("detectors", "serve"),
     },
 }
 

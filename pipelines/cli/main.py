@@ -20,6 +20,7 @@ from pipelines.cli.prepare import prepare
 from pipelines.cli.prune import prune
 from pipelines.cli.query import query
 from pipelines.cli.report import report
+from pipelines.cli.serve import serve
 from pipelines.cli.status import status
 from pipelines.cli.surroundings import run
 from pipelines.cli.terminal import WithMore, exit_on_error
@@ -49,7 +50,7 @@ def doctor() -> None:
 
 _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Faces in videos and pictures": (analyze, status, image, demo),
-    "Results": (report, query, annotate, export),
+    "Results": (report, serve, query, annotate, export),
     "Keeping results": (compact, prune, forget, upgrade),
     "Models": (train, evaluate, prepare),
     "This installation": (doctor, worker),

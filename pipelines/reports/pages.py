@@ -70,13 +70,14 @@ def link(page: str) -> str:
 
 
 def _render(template: str, **values: Any) -> bytes:
-    return _environment().get_template(template).render(**values).encode()
+    return environment().get_template(template).render(**values).encode()
 
 
 @functools.cache
-def _environment() -> jinja2.Environment:
+def environment(*folders: Path) -> jinja2.Environment:
+    """Jinja with the templates, filters and words of reports; templates in `folders` are found before ours."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE / "templates"),
+        loader=jinja2.FileSystemLoader([*folders, _HERE / "templates"]),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -1,0 +1,1 @@
+"""`facelog serve`: a local web app to look into an output folder."""
