@@ -52,6 +52,7 @@ run: venv
 	@$(BIN)/facelog $(if $(VIDEOS),analyze $(VIDEOS),demo) --out "$(OUT)" $(ARGS) || { status=$$?; \
 	[ $$status -eq 3 ] || exit $$status; \
 	echo "finished, $$($(BIN)/python -c '$(COUNT_FAILED)' "$(OUT)" 2>/dev/null || echo some) files failed"; }
+	@echo "look into it in a browser: $(BIN)/facelog serve $(OUT)"
 
 COUNT_FAILED = import sys, pandas; \
   print(pandas.read_parquet(sys.argv[1] + "/videos", columns=["status"]).status.isin(["corrupt", "failed"]).sum())

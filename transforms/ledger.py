@@ -26,6 +26,9 @@ Row = dict[str, Any]
 """One row of `videos`, by column; missing columns are null. Where the video was computed, the row has `figures`, too, a
 dict of `segments`, `detections` and `step_seconds`, which stands in the footer of the row's file."""
 
+RowFile = tuple[str, int | None, datetime | None]
+"""Name without ending, size and time of the file of a row."""
+
 HAS_TABLES = ("ok", "partial")
 _FIGURES = "figures"
 
@@ -110,7 +113,29 @@ def read_ledger(out: str) -> dict[str, Row]:
       UsageError: DIR was written with another schema version.
       StorageError: a file in it is no ledger file.
     """
-    return {row["uri"]: row for row in _read_rows(out).values()}
+    return {row["uri"]: row for row in read_rows(out).values()}
+
+
+def read_rows(out: str, known: Mapping[RowFile, Row] | None = None) -> dict[RowFile, Row]:
+    """All rows of DIR, each by its file.
+
+    Args:
+      out: DIR.
+      known: an earlier answer, from which the rows of files that have not changed are taken; None: they are taken from
+        the copy of all rows.
+
+    Raises:
+      UsageError, StorageError: as `read_ledger`.
+    """
+    files = {
+        (_stem(info.uri), info.size_bytes, info.modified_at): info
+        for info in list_table_files(Layout(out).folder("videos"))
+    }
+    known = _read_index(out) if known is None else known
+    new = [key for key in files if key not in known]
+    rows = dict(zip(new, storage.at_once(lambda key: _read_if_there(files[key].uri, out), new), strict=True))
+    found = {key: rows[key] if key in rows else known[key] for key in files}
+    return {key: row for key, row in found.items() if row is not None}
 
 
 def read_row(uri: str, run: Run) -> Row:
@@ -160,7 +185,7 @@ def index_ledger(run: Run) -> None:
     Reading 20,000 one-row files took 69 s of CPU and 240 MB (100 s and 2.6 GB as one pyarrow data set), and 2 s with
     the copy. The copy may be removed at any time.
     """
-    rows = _read_rows(run.layout.out)
+    rows = read_rows(run.layout.out)
     if rows:
         _write_index(run.layout.out, rows, run.footer)
 
@@ -172,38 +197,24 @@ def renew_index(out: str, without: Collection[str] = ()) -> None:
       out: DIR.
       without: uris whose rows are left out.
     """
-    rows = {key: row for key, row in _read_rows(out).items() if row["uri"] not in without}
+    rows = {key: row for key, row in read_rows(out).items() if row["uri"] not in without}
     if rows:
         _write_index(out, rows, {"schema_version": str(SCHEMA_VERSION)})
     elif storage.exists(copy := Layout(out).ledger_copy):
         storage.delete_file(copy)
 
 
-_RowFile = tuple[str, int | None, datetime | None]
 _KEY = pa.schema(
     [("file_name", pa.string()), ("file_size", pa.int64()), ("file_modified_at", pa.timestamp("us", "UTC"))]
 )
 _INDEXED = pa.schema([*_KEY, *VIDEOS, (_FIGURES, pa.string())])
 
 
-def _write_index(out: str, rows: Mapping[_RowFile, Row], footer_texts: Mapping[str, str]) -> None:
+def _write_index(out: str, rows: Mapping[RowFile, Row], footer_texts: Mapping[str, str]) -> None:
     columns: dict[str, Any] = {name: [row[name] for row in rows.values()] for name in VIDEOS.names}
     columns |= dict(zip(_KEY.names, zip(*rows, strict=True), strict=True))
     columns[_FIGURES] = [json.dumps(row[_FIGURES]) if _FIGURES in row else None for row in rows.values()]
     storage.write_bytes(Layout(out).ledger_copy, parquet_bytes(make_table(_INDEXED, columns), footer_texts))
-
-
-def _read_rows(out: str) -> dict[_RowFile, Row]:
-    """Rows, each by the name, size and time of its file."""
-    files = {
-        (_stem(info.uri), info.size_bytes, info.modified_at): info
-        for info in list_table_files(Layout(out).folder("videos"))
-    }
-    known = _read_index(out)
-    new = [key for key in files if key not in known]
-    rows = dict(zip(new, storage.at_once(lambda key: _read_if_there(files[key].uri, out), new), strict=True))
-    found = {key: rows[key] if key in rows else known[key] for key in files}
-    return {key: row for key, row in found.items() if row is not None}
 
 
 def _read_if_there(uri: str, out: str) -> Row | None:
@@ -213,7 +224,7 @@ def _read_if_there(uri: str, out: str) -> Row | None:
         return None
 
 
-def _read_index(out: str) -> dict[_RowFile, Row]:
+def _read_index(out: str) -> dict[RowFile, Row]:
     try:
         table = pq.read_table(pa.BufferReader(storage.read_bytes(Layout(out).ledger_copy)))
     except (FileNotFoundError, OSError, pa.ArrowException):  # only a copy

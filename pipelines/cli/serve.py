@@ -33,6 +33,14 @@ def serve(
         Path | None, typer.Option("--tls-cert", metavar="FILE", help="Certificate, to speak HTTPS.")
     ] = None,
     key: Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="Key of the certificate.")] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="For previews and sums, which may be removed at any time. \\[default: ~/.cache/facelog]",
+            show_default=False,
+        ),
+    ] = None,
     storage_options: StorageOptions = None,
 ) -> None:
     """Look into the results in a browser: all videos, each video with its faces, and moments to find.
@@ -62,5 +70,6 @@ def serve(
             token=token,
             certificate=certificate,
             key=key,
+            cache=cache,
             ready=lambda address: console.print(f"open {address}", markup=False),
         )

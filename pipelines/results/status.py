@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +14,7 @@ from pipelines.results.run_progress import Measurement, RunProgress
 from schemas import storage
 from schemas.errors import UsageError
 from schemas.run import RunRecord, read_run
-from transforms.ledger import read_ledger
+from transforms.ledger import Row, read_ledger
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,23 +72,30 @@ class Status:
         }
 
 
-def status(out: str) -> Status:
+def status(
+    out: str,
+    *,
+    rows: Mapping[str, Row] | None = None,
+    progress_of: Callable[[str, RunRecord], RunProgress] = RunProgress,
+) -> Status:
     """The status of the run in DIR.
 
     Args:
       out: DIR, on disk or on an object store.
+      rows: of its ledger, by uri; None: they are read.
+      progress_of: gives what measures a run; whoever asks again and again keeps it, since it reads each plan once.
 
     Raises:
       UsageError: there are no results in it, or of another schema version.
       StorageError: it cannot be read.
     """
     out = storage.normalize(out)
-    record, rows = read_run(out), read_ledger(out)
+    record, rows = read_run(out), read_ledger(out) if rows is None else rows
     if record is None and not rows:
         raise UsageError(f"{out} holds no results of facelog, and no run has begun there.")
     held = holder(out)
     state = "none" if record is None else "finished" if record.finished_at else "running" if held else "stopped"
-    progress = RunProgress(out, record).measure() if record and state in ("running", "stopped") else None
+    progress = progress_of(out, record).measure() if record and state in ("running", "stopped") else None
     bad = [row for row in rows.values() if row["status"] in ("corrupt", "failed")]
     return Status(
         out=out,

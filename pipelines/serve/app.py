@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import AsyncIterator, Sequence
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -12,33 +13,52 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from pipelines.serve import pages
+from pipelines.serve.archive import Archive
+from pipelines.serve.archive_page import archive_routes
 from pipelines.serve.security import Access, Guard
 
 
-def make_app(out: str, *, access: Access | None = None, routes: Sequence[BaseRoute] = ()) -> Starlette:
+def make_app(
+    out: str,
+    *,
+    access: Access | None = None,
+    cache: str | None = None,
+    archive: Archive | None = None,
+    routes: Sequence[BaseRoute] = (),
+) -> Starlette:
     """The app for one output folder.
 
     Args:
-      out: DIR, normalized.
+      out: DIR, or a compact copy of one.
       access: who may use it; default: everybody on this machine.
+      cache: folder for what is made once and may be removed at any time; None: what can be is kept in memory.
+      archive: one that has been read already; default: that of `out`.
       routes: of other parts, such as the camera's; they come before ours, and are protected like them.
+
+    Raises:
+      UsageError: there are no results in DIR, or of another schema version.
+      StorageError: it cannot be read.
     """
+    known = archive or Archive(out, cache)
+
+    @contextlib.asynccontextmanager
+    async def followed(_: Starlette) -> AsyncIterator[None]:
+        with known.followed():
+            yield
+
     app = Starlette(
         routes=[
             *routes,
-            Route("/", _archive),
+            *archive_routes(known),
             Route("/static/colours.css", _colours),
             Route("/static/{name}", _static),
         ],
         middleware=[Middleware(Guard, access=access or Access())],
         exception_handlers={HTTPException: _explain},
+        lifespan=followed,
     )
-    app.state.out = out
+    app.state.archive = known
     return app
-
-
-def _archive(request: Request) -> Response:
-    return pages.page("archive.html.j2", out=request.app.state.out)
 
 
 def _static(request: Request) -> Response:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+import json
 from pathlib import Path
 from typing import Any
 
 import jinja2
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from pipelines.reports import charts
 from pipelines.reports import pages as reports
 from pipelines.serve.security import POLICY
+from schemas.errors import FacelogError
 
 HERE = Path(__file__).parent
 LINKS: tuple[tuple[str, str], ...] = (("/", "Videos"),)
@@ -28,8 +29,22 @@ def page(template: str, *, status: int = 200, policy: str = POLICY, **values: An
       policy: Content-Security-Policy.
       **values: for the template.
     """
-    text = _environment().get_template(template).render(links=LINKS, plotly=reports.plotly_name(), **values)
+    text = (
+        _environment()
+        .get_template(template)
+        .render({"here": None, "links": LINKS, "plotly": reports.plotly_name()} | values)
+    )
     return HTMLResponse(text, status, {"content-security-policy": policy})
+
+
+def answer(content: Any) -> Response:
+    """A JSON document for the scripts of a page."""
+    return Response(json.dumps(content, allow_nan=False, separators=(",", ":")), media_type="application/json")
+
+
+def refused(error: FacelogError, status: int = 400) -> Response:
+    """The same that says what is wrong."""
+    return JSONResponse({"error": str(error)}, status)
 
 
 def refusal(status: int, title: str, text: str, *, advice: str | None = None) -> HTMLResponse:
@@ -43,15 +58,12 @@ def assets() -> dict[str, Path]:
 
 
 def colours() -> str:
-    """A style sheet with the colours of emotions as variables."""
-    return ":root { " + " ".join(f"--{name}: {colour};" for name, colour in charts.COLOURS.items()) + " }\n"
+    """A style sheet with the colours of emotions, as variables and as classes: our pages have no style in elements."""
+    variables = " ".join(f"--{name}: {colour};" for name, colour in charts.COLOURS.items())
+    classes = "\n".join(f".c-{name} {{ background: var(--{name}); }}" for name in charts.COLOURS)
+    return f":root {{ {variables} }}\n{classes}\n"
 
 
 @functools.cache
 def _environment() -> jinja2.Environment:
     return reports.environment(HERE / "templates")
-
-
-def listed(names: Sequence[str]) -> str:
-    """Names in words: "a, b and c"."""
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

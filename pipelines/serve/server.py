@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ def serve(
     token: str | None = None,
     certificate: Path | None = None,
     key: Path | None = None,
+    cache: Path | None = None,
     routes: Sequence[BaseRoute] = (),
     ready: Callable[[str], None] = print,
 ) -> None:
@@ -35,6 +37,7 @@ def serve(
       token: secret for browsers; default: none on this machine's own address, a new one on all others.
       certificate: file of a TLS certificate; the app then speaks HTTPS.
       key: file of its key.
+      cache: folder for what is made once, see `default_cache`.
       routes: of other parts, see `make_app`.
       ready: is told the address, with the token, once the app listens there.
 
@@ -44,7 +47,7 @@ def serve(
     if (certificate is None) != (key is None):
         raise UsageError("TLS needs both files: --tls-cert and --tls-key.")
     access = Access.to(host, token, secure=certificate is not None)
-    app = make_app(require_results(out), access=access, routes=routes)
+    app = make_app(require_results(out), access=access, cache=str(cache or default_cache()), routes=routes)
     with _listen(host, port) as listener:
         # Without its log of requests, where the token would stand.
         config = uvicorn.Config(
@@ -52,6 +55,11 @@ def serve(
         )
         ready(address(access, listener.getsockname()[1]))
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def default_cache() -> Path:
+    """The user's folder for what may be removed at any time: $XDG_CACHE_HOME/facelog, or ~/.cache/facelog."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "facelog"
 
 
 def address(access: Access, port: int) -> str:

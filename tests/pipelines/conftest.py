@@ -1,7 +1,8 @@
 """Fixtures of whole runs: configurations, a clip of several segments, and runs that are made once for all tests."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -50,6 +51,16 @@ def reference_with_models(tmp_path_factory: pytest.TempPathFactory, four_segment
 
 def _analyze(clip: Path, out: Path, config: Config) -> None:
     assert analyze(str(clip), str(out), config=config, runner="direct").exit_status == 0
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """A browser without a window."""
+    pytest.importorskip("selenium", reason="selenium is not installed")
+    from tests.browser import chromium_with
+
+    with chromium_with() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="session")

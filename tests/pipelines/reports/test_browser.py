@@ -1,8 +1,6 @@
 """Report pages in a real browser: no errors, no request to the network, and working controls."""
 
 import json
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,61 +10,27 @@ from pipelines.reports.report import report
 from tests.made_tables import feeling, write_video
 from tests.pipelines.reports.conftest import HOSTILE
 
-webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+pytest.importorskip("selenium", reason="selenium is not installed")
 
-from selenium.webdriver.chrome.service import Service  # noqa: E402
-from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
-from selenium.webdriver.common.by import By  # noqa: E402
-from selenium.webdriver.common.keys import Keys  # noqa: E402
-from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from tests.browser import Page, on_a_phone
 
 pytestmark = [pytest.mark.browser, pytest.mark.multiprocess]
 
-_SECONDS = 120
-"""To wait at most: on a busy machine Chromium takes its time."""
+
+def opened(browser: Any, path: Path) -> Page:
+    """A page, once its charts are drawn."""
+    page = Page(browser, path.as_uri())
+    if page.all("[data-figure]"):
+        page.wait(lambda: page.all("[data-drawn]"))
+    return page
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    """A browser without a window; it is given all paths, so that selenium downloads nothing."""
-    browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not browser or not driver:
-        pytest.skip("Chromium and its driver are not installed (Debian: apt-get install chromium chromium-driver)")
-    options = webdriver.ChromeOptions()
-    options.binary_location = browser
-    for argument in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "window-size=1400,900"):
-        options.add_argument(f"--{argument}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    running = webdriver.Chrome(options=options, service=Service(driver))
-    running.set_page_load_timeout(_SECONDS)
-    yield running
-    running.quit()
-
-
-class Page:
-    """An open page."""
-
-    def __init__(self, browser: Any, path: Path):
-        self.browser = browser
-        browser.get_log("browser"), browser.get_log("performance")  # those of the page before
-        browser.get(path.as_uri())
-        if self.all("[data-figure]"):
-            self.wait(lambda: self.all("[data-drawn]"))
-
-    def wait(self, until: Any) -> Any:
-        return WebDriverWait(self.browser, _SECONDS, 0.1).until(lambda _: until())
-
-    def all(self, selector: str) -> list[Any]:
-        return self.browser.find_elements(By.CSS_SELECTOR, selector)
-
-    def one(self, selector: str) -> Any:
-        return self.browser.find_element(By.CSS_SELECTOR, selector)
-
-    def run(self, script: str, *arguments: Any) -> Any:
-        return self.browser.execute_script(f"return {script}", *arguments)
-
-    def range(self) -> list[float]:
-        return self.run("document.querySelector('.figure')._fullLayout.xaxis.range.map(Number)")
+def time_range(page: Page) -> list[float]:
+    return page.run("document.querySelector('.figure')._fullLayout.xaxis.range.map(Number)")
 
 
 def find(pages: Path, start: str) -> Path:
@@ -76,17 +40,17 @@ def find(pages: Path, start: str) -> Path:
 
 @pytest.fixture
 def talk(chromium: Any, pages: Path) -> Page:
-    return Page(chromium, find(pages, "talk-"))
+    return opened(chromium, find(pages, "talk-"))
 
 
 @pytest.fixture
 def index(chromium: Any, pages: Path) -> Page:
-    return Page(chromium, pages / "index.html")
+    return opened(chromium, pages / "index.html")
 
 
 @pytest.mark.parametrize("start", ["index", "talk-", "crowd-", "empty-", "img_src", "script-"])
 def test_no_errors_and_no_request_leaves_the_folder(chromium: Any, pages: Path, start: str) -> None:
-    page = Page(chromium, find(pages, start))
+    page = opened(chromium, find(pages, start))
     assert page.browser.get_log("browser") == []
     events = [json.loads(entry["message"])["message"] for entry in page.browser.get_log("performance")]
     asked = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
@@ -123,14 +87,14 @@ def test_pointing_at_a_span_shows_its_figures(talk: Page) -> None:
 
 def test_the_timeline_obeys_the_keyboard(talk: Page) -> None:
     figure = talk.one(".figure")
-    assert talk.range() == [0, 12]
+    assert time_range(talk) == [0, 12]
     figure.send_keys("+")
-    talk.wait(lambda: talk.range()[1] - talk.range()[0] < 8)
-    start = talk.range()[0]
+    talk.wait(lambda: time_range(talk)[1] - time_range(talk)[0] < 8)
+    start = time_range(talk)[0]
     figure.send_keys(Keys.ARROW_RIGHT)
-    talk.wait(lambda: talk.range()[0] > start)
+    talk.wait(lambda: time_range(talk)[0] > start)
     figure.send_keys("0")
-    talk.wait(lambda: talk.range() == [0, 12])
+    talk.wait(lambda: time_range(talk) == [0, 12])
     assert talk.run("getComputedStyle(document.querySelector('.figure')).outlineStyle") == "solid"
 
 
@@ -175,28 +139,18 @@ def test_a_hostile_name_is_text(index: Page, pages: Path) -> None:
 @pytest.mark.parametrize("start", ["index", "talk-", "crowd-"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_fits_a_phone_in_light_and_dark(chromium: Any, pages: Path, start: str, scheme: str) -> None:
-    phone = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
-    chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
-    scheme_is = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
-    chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", scheme_is)
-    try:
-        page = Page(chromium, find(pages, start))
+    with on_a_phone(chromium, scheme):
+        page = opened(chromium, find(pages, start))
         assert page.run("document.documentElement.scrollWidth") == 390
-        ground, text = (
-            sum(int(n) for n in page.run(f"getComputedStyle(document.body).{name}")[4:-1].split(","))
-            for name in ("backgroundColor", "color")
-        )
+        ground, text = page.brightness()
         assert (ground > 600 and text < 150) if scheme == "light" else (ground < 100 and text > 600)
-    finally:
-        chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-        chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
 def test_a_long_list_shows_its_first_rows_and_more_when_asked(chromium: Any, tmp_path: Path) -> None:
     restless = [["happy", "sad"][i % 2] for i in range(700)]
     write_video(tmp_path, tracks=[feeling(0, 0.0, restless, age=float("nan"))], seconds=700.0)
     report(str(tmp_path))
-    page = Page(chromium, find(tmp_path / "reports", "clip-"))
+    page = opened(chromium, find(tmp_path / "reports", "clip-"))
     page.one("details summary").click()
     rows = len(page.all("#main table.list")[0].find_elements(By.CSS_SELECTOR, "tbody tr"))
     shown = "[...document.querySelector('details table').tBodies[0].rows].filter(r => !r.hidden).length"
