@@ -18,7 +18,7 @@ from models.conversion import KERAS, convert
 from models.on_tensorflow import load_keras
 from schemas.iteration import Reservoir
 from training.datasets import LabelledPicture, read_dataset
-from training.export import DATA_NAMES
+from training.datasets.terms import name_of
 from training.judging.evaluate import ready_crops
 
 MOST = 4000
@@ -37,7 +37,7 @@ def convert_again(folder: Path, data: list[str]) -> Card:
             drawn.offer(sample)
         crops = ready_crops(drawn.items, card.geometry)
         found = [crop.chip for crop in crops if crop.chip is not None]
-        names.append(f"{DATA_NAMES.get(dataset.kind, dataset.kind)} {split}".strip() + f", {len(found)} pictures")
+        names.append(f"{name_of(dataset.kind)} {split}".strip() + f", {len(found)} pictures")
         chips += found
     return convert(folder, load_keras(folder / KERAS, "cpu"), card, np.stack(chips), " and ".join(names))
 

@@ -15,6 +15,7 @@ from models.zoo import Network
 from schemas.iteration import chunks
 from training.data.labelled_faces import CALIBRATION, TEST, TRAINING, Faces
 from training.datasets import LabelledPicture
+from training.datasets.terms import name_of, terms_of
 from training.judging.evaluate import AT_ONCE, Tally, predict, ready_crops
 from training.learning.network import plain_network
 from training.learning.targets import Task
@@ -25,28 +26,7 @@ COMPARED = 1000
 
 EndToEnd = Callable[[Bundle, Iterator[LabelledPicture], str], Mapping[str, float]]
 
-DATA_NAMES = {
-    "fer2013": "FER2013",
-    "utkface": "UTKFace",
-    "fairface": "FairFace",
-    "imdb": "IMDB",
-    "wiki": "WIKI",
-    "imdb_db": "IMDB",
-    "appa_real": "APPA-REAL",
-    "all_age_faces": "All-Age-Faces",
-    "folder": "a folder of pictures",
-}
-"""Kinds of data sets as cards name them."""
-
 _IMDB = {"imdb", "wiki", "imdb_db"}
-_TERMS = {
-    "fer2013": "FER2013: research use. FER+ votes: MIT.",
-    "utkface": "UTKFace: research use.",
-    "fairface": "FairFace: CC BY 4.0.",
-    "imdb": "IMDB-WIKI: research use.",
-    "wiki": "IMDB-WIKI: research use.",
-    "imdb_db": "IMDB-WIKI: research use.",
-}
 _LIMITS = {
     "emotion": (
         "It names the expression on a face, not what a person feels. FER2013's pictures come from web searches and are "
@@ -111,7 +91,7 @@ def export(
         test_data=f"{tests}. Neither trained on, chosen by nor calibrated on." if tests else "none",
         unknown_below=recipe.unknown_below if "gender" in network.attributes else None,
         limits=" ".join(_LIMITS[attribute] for attribute in network.attributes),
-        licence_notes=" ".join(dict.fromkeys(_TERMS.get(of.kind, f"{_name(of)}: see its terms.") for of in sets)),
+        licence_notes=" ".join(dict.fromkeys(terms_of(of.kind) for of in sets)),
     )
     reports = judge(folder, sets, ferplus_first=by_votes)
     figures = {name: of for prefix, report in reports.items() for name, of in flat_figures(report, prefix).items()}
@@ -208,4 +188,4 @@ def _counted(faces: Faces, part: str) -> str:
 
 
 def _name(faces: Faces) -> str:
-    return DATA_NAMES.get(faces.kind, faces.kind)
+    return name_of(faces.kind)

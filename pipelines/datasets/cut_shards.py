@@ -10,30 +10,19 @@ from pathlib import Path
 import apache_beam as beam
 import numpy as np
 
-from models.detectors.choose import Detector, make_detector
-from models.detectors.interface import Picture, StillPicture
+from models.detectors.choose import make_detector
+from models.detectors.interface import StillPicture
 from models.geometry import cut_chip
 from models.landmarks import find_landmarks
 from schemas import storage
 from schemas.config import Detection
-from schemas.faces import Boxes
+from training.data.own_face import UNREADABLE, Dropped, find_own_face
 from training.data.ready_chips import in_channels, training_chip
 from training.data.shards import PreparedInfo, ShardDone, write_shard
 from training.datasets import DataError, LabelledPicture
 
 MISSING = "the file is missing"
-UNREADABLE = "the picture does not read"
-NO_FACE = "no face found"
-SEVERAL_FACES = "several faces, none of them alone in the middle"
 FAILED = "cutting it failed"
-
-# The labelled face fills about half of the picture's side. Faces are searched from a quarter on, at the same cost for
-# pictures of any size.
-_OWN_FACE = 0.25
-
-
-class Dropped(Exception):  # noqa: N818 (no error: many pictures are)
-    """A picture gives no chip; the text is the reason by which it is counted."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -47,49 +36,6 @@ class Shard:
 
     index: int
     samples: tuple[LabelledPicture, ...]
-
-
-def own_face(boxes: np.ndarray, size: tuple[int, int]) -> int:
-    """Index of the detection that is the labelled face.
-
-    Pictures of these data sets were cropped around one face. So it is the only detection, or the one that covers the
-    middle of the picture.
-
-    Args:
-      boxes: [n, 4], x, y, width, height in pixels.
-      size: width and height of the picture.
-
-    Raises:
-      Dropped: there is no face, or it is not clear which one is labelled.
-    """
-    if len(boxes) == 0:
-        raise Dropped(NO_FACE)
-    if len(boxes) == 1:
-        return 0
-    middle = np.array(size) / 2
-    over = np.flatnonzero(((boxes[:, :2] <= middle) & (middle < boxes[:, :2] + boxes[:, 2:])).all(axis=1))
-    if len(over) != 1:
-        raise Dropped(SEVERAL_FACES)
-    return int(over[0])
-
-
-def find_own_face(picture: Picture, detector: Detector) -> Boxes:
-    """A picture's own face, one detection. Large faces are looked for first, since they are cheap to find.
-
-    Args:
-      picture: whose face is looked for.
-      detector: finds it.
-
-    Raises:
-      Dropped: as `own_face`.
-    """
-    height, width = picture.luma.shape
-    large = max(detector.min_face, round(min(height, width) * _OWN_FACE))
-    for smallest in dict.fromkeys((large, detector.min_face)):
-        found = detector.strong(picture, smallest)
-        if len(found.xywh):
-            break
-    return found.only(own_face(found.xywh, (width, height)))
 
 
 def cut_sample(sample: LabelledPicture, info: PreparedInfo) -> np.ndarray:

@@ -33,9 +33,18 @@ from schemas.iteration import Reservoir, chunks
 from schemas.storage import FileInfo
 from schemas.tables import EMOTION_COLUMNS
 from schemas.video import Clock, DecodeStats, Segment
-from training.data.ready_chips import ready_chip
+from training.data.own_face import NO_FACE, UNREADABLE
 from training.datasets import DataError, LabelledPicture, read_dataset
-from training.judging.evaluate import AT_ONCE, UNREADABLE, Crop, Tally, predict, ready_crops, speed, true_emotion
+from training.judging.evaluate import (
+    AT_ONCE,
+    Crop,
+    Tally,
+    predict,
+    ready_crop,
+    ready_crops,
+    speed,
+    true_emotion,
+)
 from transforms.crop_faces import crop_faces
 from transforms.follow_faces import follow_faces
 from transforms.picture import Picture
@@ -43,8 +52,6 @@ from transforms.samples import Sample, SegmentStream
 
 DEFAULTS = {"emotion": EMOTION_MODEL, "age-gender": AGE_GENDER_MODEL}
 """Names of the models that the pipeline uses by default."""
-
-NO_FACE = "no face found"
 
 # The detector expects more room around a face than crops of 48 to 120 pixels have. Crops are enlarged by a whole factor
 # to about 200 pixels and get a border of a tenth of that, which repeats the outermost pixels. The detector then found
@@ -223,7 +230,7 @@ def pipeline_crops(
                 if side > sides.get(i, 0):
                     chips[i], sides[i] = chip, side
         for i, crop in enumerate(ready):
-            yield Crop(crop.sample, chips.get(i), crop.missing or ("" if i in chips else NO_FACE)), crop
+            yield Crop(crop.sample, chips.get(i), "" if i in chips else crop.missing or NO_FACE), crop
 
 
 def _frames(samples: Sequence[LabelledPicture], geometry: Geometry, ready: list[Crop]) -> Iterator[Sample]:
@@ -234,7 +241,7 @@ def _frames(samples: Sequence[LabelledPicture], geometry: Geometry, ready: list[
         except DataError:
             ready.append(Crop(sample, None, UNREADABLE))
         else:
-            ready.append(Crop(sample, ready_chip(picture, geometry)))
+            ready.append(ready_crop(sample, picture, geometry))
             frame = av.VideoFrame.from_ndarray(with_room(picture), format="rgb24")
             yield Sample(float(i), None, None, Picture(frame), is_cut=True)
 

@@ -36,6 +36,7 @@ from runners.options import parse_runner
 from schemas.config import Detection
 from schemas.errors import BundleError, FacelogError, UsageError
 from schemas.iteration import chunks
+from training.data.own_face import MIN_FACE
 from training.data.shards import (
     PreparedInfo,
     ShardDone,
@@ -52,8 +53,6 @@ from training.datasets.duplicates import with_groups
 _LOG = logging.getLogger(__name__)
 
 SHARD_SIZE = 1000
-MIN_FACE = 40
-"""Pixels; less than in the pipeline, because collections of old photographs are small: IMDB has some of 100 pixels."""
 
 _CLOSE_CROPS = ("fer2013", "utkface", "fairface")
 _HAS_DUPLICATES = ("utkface",)

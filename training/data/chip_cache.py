@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import hashlib
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,12 +17,15 @@ from rich.progress import track
 from models.geometry import ChipGeometry, Geometry
 from models.landmarks import landmark_sha256
 from models.zoo import Network
+from training.data.own_face import UNREADABLE, Dropped
 from training.data.prepared import PreparedSet
-from training.data.ready_chips import MARGIN, training_chip
+from training.data.ready_chips import MARGIN, labelled_chip
 from training.data.shards import shard_path
 from training.datasets import DataError, DataSet, LabelledPicture
 from training.datasets.duplicates import difference_hash
 from training.learning.augment import middle
+
+_LOG = logging.getLogger(__name__)
 
 MIXED = 16
 """Number of row groups that are in memory at a time and shuffled together."""
@@ -44,7 +48,7 @@ class Fingerprints:
 
     Attributes:
       pixels: [n] uint64, a hash of the pixels; 0 where the picture cannot be read or is not known.
-      hashes: [n, 4] uint64, the `difference_hash` of each picture.
+      hashes: [n, 4] uint64, the `difference_hash` of each picture; zeros where there is room around the face.
       blank: [n] bool, whether the picture is of a single colour.
     """
 
@@ -111,17 +115,21 @@ def cut_chips(
         chips = np.lib.format.open_memmap(folder / "chips.npy", mode="w+", dtype=np.uint8, shape=shape)
         pixels, hashes = np.zeros(len(samples), np.uint64), np.zeros((len(samples), 4), np.uint64)
         blank = np.zeros(len(samples), bool)
+        without: collections.Counter[str] = collections.Counter()
         for i, sample in enumerate(track(samples, f"Cutting {data.kind}", transient=True)):
             try:
-                picture = sample.picture(grey=geometry.channels == "grey")
-            except DataError:
-                continue  # `facelog data show` lists these
-            pixels[i], hashes[i], blank[i] = (
-                _place(picture),
-                difference_hash(sample.picture(grey=True)),
-                picture.std() < 1,
-            )
-            chips[i] = training_chip(picture, geometry)
+                picture = sample.picture(
+                    grey=geometry.channels == "grey" and sample.room == 0
+                )  # faces are found in colour
+                chips[i] = labelled_chip(sample, picture, geometry, MARGIN)
+            except (DataError, Dropped) as error:
+                without[str(error) if isinstance(error, Dropped) else UNREADABLE] += 1
+                continue
+            pixels[i], blank[i] = _place(picture), picture.std() < 1
+            if sample.room == 0:  # others are alike by what is around the face
+                hashes[i] = difference_hash(sample.picture(grey=True))
+        for reason, count in without.most_common():
+            _LOG.warning("%s: %d of %d pictures are left out: %s", data.root, count, len(samples), reason)
         chips.flush()
         np.savez(folder / "looks.npz", pixels=pixels, hashes=hashes, blank=blank)
     with np.load(folder / "looks.npz") as saved:

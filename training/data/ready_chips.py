@@ -1,7 +1,7 @@
-"""Chips of ready-made crops: how a data set's picture that one face fills becomes the input of a network.
+"""Chips of a data set's pictures: how the face of a picture becomes the input of a network.
 
-Training and evaluation share this code. In pictures with room around the faces, faces are detected first
-(`pipelines.datasets.evaluate`, `pipelines.datasets.prepare`).
+Training and evaluation share this code. Most sets have ready-made crops, which one face fills. Where a picture has room
+around the face, the face is looked for, as the pipeline does.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import numpy as np
 
 from models.geometry import BoxGeometry, Channels, ChipGeometry, Geometry, cut_chip
 from models.landmarks import predict_landmarks
+from training.data.own_face import Dropped, landmarks_of_own_face
+from training.datasets.base import LabelledPicture
 
 # Training chips have a margin of this share on each side, so that random shifts and rotations find pixels there.
 MARGIN = 0.125
@@ -51,10 +53,46 @@ def training_chip(picture: np.ndarray, geometry: Geometry, margin: float = MARGI
     Returns:
       As `ready_chip`, larger by twice the margin.
     """
+    return _cut(picture, _transform(picture, geometry), geometry, margin)
+
+
+def _cut(picture: np.ndarray, transform: np.ndarray, geometry: Geometry, margin: float) -> np.ndarray:
     border = round(geometry.size * margin) if isinstance(geometry, ChipGeometry) else 0
-    transform = _transform(picture, geometry)
+    transform = transform.copy()
     transform[:, 2] += border
     return cut_chip(in_channels(picture, geometry.channels), transform, geometry.size + 2 * border)
+
+
+def labelled_chip(sample: LabelledPicture, picture: np.ndarray, geometry: Geometry, margin: float = 0.0) -> np.ndarray:
+    """The chip of a sample's face, whether it fills the picture or is to be looked for.
+
+    Where the sample tells how much room there is, and no face is found, it is taken to be in the middle.
+
+    Args:
+      sample: tells how much room is around its face.
+      picture: its picture, [H, W] or [H, W, 3] RGB.
+      geometry: geometry of the chip without margin.
+      margin: as for `training_chip`.
+
+    Returns:
+      As `training_chip`.
+
+    Raises:
+      Dropped: no face is found, and nothing tells where it is.
+    """
+    height, width = picture.shape[:2]
+    if sample.room == 0 or (sample.room is not None and max(height, width) <= WHOLE_UP_TO):
+        return training_chip(picture, geometry, margin)
+    try:
+        landmarks, box = landmarks_of_own_face(picture)
+    except Dropped:
+        if sample.room is None:
+            raise
+        face = 1 / (1 + 2 * sample.room)
+        box = whole_picture(width, height) * face
+        box[0, :2] = (1 - face) / 2 * width, (1 - face) / 2 * height
+        landmarks = predict_landmarks(in_channels(picture, "grey"), box)
+    return _cut(picture, geometry.transforms(landmarks, box, (width, height))[0], geometry, margin)
 
 
 def in_channels(picture: np.ndarray, channels: Channels) -> np.ndarray:

@@ -9,18 +9,30 @@ from pathlib import Path
 from typing import Any
 
 from training.datasets import (
+    affectnet,
     age_folder,
     all_age_faces,
     appa_real,
+    ck_plus,
+    crema_d,
+    expw,
     fairface,
     fer2013,
+    films,
     folder,
     imdb,
     imdb_db,
+    rafdb,
+    ravdess,
+    taiwanese,
     utkface,
 )
 from training.datasets.base import DataError, DataSet, LabelledPicture, open_root
+from training.datasets.faces_mpib import FACES
 from training.datasets.files import Files
+from training.datasets.jaffe import JAFFE
+from training.datasets.kdef import KDEF
+from training.datasets.rafd import RAFD
 
 __all__ = ["KINDS", "DataError", "DataSet", "LabelledPicture", "detect_kind", "read_dataset"]
 
@@ -43,6 +55,19 @@ KINDS = {
     "fairface": Reader(fairface.matches, fairface.read),
     "all_age_faces": Reader(all_age_faces.matches, all_age_faces.read),
     "utkface": Reader(utkface.matches, utkface.read),
+    "affectnet": Reader(affectnet.matches, affectnet.read),
+    "rafdb": Reader(rafdb.matches, rafdb.read),
+    "expw": Reader(expw.matches, expw.read),
+    "kdef": Reader(KDEF.matches, KDEF.read),
+    "rafd": Reader(RAFD.matches, RAFD.read),
+    "faces": Reader(FACES.matches, FACES.read),
+    "jaffe": Reader(JAFFE.matches, JAFFE.read),
+    "ck_plus": Reader(ck_plus.matches, ck_plus.read),
+    "taiwanese": Reader(taiwanese.TAIWANESE.matches, taiwanese.read),
+    "crema_d": Reader(crema_d.CREMA_D.matches, crema_d.read),
+    "ravdess": Reader(ravdess.RAVDESS.matches, ravdess.read),
+    "afew": Reader(films.matches_afew, films.read_afew),
+    "sfew": Reader(films.matches_sfew, films.read_sfew),
     "folder": Reader(folder.matches, folder.read),
     "age_folder": Reader(age_folder.matches, age_folder.read),
 }

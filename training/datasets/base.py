@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -36,6 +37,9 @@ def _open_zip(file: str) -> zipfile.ZipFile:
 # A place in a folder or inside a zip, which is read in place.
 AnyPath = Path | zipfile.Path
 
+AROUND = 0.5
+"""Room around a face whose box a data set states, on each side, as a share of the box's longer side."""
+
 # Errors of reading a file that is missing, damaged, or compressed in a way that Python does not know.
 READ_ERRORS = (OSError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
@@ -44,13 +48,25 @@ class DataError(UsageError):
     """A data set is not as expected; the message names the file, and the row if there is one."""
 
 
+@runtime_checkable
+class Unread(Protocol):
+    """Pixels that are in no picture file and are read when they are asked for, such as a frame of a video."""
+
+    def read(self) -> np.ndarray:
+        """[H, W, 3] uint8 RGB.
+
+        Raises:
+          DataError: they cannot be read.
+        """
+
+
 @dataclasses.dataclass(frozen=True, eq=False, slots=True)
 class LabelledPicture:
     """A picture and its labels; labels that the data set does not have are None.
 
     Attributes:
       name: path below the root with `/`, or `file.csv:row`; unique in the data set, and the same on every machine.
-      source: the picture's file, or its pixels, [H, W] or [H, W, 3] uint8 RGB.
+      source: the picture's file, or its pixels, [H, W] or [H, W, 3] uint8 RGB, or what reads them.
       splits: names of the splits that it is in, first the folder at the first level or the csv's Usage. Pictures in
         FER2013's folders also have the official split that the file name tells (`Training`, `PublicTest`,
         `PrivateTest`).
@@ -60,10 +76,14 @@ class LabelledPicture:
       age: lowest and highest age in years; both are the same for an exact age.
       female: apparent gender.
       race: race in the data set's own words.
+      room: room around the face on each side, as a share of the face's side. 0: the face fills the picture. None: it is
+        not known, so the face has to be searched for.
+      box: x, y, width and height of the face in pixels, if the data set tells it. `picture` is then the face with
+        AROUND on each side, and `room` is AROUND.
     """
 
     name: str
-    source: AnyPath | np.ndarray
+    source: AnyPath | np.ndarray | Unread
     splits: tuple[str, ...] = ()
     group: str | None = None
     emotion: str | None = None
@@ -71,6 +91,8 @@ class LabelledPicture:
     age: tuple[float, float] | None = None
     female: bool | None = None
     race: str | None = None
+    room: float | None = 0.0
+    box: tuple[float, float, float, float] | None = None
 
     def picture(self, *, grey: bool = False) -> np.ndarray:
         """The pixels, uint8: [H, W] in grey, else [H, W, 3] RGB.
@@ -79,12 +101,16 @@ class LabelledPicture:
           DataError: the file is missing or cannot be decoded.
         """
         if isinstance(self.source, np.ndarray):
-            return _as_channels(self.source, grey=grey)
-        try:
-            data = self.source.read_bytes()
-        except READ_ERRORS as error:
-            raise DataError(f"{self.name}: the picture cannot be read ({error}).") from error
-        return decode(data, self.name, grey=grey)
+            pixels = self.source
+        elif isinstance(self.source, Unread):
+            pixels = self.source.read()
+        else:
+            try:
+                data = self.source.read_bytes()
+            except READ_ERRORS as error:
+                raise DataError(f"{self.name}: the picture cannot be read ({error}).") from error
+            pixels = decode(data, self.name, grey=grey)
+        return _as_channels(pixels if self.box is None else _face_with_room(pixels, self.box), grey=grey)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -176,6 +202,16 @@ def _only_folder(root: AnyPath) -> AnyPath | None:
     entries: Iterator[AnyPath] = (entry for entry in root.iterdir() if not is_hidden(entry.name))
     first, second = next(entries, None), next(entries, None)
     return None if first is None or second is not None or is_label(first.name) or not first.is_dir() else first
+
+
+def _face_with_room(pixels: np.ndarray, box: tuple[float, float, float, float]) -> np.ndarray:
+    """The square around a box with AROUND on each side; beyond the picture its nearest pixel is repeated."""
+    x, y, width, height = box
+    side = max(1, round(max(width, height) * (1 + 2 * AROUND)))
+    left, top = round(x + (width - side) / 2), round(y + (height - side) / 2)
+    rows = np.clip(np.arange(top, top + side), 0, pixels.shape[0] - 1)
+    columns = np.clip(np.arange(left, left + side), 0, pixels.shape[1] - 1)
+    return np.ascontiguousarray(pixels[rows][:, columns])
 
 
 def _as_channels(pixels: np.ndarray, *, grey: bool) -> np.ndarray:

@@ -8,12 +8,13 @@ import functools
 import math
 import os
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from training.datasets.base import READ_ERRORS, AnyPath, DataError, is_hidden
 
 _PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm")
+_CLIPS = (".avi", ".flv", ".mp4", ".mov", ".mkv", ".webm", ".mpg", ".mpeg")
 
 _T = TypeVar("_T")
 
@@ -102,6 +103,24 @@ class Files:
         return [name for name in self.names if name.lower().endswith(_PICTURES)]
 
     @functools.cached_property
+    def clips(self) -> list[str]:
+        """Paths of all videos, recognized by their names."""
+        return [name for name in self.names if name.lower().endswith(_CLIPS)]
+
+    @functools.cached_property
+    def by_last_name(self) -> dict[str, list[str]]:
+        """Paths of all pictures by their names without folders, in lower case."""
+        paths: dict[str, list[str]] = {}
+        for path in self.pictures:
+            paths.setdefault(path.rsplit("/", 1)[-1].lower(), []).append(path)
+        return paths
+
+    def at_any_depth(self, *endings: str) -> list[str]:
+        """Paths of the files that end in one of these names, folders included, in any case."""
+        lower = tuple(f"/{ending.lower()}" for ending in endings)
+        return [name for name in self.names if f"/{name.lower()}".endswith(lower)]
+
+    @functools.cached_property
     def top(self) -> list[str]:
         """Names of files and folders at the first level, sorted."""
         if isinstance(self.root, zipfile.Path):
@@ -125,13 +144,38 @@ class Files:
         """Columns of one of `tables`, in lower case."""
         return self._headers[name]
 
-    def rows(self, name: str) -> Iterator[Row]:
+    def text(self, name: str) -> str:
+        """A text file.
+
+        Raises:
+          DataError: it cannot be read.
+        """
+        try:
+            return self.path(name).read_text("utf-8-sig")
+        except (*READ_ERRORS, UnicodeDecodeError) as error:
+            raise DataError(f"{name} cannot be read: {error}.") from error
+
+    def cells(self, name: str) -> Iterator[list[str]]:
+        """Values of every line of a csv file that is not empty, the header's too.
+
+        Raises:
+          DataError: the file cannot be read.
+        """
+        return (values for _, values in _csv_lines(self.path(name), name))
+
+    def rows(self, name: str, columns: Sequence[str] | None = None) -> Iterator[Row]:
         """Rows of a csv file, streamed.
+
+        Args:
+          name: path of the file.
+          columns: the columns, in lower case, if the file has no header that begins with the first of them.
 
         Raises:
           DataError: the file cannot be read, or a row has another number of values than the header.
         """
         header, lines = self._open_csv(name)
+        if columns is not None and header[:1] != [columns[0]]:
+            header, lines = list(columns), _csv_lines(self.path(name), name)
         for number, values in lines:
             if len(values) < len(header) or any(value.strip() for value in values[len(header) :]):
                 raise DataError(f"{name} row {number}: {len(values)} values where the header has {len(header)}.")

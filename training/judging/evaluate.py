@@ -20,11 +20,10 @@ from models.geometry import Geometry
 from models.outputs import INTERVAL_80
 from schemas.errors import UsageError
 from schemas.tables import EMOTIONS, GENDERS
-from training.data.ready_chips import ready_chip
+from training.data.own_face import UNREADABLE, Dropped
+from training.data.ready_chips import labelled_chip
 from training.datasets import DataError, LabelledPicture
 from training.judging import metrics
-
-UNREADABLE = "the picture does not read"
 
 _LABELS = ("fer2013", "ferplus")
 AT_ONCE = 256
@@ -60,14 +59,22 @@ class Crop:
 
 
 def ready_crops(samples: Iterable[LabelledPicture], geometry: Geometry) -> Iterator[Crop]:
-    """Chips of pictures that are ready-made crops around one face; see `training.data.ready_chips`."""
+    """Chips of pictures that are ready-made crops around one face, or tell how to find it."""
     for sample in samples:
         try:
             picture = sample.picture()
         except DataError:
             yield Crop(sample, None, UNREADABLE)
         else:
-            yield Crop(sample, ready_chip(picture, geometry))
+            yield ready_crop(sample, picture, geometry)
+
+
+def ready_crop(sample: LabelledPicture, picture: np.ndarray, geometry: Geometry) -> Crop:
+    """The chip of a sample with this picture; see `training.data.ready_chips.labelled_chip`."""
+    try:
+        return Crop(sample, labelled_chip(sample, picture, geometry))
+    except Dropped as reason:
+        return Crop(sample, None, str(reason))
 
 
 def predict(bundle: Bundle, crops: Sequence[Crop]) -> _Columns:

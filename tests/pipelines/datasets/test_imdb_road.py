@@ -16,13 +16,14 @@ import pytest
 import scipy.io
 
 from models.cards import read_card
-from pipelines.datasets.cut_shards import MISSING, NO_FACE, UNREADABLE
+from pipelines.datasets.cut_shards import MISSING, UNREADABLE
 from pipelines.datasets.prepare import prepare
 from pipelines.runs.analyze_archive import analyze
 from pipelines.settings import make_config
 from tests.clips import Clip, head
 from tests.runs import made_once
 from tests.tables import rows
+from training.data.own_face import NO_FACE
 from training.data.prepared import open_prepared
 from training.data.shards import PreparedInfo
 from training.datasets.base import decode

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipelines.datasets.cut_shards import NO_FACE, SEVERAL_FACES, Dropped, own_face
+from training.data.own_face import NO_FACE, SEVERAL_FACES, Dropped, own_face
 
 
 @pytest.mark.parametrize(

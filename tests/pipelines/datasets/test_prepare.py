@@ -29,14 +29,10 @@ from pipelines.datasets import cut_shards
 from pipelines.datasets.cut_shards import (
     FAILED,
     MISSING,
-    NO_FACE,
-    SEVERAL_FACES,
     UNREADABLE,
-    Dropped,
     Shard,
     cut_sample,
     cut_shard,
-    find_own_face,
 )
 from pipelines.datasets.prepare import _Run, in_rgb, prepare, print_report, shards_of
 from schemas.config import Detection
@@ -44,6 +40,7 @@ from schemas.errors import FacelogError, UsageError
 from schemas.faces import Boxes
 from tests.clips import FACE_IN_HEAD, head, scene
 from tests.training.data.test_prepared import make_info
+from training.data.own_face import NO_FACE, SEVERAL_FACES, Dropped, find_own_face
 from training.data.prepared import open_prepared
 from training.data.ready_chips import training_chip
 from training.datasets import DataSet, LabelledPicture

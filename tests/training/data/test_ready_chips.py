@@ -5,7 +5,9 @@ from skimage import data
 
 from models.geometry import AGE_GENDER, EMOTION, BoxGeometry, ChipGeometry
 from models.landmarks import predict_landmarks
-from training.data.ready_chips import MARGIN, ready_chip, training_chip
+from training.data.own_face import Dropped
+from training.data.ready_chips import MARGIN, labelled_chip, ready_chip, training_chip
+from training.datasets import LabelledPicture
 from training.learning.augment import middle
 
 FACE = np.ascontiguousarray(data.astronaut()[70:175, 165:270])
@@ -45,3 +47,21 @@ def test_a_model_of_boxes_sees_the_whole_picture_in_its_own_channels() -> None:
     whole = cv2.resize(FACE, (32, 32), interpolation=cv2.INTER_AREA)
     assert np.abs(chip[..., ::-1].astype(int) - whole).mean() < 3
     assert training_chip(FACE, geometry).shape == (32, 32, 3)
+
+
+def test_a_face_with_room_around_it_is_looked_for() -> None:
+    portrait = data.astronaut()
+    sample = LabelledPicture("a", portrait, room=None)
+    chip = labelled_chip(sample, portrait, AGE_GENDER).astype(int)
+    assert np.abs(chip - ready_chip(FACE, AGE_GENDER)).mean() < 8
+    assert np.abs(chip - ready_chip(portrait, AGE_GENDER)).mean() > 20
+    with_margin = labelled_chip(sample, portrait, AGE_GENDER, MARGIN)
+    assert np.abs(middle(with_margin[None], AGE_GENDER.size)[0].astype(int) - chip).mean() < 0.5
+
+
+def test_a_face_that_is_not_found_is_taken_from_where_it_is_said_to_be() -> None:
+    picture = np.random.default_rng(0).integers(0, 255, (160, 160), dtype=np.uint8)
+    with pytest.raises(Dropped, match="no face found"):
+        labelled_chip(LabelledPicture("a", picture, room=None), picture, EMOTION)
+    chip = labelled_chip(LabelledPicture("a", picture, room=0.5), picture, BoxGeometry(40, 0.0, "grey"))
+    np.testing.assert_array_equal(chip, cv2.resize(picture[40:120, 40:120], (40, 40), interpolation=cv2.INTER_AREA))
