@@ -126,6 +126,15 @@ class TestIndex:
         assert read_ledger(run.layout.out) == rows
         assert len(opened) == 1
 
+    def test_rows_that_a_run_holds_are_not_opened_to_make_it(self, run: Run, opened: list[str]):
+        held = {uri: example_row(uri) for uri in ("/videos/a.mp4", "/videos/b.mp4")}
+        for row in held.values():
+            write_row(row, run)
+        index_ledger(run, held | {"/videos/gone.mp4": example_row("/videos/gone.mp4")})
+
+        assert [name for name in opened if "/videos/bucket" in name] == []
+        assert read_ledger(run.layout.out) == held
+
     def test_changed_new_and_removed_rows_are_seen(self, run: Run, rows: dict, opened: list[str]):
         rows["/videos/b.mp4"] = example_row("/videos/b.mp4", status="failed")
         rows["/videos/d.mp4"] = example_row("/videos/d.mp4")
