@@ -38,6 +38,8 @@ class Output(_Part):
       classes: emotion: some or all of EMOTIONS; gender: male and female, or female alone for one sigmoid; in the
         network's own order.
       ranges: age: first and last year of each class, both included; none: the classes are 0, 1, 2 … years.
+      tails: age from classes: share of the distribution that is left out at each end before its mean is taken. With
+        0.25 the middle half counts, which a small chance of a high age does not pull up, as it does for children.
       temperature: the logits are divided by it.
       bias: added to the logits after the temperature, one per class; empty: no bias.
       std_scale: age from classes: factor on the distribution's standard deviation, so that mean ± 1.2816·std holds
@@ -52,6 +54,7 @@ class Output(_Part):
     kind: Literal["logits", "probabilities", "years"]
     classes: tuple[str, ...] = ()
     ranges: tuple[tuple[float, float], ...] = ()
+    tails: float = pydantic.Field(default=0.0, ge=0.0, lt=0.5)
     temperature: _Positive = 1.0
     bias: tuple[float, ...] = ()
     std_scale: _Positive = 1.0
@@ -59,11 +62,12 @@ class Output(_Part):
     rows: Rows = pydantic.Field(default_factory=lambda data: _ROWS[data["attribute"]])
 
     @pydantic.model_serializer(mode="wrap")
-    def _without_default_rows(self, serialize: pydantic.SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # Cards that were written before there was this field keep their hash.
+    def _without_defaults(self, serialize: pydantic.SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Cards that were written before there were these fields keep their hash.
         fields = serialize(self)
-        if self.rows == _ROWS[self.attribute]:
-            fields.pop("rows", None)
+        for name, default in (("rows", _ROWS[self.attribute]), ("tails", 0.0)):
+            if getattr(self, name) == default:
+                fields.pop(name, None)
         return fields
 
     @pydantic.model_validator(mode="after")
@@ -79,6 +83,8 @@ class Output(_Part):
             raise ValueError("std_years belongs to kind years, and to no other")
         if self.attribute != "age" and (self.kind == "years" or self.ranges):
             raise ValueError("only age has kind years, or ranges")
+        if self.tails and (self.attribute != "age" or self.kind == "years"):
+            raise ValueError("only an age from classes has tails")
         if any(low > high for low, high in self.ranges):
             raise ValueError("a range's first year is not above its last")
         if self.bias and self.attribute != "age" and len(self.bias) != len(self.classes):

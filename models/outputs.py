@@ -101,8 +101,37 @@ def _age(values: np.ndarray, output: Output) -> tuple[np.ndarray, np.ndarray]:
     if output.kind == "years":
         age = values.reshape(-1)
         return age, np.full(len(age), output.std_years)
-    mean, std = age_moments(class_probabilities(values, output), output.ranges)
-    return mean, std * output.std_scale
+    age, std = age_of(class_probabilities(values, output), output)
+    return age, std * output.std_scale
+
+
+def age_of(probabilities: np.ndarray, output: Output) -> tuple[np.ndarray, np.ndarray]:
+    """Age, as the card's `tails` has it read, and the distribution's standard deviation, in years, [n] each.
+
+    Args:
+      probabilities: [n, classes] of an output with classes of age.
+      output: what it means.
+    """
+    mean, std = age_moments(probabilities, output.ranges)
+    return middle_mean(probabilities, output.tails, output.ranges) if output.tails else mean, std
+
+
+def middle_mean(probabilities: np.ndarray, tails: float, ranges: tuple[tuple[float, float], ...] = ()) -> np.ndarray:
+    """Mean of an age distribution without its ends: the trimmed mean, with 0.25 the interquartile mean. In years, [n].
+
+    Args:
+      probabilities: [n, classes]; the rows sum to 1.
+      tails: share that is left out at each end, below 0.5.
+      ranges: as for `age_moments`.
+    """
+    low, high = np.array(ranges or [(year, year) for year in range(probabilities.shape[1])], np.float64).T
+    after = np.clip(probabilities.cumsum(axis=1, dtype=np.float64), 0.0, 1.0)
+    before = np.concatenate([np.zeros((len(after), 1)), after[:, :-1]], axis=1)
+    share = np.maximum(after - before, 1e-12)
+    starts, ends = np.clip(before, tails, 1 - tails), np.clip(after, tails, 1 - tails)
+    # What is left of a class is a part of its years, from half a year before its first to half a year after its last.
+    centre = low - 0.5 + (high - low + 1) * ((starts + ends) / 2 - before) / share
+    return ((ends - starts) * centre).sum(axis=1) / (1 - 2 * tails)
 
 
 def age_moments(probabilities: Any, ranges: tuple[tuple[float, float], ...] = ()) -> tuple[Any, Any]:

@@ -144,7 +144,7 @@ _ALL = (
         parameters=2_808_518,
         geometry=AGE_GENDER,
         outputs=(
-            Output(attribute="age", source="age", kind="logits"),
+            Output(attribute="age", source="age", kind="logits", tails=0.25),
             Output(attribute="gender", source="gender", kind="logits", classes=("female",)),
         ),
         training=Training(epochs=28, optimizer="sgd", learning_rate=0.06, schedule="cosine", batch=128),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from models.cards import Output
-from models.outputs import age_moments, class_probabilities
+from models.outputs import age_moments, class_probabilities, middle_mean
 from models.outputs import attributes as attributes_of
 from schemas.tables import EMOTIONS
 
@@ -71,6 +71,28 @@ def test_age_over_years_is_the_expected_value() -> None:
     assert age == pytest.approx([30]) and std == pytest.approx([10])
 
 
+def test_the_middle_half_is_not_pulled_by_what_is_unlikely() -> None:
+    probabilities = np.zeros((2, 101))
+    probabilities[0, [4, 5, 6, 60]] = 0.3, 0.3, 0.3, 0.1
+    probabilities[1, 20:41] = 1 / 21
+    assert middle_mean(probabilities, 0.25) == pytest.approx([5.17, 30], abs=0.1)
+    assert age_moments(probabilities[:1])[0] == pytest.approx([10.5])
+    assert middle_mean(probabilities, 0.0) == pytest.approx([10.5, 30])
+    # The median, in the limit; within a year and within a range all moments are as likely.
+    assert middle_mean(probabilities[:1], 0.4999) == pytest.approx([4.5 + 2 / 3], abs=1e-3)
+    assert middle_mean(np.array([[0.5, 0.5]]), 0.25, ((0, 9), (10, 29))) == pytest.approx([(7 + 14.5) / 2])
+
+
+def test_the_card_says_how_an_age_is_read() -> None:
+    logits = np.full((1, 101), -20.0, np.float32)
+    logits[0, [8, 9, 10, 70]] = np.log([0.3, 0.3, 0.3, 0.1])
+    plain = Output(attribute="age", kind="logits")
+    middle = Output(attribute="age", kind="logits", tails=0.25)
+    assert say(logits, middle)["age"] < 10 < say(logits, plain)["age"]
+    assert say(logits, middle)["age_std"] == say(logits, plain)["age_std"]
+    assert "tails" not in plain.model_dump() and middle.model_dump()["tails"] == 0.25
+
+
 def test_age_ranges_are_spread_over_their_years() -> None:
     years = np.arange(28, 46)
     output = Output(attribute="age", kind="probabilities", ranges=((1, 27), (28, 45)), std_scale=1.5)
@@ -93,6 +115,8 @@ def test_age_as_a_number_has_the_cards_error() -> None:
         {"attribute": "age", "kind": "years"},
         {"attribute": "gender", "kind": "years", "classes": ("female",), "std_years": 3.0},
         {"attribute": "age", "kind": "logits", "ranges": ((5, 1),)},
+        {"attribute": "gender", "kind": "logits", "classes": ("female",), "tails": 0.25},
+        {"attribute": "age", "kind": "years", "std_years": 7.0, "tails": 0.25},
         {"attribute": "emotion", "kind": "logits", "classes": EMOTIONS, "bias": (1.0,)},
     ],
     ids=str,

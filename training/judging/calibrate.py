@@ -9,7 +9,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 from models.cards import Output
-from models.outputs import INTERVAL_80, age_moments, class_probabilities
+from models.outputs import INTERVAL_80, age_of, class_probabilities
 from schemas.tables import EMOTIONS
 from training.learning.targets import Labels, Task
 
@@ -141,4 +141,4 @@ def _ages(raw: np.ndarray, output: Output) -> tuple[Any, Any]:
     """Age and its uncalibrated standard deviation in years, [n] each."""
     if output.kind == "years":
         return raw[:, 0], np.ones(len(raw), np.float32)
-    return age_moments(class_probabilities(raw, output), output.ranges)
+    return age_of(class_probabilities(raw, output), output)
