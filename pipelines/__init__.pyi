@@ -2,6 +2,7 @@
 
 from pipelines.annotations.annotate import annotate as annotate
 from pipelines.annotations.image import image as image
+from pipelines.cameras.watch import live as live
 from pipelines.datasets.evaluate import evaluate as evaluate
 from pipelines.datasets.prepare import prepare as prepare
 from pipelines.detectors.compare import compare_detectors as compare_detectors

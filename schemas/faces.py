@@ -70,7 +70,7 @@ class SegmentLog:
     Attributes:
       timestamps: of all samples, with faces or without.
       is_cut: whether a shot begins with the sample; as many as there are samples.
-      ended: tracks that ended, with the reason; complete in the last part, else empty.
+      ended: tracks of the segment that have ended so far, with the reason.
       stats: what the decoder met, complete in the last part.
       times: seconds that each step took, for the whole segment so far; the steps that follow add theirs.
       started: when the segment was begun, on the clock of `time.monotonic`.

@@ -33,6 +33,9 @@ PLANS = "plans"
 FAILURE_ENDING = ".failed.json"
 """Ending of the names of records of segments that were given up."""
 
+LIVE = "live://"
+"""Beginning of the uris of what a camera showed for a while: nothing of it lies anywhere but in the tables."""
+
 _LONGEST_STEM = 60  # letters of a page's name; a letter may take 4 bytes, and file systems allow 255 for a name
 _LONGEST_BYTES = 200
 

@@ -13,6 +13,9 @@ from schemas.config import Config
 from schemas.layout import Layout, Work
 from schemas.tables import footer
 
+LIVE_RUNNER = "live"
+"""Runner in the record of a call of `facelog live`."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Run:
@@ -51,7 +54,7 @@ class RunRecord(pydantic.BaseModel):
     Attributes:
       run_id: name of the run.
       config_hash: of its configuration.
-      runner: local, direct, flink, …
+      runner: local, direct, flink, live, …
       command: the command line as it was typed.
       started_at: UTC.
       files: number of files to look at.
@@ -71,6 +74,11 @@ class RunRecord(pydantic.BaseModel):
     share_before: float = 0.0
     seconds_before: float = 0.0
     finished_at: datetime | None = None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it is a call of `facelog live`, which has no files and so no progress."""
+        return self.runner == LIVE_RUNNER
 
 
 def read_run(out: str) -> RunRecord | None:

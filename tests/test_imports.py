@@ -33,12 +33,13 @@ _WINGS = {
     "exports": {*_GROUND, "results", "queries"},
     "reports": {*_GROUND, "results"},
     "keeping": {*_GROUND, "results"},
+    "cameras": {*_GROUND, "results", "keeping"},
     "datasets": {*_GROUND},
     "detectors": {*_GROUND},
-    "serve": {*_GROUND, "results", "queries", "annotations", "reports"},
+    "serve": {*_GROUND, "results", "queries", "annotations", "reports", "cameras"},
     "cli": {
         *(*_GROUND, "results", "runs", "queries", "annotations", "exports", "reports", "keeping", "datasets"),
-        *("detectors", "serve"),
+        *("detectors", "cameras", "serve"),
     },
 }
 

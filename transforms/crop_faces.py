@@ -178,8 +178,9 @@ class _Gather:
         chips: dict[str, np.ndarray] = {}
         if n:
             chips = {task: np.concatenate([c.chips[task][c.counts] for c in done])[rows[task]] for task in self._cards}
-        ended = self._ended if is_last else {}
-        log = SegmentLog(self._timestamps, self._is_cut, ended, self._stream.stats, self._stream.times, self._started)
+        log = SegmentLog(
+            self._timestamps, self._is_cut, self._ended, self._stream.stats, self._stream.times, self._started
+        )
         batch = FaceBatch(self._stream.segment, self._part, is_last, columns, rows, chips, log)
         self._part += 1
         self._timestamps, self._is_cut = [], []

@@ -9,7 +9,7 @@ import dataclasses
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -63,7 +63,7 @@ class Fragment:
 
 
 def fragment_of(batch: FaceBatch) -> Fragment:
-    """The fragment of a segment that has one part, without writing it."""
+    """The fragment of a segment that has one part, or one part of it, without writing it."""
     log = batch.log
     return Fragment(
         segment=batch.segment.index,
@@ -77,6 +77,16 @@ def fragment_of(batch: FaceBatch) -> Fragment:
         wall_seconds=time.monotonic() - log.started,
         peak_rss_mb=memory_mb("VmHWM"),
         step_seconds={step: round(seconds, 6) for step, seconds in log.times.seconds.items()},
+    )
+
+
+def joined(parts: Sequence[Fragment]) -> Fragment:
+    """The parts of one segment so far, in their order, as one fragment."""
+    return dataclasses.replace(
+        parts[-1],
+        table=pa.concat_tables([part.table for part in parts]).combine_chunks(),
+        timestamps=np.concatenate([part.timestamps for part in parts]),
+        is_cut=np.concatenate([part.is_cut for part in parts]),
     )
 
 

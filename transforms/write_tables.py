@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -61,8 +61,7 @@ def assemble_video(plan: Plan, run: Run, *, keep_observations: bool = False) -> 
         fragments = [read_fragment(folder, segment.index) for segment in plan.segments]
         row, tables = make_tables(plan, fragments, run, started_at=started)
         forget_row(plan.file.uri, run)
-        for name, table in tables.items():
-            storage.write_bytes(run.layout.table(name, video_id), parquet_bytes(table, run.footer))
+        write_tables(video_id, tables, run)
         storage.delete_tree(run.layout.observations(video_id))
         if keep_observations and tables:
             _keep_observations(video_id, run)
@@ -82,6 +81,12 @@ def _written_before(plan: Plan, run: Run) -> Row | None:
         return None
     ours = row["run_id"] == run.run_id and row["video_id"] == plan.video_id
     return row if ours and row["status"] != "failed" else None
+
+
+def write_tables(video_id: str, tables: Mapping[str, pa.Table], run: Run) -> None:
+    """Writes the tables of one video, each in place of the one that was there."""
+    for name, table in tables.items():
+        storage.write_bytes(run.layout.table(name, video_id), parquet_bytes(table, run.footer))
 
 
 def make_tables(
@@ -164,7 +169,8 @@ def _verdict(plan: Plan, stats: Sequence[Row], truncated: float | None, missing:
         problem = Note("damaged", text)
     elif missing:
         start, end = missing[0]
-        text = f"{uri} has nothing to decode from {start:.0f} to {end:.0f} s; the rest was read."
+        others = f", nor at {len(missing) - 1} places after that" if len(missing) > 1 else ""
+        text = f"{uri} has nothing to decode from {start:.0f} to {end:.0f} s{others}; the rest was read."
         problem = Note("missing_stretch", text)
     said = [note for note in (problem, *plan.notes) if note is not None]
     if not said:

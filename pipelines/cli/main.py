@@ -15,6 +15,7 @@ from pipelines.cli.evaluate import evaluate
 from pipelines.cli.export import export
 from pipelines.cli.forget import forget
 from pipelines.cli.image import image
+from pipelines.cli.live import live
 from pipelines.cli.models import models_app
 from pipelines.cli.prepare import prepare
 from pipelines.cli.prune import prune
@@ -49,7 +50,7 @@ def doctor() -> None:
 
 
 _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Faces in videos and pictures": (analyze, status, image, demo),
+    "Faces in videos and pictures": (analyze, status, image, live, demo),
     "Results": (report, serve, query, annotate, export),
     "Keeping results": (compact, prune, forget, upgrade),
     "Models": (train, evaluate, prepare),

@@ -49,11 +49,13 @@ def _lines(now: "Status") -> list[str]:
     if record is None:
         lines.append(f"{now.out}: no run has begun here")
     else:
-        runner = f"{record.runner}, begun {record.started_at:%F %T} UTC: {record.files} files"
+        runner = f"{record.runner}, begun {record.started_at:%F %T} UTC"
+        if not record.is_live:
+            runner += f": {record.files} files"
         lines.append(f"{now.out}: {now.state} ({runner})")
         if now.holder:
             lines.append(f"held by {now.holder}")
-        if now.progress:
+        if now.progress and not record.is_live:
             line = progress_line(now.state, now.progress, now.elapsed or 0.0)
             lines.append(line)
         if now.state == "finished":

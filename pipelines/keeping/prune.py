@@ -1,6 +1,7 @@
 """Remove rows of files that are gone, with the tables that no other file shares.
 
-Files on a disk that is not mounted do not count as gone.
+Files on a disk that is not mounted do not count as gone. What a camera showed (`facelog live`) never was a file, so it
+stays.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pipelines.results.holding import hold
 from pipelines.results.videos import require_results
 from schemas import storage
 from schemas.errors import StorageError, UsageError
+from schemas.layout import LIVE
 from transforms.ledger import Row, read_ledger
 
 
@@ -62,7 +64,7 @@ class Pruned:
     Attributes:
       out: DIR.
       gone: rows that are removed, by uri.
-      here: number of rows that stay because their files are there.
+      here: number of rows that stay because their files are there, or never were files.
       refused: folders whose files are not taken as gone.
       traces: the files.
       done: whether the files were removed; False: they were only found.
@@ -123,7 +125,7 @@ def prune(
 def _find(out: str, even_if_folder_is_gone: bool) -> Pruned:
     rows = read_ledger(out)
     by_folder: dict[str, list[str]] = {}
-    for uri in sorted(rows):
+    for uri in sorted(uri for uri in rows if not uri.startswith(LIVE)):
         by_folder.setdefault(uri.rpartition("/")[0] or "/", []).append(uri)
     gone: list[str] = []
     refused = []
