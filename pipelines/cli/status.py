@@ -55,7 +55,7 @@ def _lines(now: "Status") -> list[str]:
         lines.append(f"{now.out}: {now.state} ({runner})")
         if now.holder:
             lines.append(f"held by {now.holder}")
-        if now.progress and not record.is_live:
+        if now.progress:
             line = progress_line(now.state, now.progress, now.elapsed or 0.0)
             lines.append(line)
         if now.state == "finished":

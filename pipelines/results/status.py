@@ -26,7 +26,7 @@ class Status:
       state: "running", "finished", "stopped" (not finished, and nobody holds DIR) or "none" (no record).
       holder: who holds DIR, in words; None if nobody does.
       record: what the run set out to do; None if there is no record.
-      progress: of a run that is running or stopped; otherwise None.
+      progress: of a run that is running or stopped, and is not `facelog live`; otherwise None.
       figures: what the run has done so far, and what its steps cost; None if there is no record.
       statuses: number of videos by status, of all runs.
       failed: uri and reason of each video that is corrupt or failed.
