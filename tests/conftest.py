@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from xdist.scheduler.loadscope import LoadScopeScheduling
 
+from runners.local.worker_process import import_ahead
 from tests.clips import Clip, portrait_clip
 from tests.odd_clips import sideways_pair
 from tests.s3 import s3_bucket, s3_program, s3_proxy, s3_server  # noqa: F401 (fixtures)
@@ -163,4 +164,16 @@ def _one_thread() -> Iterator[None]:
     """Training in tests computes with one thread, for the same reason; also where a fixture of a module trains."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("training.learning.loop.cores", lambda: 1)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_server_of_workers() -> Iterator[None]:
+    """Runs of one test process share the server that their workers are forked off, so it imports what all of them need.
+
+    Otherwise that would depend on which test is the first.
+    """
+    modules = ["pipelines.analyze", "pipelines.datasets.cut_shards"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("runners.local.supervisor.import_ahead", lambda _: import_ahead(modules))
         yield

@@ -40,7 +40,7 @@ def _kill(archive: Archive, seed: int) -> str:
             time.sleep(0.01)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(delay)
-        workers = _workers(process.pid) if process.poll() is None else []
+        workers = workers_of(process.pid) if process.poll() is None else []
         # The supervisor as often as the workers together.
         of_workers = bool(workers) and dice.random() < 0.5
         victim = dice.choice(workers) if of_workers else process.pid
@@ -88,13 +88,21 @@ def _running(program: Sequence[str]) -> "Iterator[subprocess.Popen[str]]":
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def _workers(pid: int) -> list[int]:
-    """Worker processes of a supervisor."""
+def workers_of(pid: int) -> list[int]:
+    """Worker processes of a supervisor: what its server has forked.
+
+    Raises:
+      CannotTryError: it is not Linux.
+    """
     try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+        servers = [child for child in _children(pid) if b"forkserver" in Path(f"/proc/{child}/cmdline").read_bytes()]
+        return [worker for server in servers for worker in _children(server)]
     except OSError as error:
         raise CannotTryError("processes are found in /proc, which only Linux has") from error
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def _files(out: Path) -> list[Path]:

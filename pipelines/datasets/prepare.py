@@ -181,6 +181,7 @@ class _Run:
             max_attempts=_ATTEMPTS,
             on_outcome=self._ended,
             worker_init=init_worker,
+            imports=[CutShards.__module__],
         )
         if self._failed:
             raise FacelogError(f"{self._folder}: {self._failed[0]}; the same command continues with what is missing.")

@@ -52,6 +52,7 @@ def run_on_workers(console: Console | None, request: Request, archive: Archive) 
             max_attempts=options.max_attempts or LOCAL_ATTEMPTS,
             on_outcome=flow.follow,
             worker_init=functools.partial(init_worker, init),
+            imports=[WorkerSteps.__module__],
         )
 
 

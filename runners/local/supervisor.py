@@ -23,11 +23,11 @@ import logging
 import pickle
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from multiprocessing import connection
 from typing import TYPE_CHECKING, Any
 
-from runners.local.worker_process import WorkerProcess
+from runners.local.worker_process import WorkerProcess, import_ahead
 from schemas.errors import FacelogError, StorageFullError
 
 if TYPE_CHECKING:
@@ -99,6 +99,7 @@ def run_local(
     should_stop: threading.Event | None = None,
     worker_init: Callable[[], object] | None = None,
     recycle_mb: float = 1400.0,
+    imports: Sequence[str] = ("apache_beam",),
 ) -> None:
     """Runs all tasks, and the tasks that follow from them, through a transform in worker processes.
 
@@ -121,6 +122,8 @@ def run_local(
       recycle_mb: a worker is replaced if it holds more resident memory than this between two tasks, and more than 1.5
         times what it held before its first task (so that big models are not replaced for ever). Libraries do not give
         back all memory, a new process does. The default is a little below the 1.5 GB that a worker may use.
+      imports: modules that workers find imported already: what the transform needs, without TensorFlow. The first call
+        in a process decides.
 
     Raises:
       StorageFullError: a task raised it, so no other task could succeed.
@@ -129,6 +132,7 @@ def run_local(
     """
     if workers < 1 or max_attempts < 1:
         raise ValueError(f"{workers=} and {max_attempts=} have to be at least 1")
+    import_ahead(imports)
     program = pickle.dumps((transform_factory, worker_init))
     supervisor = _Supervisor(
         program=program,

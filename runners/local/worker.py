@@ -24,7 +24,8 @@ import re
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +41,9 @@ if TYPE_CHECKING:  # 2–3 s to import: done in `main`, when what goes wrong the
 _MESSAGE_CHARS = 500
 
 
-def main(connection: Connection, output: Connection, program: bytes, log_level: int) -> None:
+def main(
+    connection: Connection, output: Connection, program: bytes, log_level: int, environment: Mapping[str, str]
+) -> None:
     """Runs tasks until the supervisor closes the pipe.
 
     Args:
@@ -48,12 +51,16 @@ def main(connection: Connection, output: Connection, program: bytes, log_level: 
       output: a file (whatever the type says) that replaces standard output and standard error.
       program: pickled (transform_factory, worker_init); it is unpickled here, so that an import that fails is reported.
       log_level: log records below this level are not sent.
+      environment: variables of the supervisor, which may be others than when the server of workers began.
     """
     global _link
+    os.environ.clear()
+    os.environ.update(environment)
     os.dup2(output.fileno(), 1)
     os.dup2(output.fileno(), 2)
     faulthandler.enable()  # where a segmentation fault was, for the supervisor's log
     if (supervisor := multiprocessing.parent_process()) is not None:
+        _let_server_end()
         end_with_parent(supervisor.join)
     _link = _Link(connection)
     logging.getLogger().addHandler(_SendRecords())  # basicConfig would format the records before they are sent
@@ -70,6 +77,16 @@ def main(connection: Connection, output: Connection, program: bytes, log_level: 
         traceback.print_exc()
         _link.send("broken", *_name_and_text(error))
         sys.exit(1)
+
+
+def _let_server_end() -> None:
+    """The server that this process was forked off, if it was, lives as long as the supervisor, and not as its workers.
+
+    It ends when nobody holds the other end of a pipe any more, and each worker has been given that end, for workers of
+    its own. When the server ends, the kernel ends the workers.
+    """
+    if forkserver.get_inherited_fds() is not None:
+        os.close(forkserver._forkserver._forkserver_alive_fd)  # type: ignore[attr-defined]
 
 
 def _run_pipeline(transform: beam.PTransform) -> None:

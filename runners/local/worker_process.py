@@ -8,14 +8,21 @@ import math
 import multiprocessing
 import os
 import signal
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from multiprocessing import connection, resource_tracker
 
 from runners.local import worker
 
-_SPAWN = multiprocessing.get_context("spawn")  # what is forked off a process with TensorFlow's threads may hang
+# Workers are forked off a server, a process that has imported what they need and does nothing else: one starts in a
+# tenth of a second, where a new process takes four for its imports. What is forked off a process with threads, such as
+# this one, may hang. Libraries of macOS do not bear forks at all.
+if sys.platform == "linux":
+    _CONTEXT = multiprocessing.get_context("forkserver")
+else:
+    _CONTEXT = multiprocessing.get_context("spawn")
 
 _START_SECONDS = 300.0  # Beam's import takes 2–3 s here, TensorFlow and models come on top; more than this is a hang
 _DYING_SECONDS = 5.0  # between the end of the pipe and the end of the process
@@ -32,6 +39,11 @@ ONE_THREAD = {
         "TF_NUM_INTEROP_THREADS",
     )
 }
+
+
+def import_ahead(modules: Sequence[str]) -> None:
+    """Names what the server imports when it starts, with the first worker of this process."""
+    _CONTEXT.set_forkserver_preload(list(modules))
 
 
 class WorkerProcess:
@@ -56,16 +68,25 @@ class WorkerProcess:
         self.base_rss_mb = 0.0
         self._start_clock(_START_SECONDS)
         self._output = tempfile.TemporaryFile("a+b", buffering=0)  # noqa: SIM115 (closed in `kill`)
-        self.connection, theirs = _SPAWN.Pipe()
-        # Spawn hands over a Connection together with its descriptor, whatever that is; a plain file it does not.
+        self.connection, theirs = _CONTEXT.Pipe()
+        # A Connection is handed over together with its descriptor, whatever that is; a plain file is not.
         output = connection.Connection(os.dup(self._output.fileno()), readable=False)
         level = logging.getLogger().getEffectiveLevel()
         # A daemon is ended with this process should `kill` not be reached.
-        self.process = _SPAWN.Process(target=worker.main, args=(theirs, output, program, level), daemon=True)
+        given = theirs, output, program, level, os.environ | ONE_THREAD
+        self.process = _CONTEXT.Process(target=worker.main, args=given, daemon=True)
         with _spawning():
-            self.process.start()
+            self._start()
         theirs.close()  # else the worker's death would not be the end of the pipe
         output.close()
+
+    def _start(self) -> None:
+        for wait in (0.1, 0.5, 2.0):
+            with contextlib.suppress(ConnectionError, EOFError):  # the server was killed, and has not quite ended yet
+                self.process.start()
+                return
+            time.sleep(wait)
+        self.process.start()
 
     def set_ready(self, rss_mb: float) -> None:
         """Notes that the worker waits for a task."""
@@ -109,7 +130,7 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """Kills the process."""
-        self.process.kill()
+        self.process.kill()  # where the server was killed, it is not known how this one ended: the kernel ended it, too
         self.process.join(_DYING_SECONDS)  # one that hangs in the kernel, on a dead network disk, does not die yet
         self.connection.close()
         self._output.close()
@@ -117,7 +138,7 @@ class WorkerProcess:
 
 @contextlib.contextmanager
 def _spawning() -> Iterator[None]:
-    """A new process inherits from this context one thread for each library and a blocked SIGINT.
+    """A new process, the server or a worker, inherits from here one thread for each library and a blocked SIGINT.
 
     Ctrl-C is for the supervisor alone.
     """

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.trust.kills import workers_of
 from pipelines.runs.analyze_archive import analyze
 from schemas import storage
 from schemas.config import Config
@@ -126,12 +127,6 @@ def wait_for(holds: Callable[[], object], process: "subprocess.Popen[str]") -> N
         time.sleep(0.01)
 
 
-def children(pid: int) -> list[int]:
-    """Worker processes of a supervisor (and Python's resource tracker, which is none)."""
-    found = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return [pid for pid in found if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-
-
 @pytest.mark.multiprocess
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_kill_9_and_again(program: list[str], reference: Path, tmp_path: Path) -> None:
@@ -154,8 +149,8 @@ def test_kill_9_and_again(program: list[str], reference: Path, tmp_path: Path) -
     _, errors = process.communicate(timeout=20)
     assert process.returncode == 130
     assert errors.strip() == "facelog: stopped; the same command goes on where it was."
-    process = run_until(lambda process: len(children(process.pid)) == 2, workers=2)
-    os.kill(children(process.pid)[0], signal.SIGKILL)
+    process = run_until(lambda process: len(workers_of(process.pid)) == 2, workers=2)
+    os.kill(workers_of(process.pid)[0], signal.SIGKILL)
     _, errors = process.communicate(timeout=100)
     assert process.returncode == 0, errors
     assert_same_tables(out, reference)

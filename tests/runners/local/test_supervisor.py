@@ -102,6 +102,13 @@ def test_no_time_limit_is_too_long_for_the_system() -> None:
     assert outcome.failure is None
 
 
+def test_workers_share_what_is_imported_and_survive_the_end_of_its_server(tmp_path: Path) -> None:
+    killed, outcome = run([task("kill the server once", tmp_path / "trail"), task("imported")])
+    first, second = (int(line) for line in (tmp_path / "trail").read_text().split())
+    assert killed.failure is None and killed.results == [second] != [first]
+    assert outcome.results == [True]
+
+
 def test_three_attempts_by_default(tmp_path: Path) -> None:
     (outcome,) = run([task("raise", tmp_path / "trail")])
     assert outcome.failure is not None
@@ -147,6 +154,7 @@ def test_a_worker_that_has_grown_is_replaced() -> None:
 def test_what_a_worker_inherits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "4")
     monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
+    monkeypatch.setenv("FACELOG_TEST", "set after the server of workers began")
     with lock.hold(str(tmp_path)):
         here = {
             os.readlink(f"/proc/self/fd/{name}")
@@ -159,6 +167,7 @@ def test_what_a_worker_inherits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert descriptors.failure is None
     variables, blocked = environment.results
     assert variables["OMP_NUM_THREADS"] == variables["TF_NUM_INTRAOP_THREADS"] == "1"
+    assert variables["FACELOG_TEST"] == "set after the server of workers began"
     assert os.environ["OMP_NUM_THREADS"] == "4"
     assert "TF_NUM_INTRAOP_THREADS" not in os.environ
     assert blocked  # SIGINT: Ctrl-C is for the supervisor
