@@ -1,5 +1,6 @@
 """Models as steps of a pipeline: Beam's `RunInference` calls a bundle on a batch of faces by a handler."""
 
+import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -7,9 +8,10 @@ import numpy as np
 from apache_beam.ml.inference.base import ModelHandler
 
 from models.bundle import Bundle, load_bundle
+from models.embeddings.choose import embedding_card
 from models.runtime import Device
-from schemas.config import ModelRef
-from schemas.faces import FaceBatch
+from schemas.config import Config, ModelRef
+from schemas.faces import EMBEDDING, FaceBatch
 from schemas.tables import EMOTION_COLUMNS
 
 Load = Callable[..., Any]
@@ -90,3 +92,48 @@ class FaceModelHandler(ModelHandler[FaceBatch, FaceBatch, Bundle]):
     def get_resource_hints(self) -> dict[str, Any]:
         """Asks for an accelerator where the user wants a GPU; runners that cannot give one ignore it."""
         return {"accelerator": "type:nvidia-tesla-t4;count:1;install-nvidia-driver"} if self._device == "gpu" else {}
+
+
+class EmbeddingHandler(ModelHandler[FaceBatch, FaceBatch, Callable[[np.ndarray], np.ndarray]]):
+    """FaceBatch → the same with the embeddings of the chips that were kept for them; one network for each process.
+
+    The network is asked about one chip at a time, so a face's embedding does not depend on the faces beside it.
+    """
+
+    def __init__(self, config: Config):
+        """Keeps the name of the embedding; its network is loaded later, in the worker.
+
+        Args:
+          config: of a run that asks for persons.
+        """
+        super().__init__()
+        self._name = config.identity.embedding
+
+    def load_model(self) -> Callable[[np.ndarray], np.ndarray]:
+        """The network."""
+        card = embedding_card(self._name)
+        return card.load(card.weights())
+
+    def run_inference(
+        self,
+        batch: Sequence[FaceBatch],
+        model: Callable[[np.ndarray], np.ndarray],
+        inference_args: dict[str, Any] | None = None,
+    ) -> Iterable[FaceBatch]:
+        """Each batch of faces with its embeddings."""
+        return [self._embed(faces, model) for faces in batch]
+
+    def _embed(self, faces: FaceBatch, model: Callable[[np.ndarray], np.ndarray]) -> FaceBatch:
+        with faces.log.times.step("embed"):
+            vectors = [model(chip) for chip in faces.chips[EMBEDDING]]
+        length = embedding_card(self._name).length
+        embeddings = np.array(vectors, np.float32).reshape(-1, length)
+        return dataclasses.replace(faces.with_columns({}, done=EMBEDDING), embeddings=embeddings)
+
+    def should_skip_batching(self) -> bool:
+        """True, as `FaceModelHandler.should_skip_batching`."""
+        return True
+
+    def get_num_bytes(self, batch: Sequence[FaceBatch]) -> int:
+        """Bytes of chips in a batch."""
+        return sum(faces.chips[EMBEDDING].nbytes for faces in batch)

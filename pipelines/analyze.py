@@ -14,7 +14,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.ml.inference.base import RunInference
 
-from models.handlers import FaceModelHandler, alone
+from models.handlers import EmbeddingHandler, FaceModelHandler, alone
 from models.runtime import Device
 from schemas.run import Run
 from schemas.storage import FileInfo
@@ -124,6 +124,8 @@ class SegmentsToFragments(beam.PTransform):
         for model in config.models:
             handler = FaceModelHandler(model, device=self.device)
             faces = faces | f"For_{model.task}" >> beam.Map(alone) | f"Infer_{model.task}" >> RunInference(handler)
+        if config.identity.persons:
+            faces = faces | "For_embedding" >> beam.Map(alone) | "Embed" >> RunInference(EmbeddingHandler(config))
         done = faces | WriteFragment(config, self.run.work, self.run.run_id)
         return done, failed | WriteFailure(self.run.work, self.run.run_id)
 

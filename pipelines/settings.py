@@ -12,6 +12,7 @@ from models.cards import Attribute, read_card
 from models.conversion import with_converted
 from models.detectors.choose import settle
 from models.detectors.choose import weights_sha256 as detector_sha256
+from models.embeddings.choose import with_embedding
 from models.landmarks import landmark_sha256
 from models.runtime import Device
 from runners.devices import tensorflow_sees_a_gpu
@@ -82,16 +83,19 @@ def settled(config: Config, device: Device = "cpu") -> Config:
       device: "gpu": the configuration names the weights that run there.
 
     Returns:
-      The same with the detector's own values and the checksum of its weights.
+      The same with the detector's own values and the checksum of its weights; likewise of the embedding, where persons
+      are asked for.
 
     Raises:
-      UsageError: there is no such detector.
-      BundleError: the detector's weights are missing or damaged.
+      UsageError: there is no such detector or embedding.
+      BundleError: the weights of one are missing or damaged.
     """
     detection, models = settle(config.detection), config.models
     if device == "gpu":
         models = tuple(model_ref(model.name, *model.attributes, device=device) for model in models)
-    return dataclasses.replace(config, detection=detection, detector_sha256=detector_sha256(detection), models=models)
+    return with_embedding(
+        dataclasses.replace(config, detection=detection, detector_sha256=detector_sha256(detection), models=models)
+    )
 
 
 def chosen_device(device: Device) -> Device:

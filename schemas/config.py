@@ -12,7 +12,7 @@ import json
 import math
 import tomllib
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import pydantic
 import pydantic_core
@@ -136,6 +136,24 @@ class Aggregation:
 
 
 @dataclass(frozen=True)
+class Identity:
+    """Whether persons are told apart, and how. Unless they are asked for, nothing of this is part of the configuration.
+
+    Attributes:
+      persons: "within": tracks of a video become persons, and no embedding is kept; "archive": embeddings are kept, so
+        that `facelog persons` finds persons across videos; None: persons are not told apart.
+      embedding: name of the embedding; see `models.embeddings`.
+      embedding_crops: best crops of each track that it is computed of, no two of the same two seconds.
+      same_above: mean cosine similarity from which two groups of tracks are one person; None: the embedding's own.
+    """
+
+    persons: Literal["within", "archive"] | None = None
+    embedding: str = "sface"
+    embedding_crops: _Count = 3
+    same_above: _Share | None = None
+
+
+@dataclass(frozen=True)
 class ModelRef:
     """A model as a run uses it. Its checksums and attributes decide about results; its name does not.
 
@@ -169,10 +187,12 @@ class Config:
       tracking: how detections become tracks.
       quality: limits from which a crop is flagged.
       aggregation: how samples become rows.
+      identity: whether persons are told apart, and how.
       models: the models that attributes are read with. No two give the same attribute; columns of an attribute without
         a model are null.
       landmarks_sha256: checksum of the 5-point landmark file.
       detector_sha256: checksum of the detector's weights; empty: it has none.
+      embedding_sha256: checksum of the embedding's weights; empty: persons are not asked for.
     """
 
     sampling: Sampling = Sampling()
@@ -180,9 +200,11 @@ class Config:
     tracking: Tracking = Tracking()
     quality: Quality = Quality()
     aggregation: Aggregation = Aggregation()
+    identity: Identity = Identity()
     models: tuple[ModelRef, ...] = ()
     landmarks_sha256: str = ""
     detector_sha256: str = ""
+    embedding_sha256: str = ""
 
     @functools.cached_property
     def canonical_json(self) -> str:
@@ -193,6 +215,8 @@ class Config:
         values |= {"schema_version": SCHEMA_VERSION, "algorithm_version": ALGORITHM_VERSION}
         if not self.detector_sha256:
             del values["detector_sha256"]
+        if self.identity.persons is None:
+            del values["identity"], values["embedding_sha256"]
         return json.dumps(values, sort_keys=True, separators=(",", ":"))
 
     @functools.cached_property
@@ -212,7 +236,7 @@ class Config:
             group: kind(**{name: values[group][name] for name in _names(kind) if name in values.get(group, {})})
             for group, kind in _KINDS.items()
         }
-        sums = {name: values[name] for name in ("landmarks_sha256", "detector_sha256") if name in values}
+        sums = {name: values[name] for name in _CHECKSUMS if name in values}
         return cls(**groups, **sums)
 
     def model(self, attribute: str) -> ModelRef | None:
@@ -241,6 +265,8 @@ class Config:
         return dataclasses.replace(self, **changed)
 
 
+_CHECKSUMS = ("landmarks_sha256", "detector_sha256", "embedding_sha256")
+
 DETECTORS_OWN = ("detect_every", "min_face", "threshold", "sure_threshold", "keep_threshold")
 """Settings that each detector has values of its own for."""
 
@@ -250,6 +276,7 @@ _KINDS = {
     "tracking": Tracking,
     "quality": Quality,
     "aggregation": Aggregation,
+    "identity": Identity,
 }
 GROUPS = tuple(_KINDS)
 
@@ -331,6 +358,7 @@ def _sentence(error: Any) -> str:
         "number": "takes a number",
         "int_from_float": "takes a whole number",
         "string_type": "takes a name",
+        "literal_error": f"must be {limits.get('expected')}",
         "greater_than": f"must be above {limits.get('gt'):g}" if "gt" in limits else "",
         "greater_than_equal": f"must be {limits.get('ge'):g} or more" if "ge" in limits else "",
         "less_than_equal": f"must be at most {limits.get('le'):g}" if "le" in limits else "",

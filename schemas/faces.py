@@ -13,6 +13,10 @@ NO_STAMP = -(2**63)
 """Stands for "unknown" in integer columns, until they become a table and it becomes null."""
 
 
+EMBEDDING = "embedding"
+"""The task of the embedding, beside those of the models."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Boxes:
     """Detections of one frame.
@@ -98,6 +102,8 @@ class FaceBatch:
         rows, in order, of every face or of the best few of each track and second.
       chips: uint8 chips of these rows by the task of a model, [m, s, s] or [m, s, s, 3]; s is the model's own size.
       log: what is known of the samples.
+      embeddings: [m, d] float32, of the rows of the task `EMBEDDING`, where persons are asked for and once they are
+        computed.
     """
 
     segment: Segment
@@ -107,6 +113,7 @@ class FaceBatch:
     rows: dict[str, np.ndarray]
     chips: dict[str, np.ndarray]
     log: SegmentLog
+    embeddings: np.ndarray | None = None
 
     def __len__(self) -> int:
         """The number of faces."""

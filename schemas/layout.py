@@ -3,6 +3,7 @@
 DIR/{faces,tracks,timeline}/bucket=3f/<video_id>.parquet     tables, one file per video
 DIR/videos/bucket=3f/<sha256 of the uri, 32 digits>.parquet  the ledger, one file per uri, written last
 DIR/observations/bucket=3f/<video_id>/<segment>.parquet      every sample, when asked for
+DIR/embeddings/bucket=3f/<video_id>.parquet                  embeddings of tracks, when asked for: biometric data
 DIR/reports/<page>.html, .json                               pages of `facelog report`, unless they go elsewhere
 DIR/_work/lock                                               locked by the process that writes to DIR
 DIR/_work/lease.json                                         who writes to DIR, on file systems without locks
@@ -11,6 +12,7 @@ DIR/_work/ledger.parquet                                     copy of all rows of
 DIR/_work/jobs/<run_id>/…                                    files of a cluster job that runs without its client
 DIR/_work/<config_hash>/plans/<as in videos>.json            what the probe found out about a uri
 DIR/_work/<config_hash>/<video_id>/<segment>.parquet         fragments, until the video's row is written
+DIR/_work/<config_hash>/<video_id>/<segment>.embeddings      embeddings of their faces, as long
 """
 
 import dataclasses
@@ -21,7 +23,10 @@ from schemas import storage
 
 ROW_TABLES = ("faces", "tracks", "timeline")
 WORK = "_work"
-FOLDERS = (*ROW_TABLES, "videos", "observations", "reports", WORK)
+EMBEDDINGS = "embeddings"
+"""Name of the folder of everything biometric, and ending of the names of such files in `_work`."""
+
+FOLDERS = (*ROW_TABLES, "videos", "observations", EMBEDDINGS, "reports", WORK)
 """All folders that facelog makes in DIR."""
 
 PAGE_STATES = "pages.json"
@@ -55,8 +60,12 @@ class Layout:
         return storage.join(self.out, name)
 
     def table(self, name: str, video_id: str) -> str:
-        """A video's file in `faces`, `tracks` or `timeline`."""
+        """A video's file in a folder of tables: `faces`, `tracks`, `timeline` or `embeddings`."""
         return storage.join(self.out, name, f"bucket={video_id[:2]}", f"{video_id}.parquet")
+
+    def embeddings(self, video_id: str) -> str:
+        """The file with the embeddings of a video's tracks."""
+        return self.table(EMBEDDINGS, video_id)
 
     def ledger(self, uri: str) -> str:
         """The file with a uri's row of `videos`."""
@@ -145,6 +154,10 @@ class Work:
     def fragment_part(self, video_id: str, segment: int, part: int) -> str:
         """An earlier part of a very long segment."""
         return fragment_file(self.video(video_id), segment, part)
+
+    def embeddings(self, video_id: str, segment: int, part: int) -> str:
+        """The embeddings of the faces in a part of a segment."""
+        return storage.join(self.video(video_id), f"{segment:05d}.{part:03d}.{EMBEDDINGS}")
 
     def failure(self, video_id: str, segment: int) -> str:
         """The record that says why a segment was given up."""

@@ -214,6 +214,9 @@ def footer(config: Config, run_id: str) -> dict[str, str]:
     models = {
         model.task: {"name": model.name, "sha256": model.sha256, "figures": model.figures} for model in config.models
     }
+    identity = config.identity
+    embedding = {"name": identity.embedding, "sha256": config.embedding_sha256}
+    persons = {"persons": identity.persons, "embedding": json.dumps(embedding)} if identity.persons else {}
     return {
         "schema_version": str(SCHEMA_VERSION),
         "run_id": run_id,
@@ -223,6 +226,7 @@ def footer(config: Config, run_id: str) -> dict[str, str]:
         "box_convention": "x, y: top left corner; width, height; pixels of the decoded frame after display rotation",
         "time_convention": "seconds since the first displayed frame; second = floor(timestamp)",
         "models": json.dumps(models, sort_keys=True),
+        **persons,
     }
 
 

@@ -19,7 +19,8 @@ from models.detectors.choose import make_detector
 from models.geometry import Geometry
 from models.landmarks import find_landmarks
 from schemas.config import Config, Quality
-from schemas.faces import NO_STAMP, FaceBatch, SegmentLog
+from schemas.faces import EMBEDDING, NO_STAMP, FaceBatch, SegmentLog
+from transforms.best_chips import BestChips
 from transforms.failures import FAILED, Guard, SegmentFailed
 from transforms.pose import pose_columns
 from transforms.quality import QUALITY_CHIP, quality_columns
@@ -53,7 +54,8 @@ def crop_faces(stream: SegmentStream, config: Config, *, part_rows: int = PART_R
 
 def _crop(stream: SegmentStream, config: Config, part_rows: int) -> Iterator[FaceBatch]:
     cards = {model.task: read_card(bundle_path(model.name)) for model in config.models}
-    gather = _Gather(stream, cards, config.aggregation.age_gender_samples)
+    best = BestChips.of(config, stream.segment)
+    gather = _Gather(stream, cards, config.aggregation.age_gender_samples, best)
     counts_from = make_detector(config.detection).threshold
     for sample in stream.samples:
         yield from gather.part(part_rows, int(sample.timestamp))
@@ -61,7 +63,7 @@ def _crop(stream: SegmentStream, config: Config, part_rows: int) -> Iterator[Fac
         if sample.faces is not None:
             gather.end(sample.faces.ended)
             if len(sample.faces.track):
-                gather.add(_crop_sample(sample, cards, config.quality, counts_from))
+                gather.add(_crop_sample(sample, cards, config.quality, counts_from, best))
     yield gather.last()
 
 
@@ -84,7 +86,9 @@ class _Cropped:
         return int(self.columns["timestamp"][0])
 
 
-def _crop_sample(sample: Sample, cards: Mapping[str, Card], limits: Quality, counts_from: float) -> _Cropped:
+def _crop_sample(
+    sample: Sample, cards: Mapping[str, Card], limits: Quality, counts_from: float, best: BestChips | None
+) -> _Cropped:
     faces, picture = sample.faces, sample.picture
     assert faces is not None
     luma = picture.luma
@@ -110,6 +114,8 @@ def _crop_sample(sample: Sample, cards: Mapping[str, Card], limits: Quality, cou
     columns |= dict(zip(("x", "y", "width", "height"), (faces.xywh * (picture.box_scale * 2)).T, strict=True))
     grey = cut(QUALITY_CHIP)
     columns |= quality_columns(grey, columns, picture.size, limits)
+    if best is not None:
+        best.offer(columns, faces, landmarks, picture)
     chips = {t: grey if card.geometry == QUALITY_CHIP else cut(card.geometry) for t, card in cards.items()}
     return _Cropped(columns, chips, ~np.isnan(faces.confidence) & faces.is_confirmed)
 
@@ -117,11 +123,12 @@ def _crop_sample(sample: Sample, cards: Mapping[str, Card], limits: Quality, cou
 class _Gather:
     """Gathers the faces that count, those that wait for a detection, and the log of all samples."""
 
-    def __init__(self, stream: SegmentStream, cards: Mapping[str, Card], best_samples: int):
+    def __init__(self, stream: SegmentStream, cards: Mapping[str, Card], best_samples: int, best: BestChips | None):
         self._started = time.monotonic()
         self._stream = stream
         self._cards = cards
         self._best_samples = best_samples
+        self._best = best
         self._part = 0
         self._ended: dict[int, str] = {}
         self._samples: list[_Cropped] = []
@@ -178,6 +185,8 @@ class _Gather:
         chips: dict[str, np.ndarray] = {}
         if n:
             chips = {task: np.concatenate([c.chips[task][c.counts] for c in done])[rows[task]] for task in self._cards}
+        if self._best is not None:
+            rows[EMBEDDING], chips[EMBEDDING] = self._best.take(columns, is_last=is_last)
         log = SegmentLog(
             self._timestamps, self._is_cut, self._ended, self._stream.stats, self._stream.times, self._started
         )

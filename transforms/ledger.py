@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from schemas import storage
 from schemas.config import ALGORITHM_VERSION, SCHEMA_VERSION
 from schemas.errors import StorageError, UsageError
-from schemas.layout import ROW_TABLES, WORK, Layout, row_name
+from schemas.layout import EMBEDDINGS, ROW_TABLES, WORK, Layout, row_name
 from schemas.run import Run
 from schemas.storage import FileInfo
 from schemas.table_files import list_table_files
@@ -89,7 +89,8 @@ def forget_row(uri: str, run: Run) -> None:
 
 
 def remove_tables(video_id: str, run: Run) -> None:
-    """Removes a video's files in `faces`, `tracks` and `timeline`, and its kept observations."""
+    """Removes a video's files in `faces`, `tracks` and `timeline`, its kept observations and embeddings."""
+    remove_embeddings(video_id, run)
     for table in ROW_TABLES:
         name = run.layout.table(table, video_id)
         if storage.exists(name):
@@ -99,10 +100,16 @@ def remove_tables(video_id: str, run: Run) -> None:
         storage.delete_tree(kept)
 
 
+def remove_embeddings(video_id: str, run: Run) -> None:
+    """Removes a video's kept embeddings."""
+    if storage.exists(name := run.layout.embeddings(video_id)):
+        storage.delete_file(name)
+
+
 def videos_with_tables(run: Run) -> set[str]:
-    """Ids of all videos with a file in `faces`, `tracks` or `timeline` or with kept observations, with a row or not."""
+    """Ids of all videos with a file of rows or embeddings or with kept observations, with a row or not."""
     layout = run.layout
-    ids = {_stem(info.uri) for table in ROW_TABLES for info in list_table_files(layout.folder(table))}
+    ids = {_stem(info.uri) for table in (*ROW_TABLES, EMBEDDINGS) for info in list_table_files(layout.folder(table))}
     return ids | {info.uri.rsplit("/", 2)[-2] for info in list_table_files(layout.folder("observations"))}
 
 
@@ -175,7 +182,7 @@ def close_ledger(run: Run, rows: Mapping[str, Row] | None = None, *, changed: bo
     storage.delete_tree(work.plans)
     if storage.is_local(run.layout.out):
         # A run that left such a file among the tables had more to do, so this one has changed something.
-        for folder in (*ROW_TABLES, "videos", "observations", WORK) if changed else (WORK,):
+        for folder in (*ROW_TABLES, "videos", "observations", EMBEDDINGS, WORK) if changed else (WORK,):
             for info in list(storage.list_files(run.layout.folder(folder))):
                 if storage.is_unfinished(info.uri):
                     storage.delete_file(info.uri)

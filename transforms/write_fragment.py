@@ -25,6 +25,7 @@ from schemas.process import memory_mb
 from schemas.tables import OBSERVATIONS, footer, make_table, parquet_bytes
 from schemas.video import Plan, Segment
 from transforms import metrics
+from transforms.embeddings import write_embeddings
 
 _KEY = b"segment"
 _LAST_PART = ("start", "end", "ended", "stats", "wall_seconds", "peak_rss_mb", "step_seconds")
@@ -132,6 +133,7 @@ def write_fragment(batch: FaceBatch, config: Config, work: Work, run_id: str) ->
     if not batch.is_last:
         name = work.fragment_part(video_id, index, batch.part)
     with batch.log.times.step("write"):
+        write_embeddings(batch, config, work)
         storage.write_bytes(name, fragment_bytes(batch, config, run_id))
     _count(batch)
     if batch.is_last:

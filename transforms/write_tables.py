@@ -16,14 +16,17 @@ from models.cards import read_card
 from schemas import storage
 from schemas.config import Config
 from schemas.errors import StorageError
+from schemas.layout import EMBEDDINGS
 from schemas.run import Run
 from schemas.step_times import StepTimes
 from schemas.tables import parquet_bytes
 from schemas.video import Note, Plan, Segment
 from transforms import metrics
 from transforms.aggregate_seconds import aggregate_faces, aggregate_timeline, aggregate_tracks
+from transforms.embeddings import FaceEmbeddings, read_embeddings, remove_fragments
 from transforms.failures import first_failure
-from transforms.ledger import Row, forget_row, new_row, read_row, write_row
+from transforms.group_persons import embeddings_table, group_persons, numbered, with_persons
+from transforms.ledger import Row, forget_row, new_row, read_row, remove_embeddings, write_row
 from transforms.stitch_tracks import Observations, stitch_tracks
 from transforms.write_fragment import Fragment, read_fragment
 
@@ -52,6 +55,8 @@ def assemble_video(plan: Plan, run: Run, *, keep_observations: bool = False) -> 
         storage.delete_tree(run.work.video(video_id))
         return VideoDone(row)
     if failure := first_failure(plan, run.work, run.run_id):
+        if run.config.identity.persons == "within":
+            remove_fragments(run.work, video_id)
         row = new_row(plan, run, started_at=started, status="failed", **failure)
         write_row(row, run)
         metrics.count(videos_failed=1)
@@ -59,8 +64,10 @@ def assemble_video(plan: Plan, run: Run, *, keep_observations: bool = False) -> 
     folder, times = run.work.video(video_id), StepTimes()
     with times.step("write"):
         fragments = [read_fragment(folder, segment.index) for segment in plan.segments]
-        row, tables = make_tables(plan, fragments, run, started_at=started)
+        embeddings = read_embeddings(run.work, video_id) if run.config.identity.persons else {}
+        row, tables = make_tables(plan, fragments, run, started_at=started, embeddings=embeddings)
         forget_row(plan.file.uri, run)
+        remove_embeddings(video_id, run)
         write_tables(video_id, tables, run)
         storage.delete_tree(run.layout.observations(video_id))
         if keep_observations and tables:
@@ -90,13 +97,29 @@ def write_tables(video_id: str, tables: Mapping[str, pa.Table], run: Run) -> Non
 
 
 def make_tables(
-    plan: Plan, fragments: Sequence[Fragment], run: Run, *, started_at: datetime
+    plan: Plan,
+    fragments: Sequence[Fragment],
+    run: Run,
+    *,
+    started_at: datetime,
+    embeddings: Mapping[int, FaceEmbeddings] | None = None,
 ) -> tuple[Row, dict[str, pa.Table]]:
-    """The row of a video and its three tables; no tables where not one frame could be decoded."""
+    """The row of a video and its three tables; no tables where not one frame could be decoded.
+
+    Args:
+      plan: of the video.
+      fragments: of all its segments.
+      run: what rows and footers say of the run.
+      started_at: when this began.
+      embeddings: by segment, where the run asks for persons; if it keeps them, they are a fourth table.
+    """
     config, video_id = run.config, plan.video_id or ""
     stats = [fragment.stats for fragment in fragments]
+    vectors = np.zeros((0, 0), np.float32)
+    if config.identity.persons:
+        fragments, vectors = numbered(fragments, embeddings or {})
     observations = stitch_tracks(fragments, min_iou=config.aggregation.stitch_iou)
-    own = {
+    own: Row = {
         "figures": _figures(observations, fragments),
         "wall_seconds": sum(fragment.wall_seconds for fragment in fragments),
         "peak_rss_mb": max((fragment.peak_rss_mb for fragment in fragments), default=0.0),
@@ -121,6 +144,13 @@ def make_tables(
         damaged_seconds=damaged,
         missing_until=plan.info.duration if truncated is not None and plan.info else None,
     )
+    tables = {"faces": faces, "tracks": tracks, "timeline": timeline}
+    if config.identity.persons:
+        persons = group_persons(observations, vectors, config)
+        own["n_persons"] = len(persons)
+        tables["tracks"] = with_persons(tracks, persons)
+        if config.identity.persons == "archive":
+            tables[EMBEDDINGS] = embeddings_table(persons, video_id, config)
     figures = {
         **counts,
         **own,
@@ -131,7 +161,7 @@ def make_tables(
         "face_seconds": len(faces),
     }
     row = new_row(plan, run, started_at=started_at, **figures)
-    return row, {"faces": faces, "tracks": tracks, "timeline": timeline}
+    return row, tables
 
 
 def _figures(observations: Observations, fragments: Sequence[Fragment]) -> dict[str, Any]:

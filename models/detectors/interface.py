@@ -14,6 +14,8 @@ import numpy as np
 from schemas.errors import BundleError
 from schemas.faces import Boxes
 
+_REMEDY = "install the package again, or give a file with --detector-model"
+
 
 class Picture(Protocol):
     """What a detector may ask for. `transforms.picture.Picture` is one of a frame of a video."""
@@ -60,7 +62,7 @@ def resized(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 @functools.cache
 def checksum(path: Path) -> str:
-    """Sha256 of a file, or of all files of a folder in the order of their names.
+    """Sha256 of a file of weights, or of all files of a folder in the order of their names.
 
     Raises:
       BundleError: it cannot be read.
@@ -70,7 +72,7 @@ def checksum(path: Path) -> str:
         for file in sorted(path.iterdir()) if path.is_dir() else [path]:
             digest.update(file.read_bytes())
     except OSError as error:
-        raise BundleError(f"The detector's weights {path} cannot be read ({error.strerror}).") from error
+        raise BundleError(f"The weights {path} cannot be read ({error.strerror}).") from error
     return digest.hexdigest()
 
 
@@ -112,16 +114,22 @@ def file_of_package(package: str, name: str, remedy: str) -> Path:
     return Path(str(found.locate_file(name)))
 
 
-def checked_weights(path: Path, sha256: str) -> Path:
+def checked_weights(path: Path, sha256: str, *, of: str = "detector", remedy: str = _REMEDY) -> Path:
     """The same path, once it is certain that these are the weights that are meant.
+
+    Args:
+      path: of the weights.
+      sha256: that they have.
+      of: whose weights they are, for the error.
+      remedy: what to do where they are others, for the error.
 
     Raises:
       BundleError: they are missing or others.
     """
     if (found := checksum(path)) != sha256:
         raise BundleError(
-            f"The detector's weights {path} are not those that facelog knows (sha256 {found[:12]}…, not "
-            f"{sha256[:12]}…): install the package again, or give a file with --detector-model."
+            f"The weights {path} of the {of} are not those that facelog knows (sha256 {found[:12]}…, not "
+            f"{sha256[:12]}…): {remedy}."
         )
     return path
 

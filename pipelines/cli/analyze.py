@@ -18,10 +18,12 @@ from pipelines.cli.options import (
     Detector,
     DetectorModel,
     Device,
+    Embedding,
     EmotionModel,
     GenderModel,
     MinFace,
     Models,
+    Persons,
     RunsOn,
     StorageOptions,
     Without,
@@ -151,6 +153,21 @@ def analyze(
             "--keep-observations", help="Keep every sample of every face under DIR/observations.", rich_help_panel=LOOK
         ),
     ] = False,
+    persons: Annotated[
+        Persons | None,
+        typer.Option(
+            help="Tell persons apart by their faces: within each video, or also across the archive, which keeps "
+            "biometric data under DIR/embeddings; see docs/persons.md. \\[default: no]",
+            rich_help_panel=LOOK,
+            show_default=False,
+        ),
+    ] = None,
+    embedding: Annotated[
+        Embedding | None,
+        typer.Option(
+            help="What compares faces for --persons. \\[default: sface]", rich_help_panel=LOOK, show_default=False
+        ),
+    ] = None,
     runner: Annotated[
         str,
         typer.Option(
@@ -230,6 +247,7 @@ def analyze(
         facelog analyze archive/ --out results
         find archive -name '*.mxf' | facelog analyze - --out results
         facelog analyze archive/ --out results --min-face 40 --dry-run
+        facelog analyze archive/ --out results --persons within
         facelog analyze s3://archive/ --out s3://results/run1 --runner flink --flink-master HOST:8081
 
     With --runner flink, options of Beam can follow after --.
@@ -255,6 +273,8 @@ def analyze(
             min_face=min_face,
             detect_every=detect_every,
             lost_after=lost_after,
+            persons=persons and persons.value,
+            embedding=embedding and embedding.value,
         )
         stores = use_stores(storage_options)
         chosen = Inputs(

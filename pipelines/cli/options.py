@@ -29,6 +29,20 @@ class Device(enum.StrEnum):
     gpu = "gpu"
 
 
+class Persons(enum.StrEnum):
+    """How far persons are told apart."""
+
+    within = "within"
+    archive = "archive"
+
+
+class Embedding(enum.StrEnum):
+    """What compares faces."""
+
+    sface = "sface"
+    dlib = "dlib"
+
+
 MinFace = Annotated[
     int | None,
     typer.Option(

@@ -24,7 +24,8 @@ class RunFigures:
       detections: number of faces that the detector found in them; those that only the tracker carried are left out.
       face_rows: rows of the table `faces`.
       step_seconds: seconds that the workers spent in each step, by its name: decode, cuts, detect, track, crop, infer,
-        write. Together they are more than the run took where several workers ran side by side.
+        embed (where persons are asked for), write. Together they are more than the run took where several workers ran
+        side by side.
     """
 
     videos: int

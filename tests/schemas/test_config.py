@@ -48,13 +48,15 @@ def read(text: str) -> Config:
 
 
 def other(value: Any) -> Any:
+    if value == "within":
+        return "archive"
     return "other" if isinstance(value, str) else (value or 1) * 0.5 if isinstance(value, float) else value + 1
 
 
 @pytest.mark.parametrize("name", [name for name in setting_names() if name != "detector_model"])
 def test_every_setting_changes_the_hash(name: str):
     """Only the place of a detector's weights does not: their checksum does."""
-    config = Config().override(**HOG)
+    config = Config().override(**HOG, persons="within", same_above=0.4)
     value = next(getattr(getattr(config, g), name) for g in GROUPS if hasattr(getattr(config, g), name))
     changed = config.override(**{name: other(value)})
 
@@ -64,6 +66,15 @@ def test_every_setting_changes_the_hash(name: str):
 @pytest.mark.parametrize(("config", "expected"), OLD_HASHES)
 def test_a_configuration_has_the_hash_that_it_always_had(config: Config, expected: str):
     assert config.hash == expected
+
+
+def test_persons_are_part_of_a_configuration_only_where_they_are_asked_for():
+    config = Config().override(**HOG)
+    assert config.override(embedding="dlib", embedding_crops=5, same_above=0.3).hash == OLD_HASHES[0][1]
+    asked = config.override(persons="archive", embedding="dlib")
+    assert Config.from_canonical(asked.canonical_json) == asked
+    with pytest.raises(UsageError, match="persons must be 'within' or 'archive', not 'all'"):
+        config.override(persons="all")
 
 
 def test_a_configuration_in_a_footer_is_read_back():

@@ -16,6 +16,7 @@ import apache_beam as beam
 from models.bundle import bundle_path
 from models.cards import read_card
 from models.detectors.choose import weights_sha256
+from models.embeddings.choose import embedding_sha256
 from models.landmarks import landmark_sha256
 from schemas import storage
 from schemas.config import Config
@@ -135,6 +136,12 @@ def _what_is_wrong(check: HostCheck, host: str) -> str | None:
         return f"host {host} cannot use the detector {detector}: {error}"
     if weights != check.config.detector_sha256:
         return f"host {host} has other weights of the detector {detector} than this client: install the same there"
+    try:
+        embedding = embedding_sha256(check.config)
+    except FacelogError as error:
+        return f"host {host} cannot tell persons apart: {error}"
+    if embedding != check.config.embedding_sha256:
+        return f"host {host} has other weights of the embedding than this client: install the same there"
     try:
         with storage.open_input(check.first.uri) as file:
             file.read(1)
