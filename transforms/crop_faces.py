@@ -63,12 +63,12 @@ def _crop(stream: SegmentStream, config: Config, part_rows: int) -> Iterator[Fac
         if sample.faces is not None:
             gather.end(sample.faces.ended)
             if len(sample.faces.track):
-                gather.add(_crop_sample(sample, cards, config.quality, counts_from, best))
+                gather.add(crop_sample(sample, cards, config.quality, counts_from, best))
     yield gather.last()
 
 
 @dataclasses.dataclass(frozen=True)
-class _Cropped:
+class Cropped:
     """Faces of one sample.
 
     Attributes:
@@ -83,12 +83,26 @@ class _Cropped:
 
     @property
     def second(self) -> int:
+        """Of the sample."""
         return int(self.columns["timestamp"][0])
 
 
-def _crop_sample(
-    sample: Sample, cards: Mapping[str, Card], limits: Quality, counts_from: float, best: BestChips | None
-) -> _Cropped:
+def crop_sample(
+    sample: Sample,
+    cards: Mapping[str, Card],
+    limits: Quality,
+    counts_from: float,
+    best: BestChips | None = None,
+) -> Cropped:
+    """The faces of a tracked sample, of which there is at least one.
+
+    Args:
+      sample: its faces have tracks.
+      cards: of the models, by task.
+      limits: from which on a face is flagged.
+      counts_from: score from which the detector's points are believed.
+      best: is offered the faces, too.
+    """
     faces, picture = sample.faces, sample.picture
     assert faces is not None
     luma = picture.luma
@@ -117,7 +131,7 @@ def _crop_sample(
     if best is not None:
         best.offer(columns, faces, landmarks, picture)
     chips = {t: grey if card.geometry == QUALITY_CHIP else cut(card.geometry) for t, card in cards.items()}
-    return _Cropped(columns, chips, ~np.isnan(faces.confidence) & faces.is_confirmed)
+    return Cropped(columns, chips, ~np.isnan(faces.confidence) & faces.is_confirmed)
 
 
 class _Gather:
@@ -131,9 +145,9 @@ class _Gather:
         self._best = best
         self._part = 0
         self._ended: dict[int, str] = {}
-        self._samples: list[_Cropped] = []
+        self._samples: list[Cropped] = []
         self._rows = 0
-        self._waiting: dict[int, list[tuple[_Cropped, int]]] = collections.defaultdict(list)
+        self._waiting: dict[int, list[tuple[Cropped, int]]] = collections.defaultdict(list)
         self._timestamps: list[float] = []
         self._is_cut: list[bool] = []
 
@@ -148,7 +162,7 @@ class _Gather:
             self._waiting.pop(track, None)
             self._ended[track] = reason
 
-    def add(self, cropped: _Cropped) -> None:
+    def add(self, cropped: Cropped) -> None:
         """Takes one sample's faces."""
         self._samples.append(cropped)
         self._rows += len(cropped.counts)
@@ -174,7 +188,7 @@ class _Gather:
         """The faces that are left; those that still wait are dropped."""
         return self._batch(self._samples, is_last=True)
 
-    def _batch(self, done: list[_Cropped], *, is_last: bool = False) -> FaceBatch:
+    def _batch(self, done: list[Cropped], *, is_last: bool = False) -> FaceBatch:
         columns = {
             name: np.concatenate([np.zeros(0, dtype), *(c.columns[name][c.counts] for c in done)], dtype=dtype)
             for name, dtype in _DTYPES.items()

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from models.handlers import FaceModelHandler
-from pipelines.cameras.capture import Connection, Shown
+from pipelines.cameras.inbox import Connection, Shown
 from pipelines.cameras.wall_clock import TICK
 from schemas import storage
 from schemas.layout import LIVE

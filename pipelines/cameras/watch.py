@@ -1,5 +1,6 @@
 """`live`: a camera or stream → the four tables, while it goes on."""
 
+import contextlib
 import dataclasses
 import logging
 import math
@@ -11,9 +12,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, BinaryIO
 
 from models.runtime import Device
-from pipelines.cameras.capture import Capture, Counts, Shown
+from pipelines.cameras.capture import Capture
+from pipelines.cameras.inbox import Counts, Inbox, Shown
 from pipelines.cameras.recording import Recording
-from pipelines.cameras.source import Source, parse_source
+from pipelines.cameras.source import parse_source
 from pipelines.cameras.warm import load_models
 from pipelines.keeping.files_of_videos import find_traces, remove_traces
 from pipelines.results.holding import hold
@@ -125,78 +127,94 @@ def live(
     named = parse_source(source, name=name, stdin=stdin or getattr(sys.stdin, "buffer", None))
     device = chosen_device(device)
     config = settled(config or make_config(), device)
+    with held_run(out, config) as run:
+        watch = Watch(run, named.name, load_models(config, device), say, show, keep_days, write_every, video_seconds)
+        with Capture(named, config, timeout=timeout, stop=stop, say=say) as capture:
+            watch.follow(capture)
+    return watch.watched
+
+
+@contextlib.contextmanager
+def held_run(out: str, config: Config) -> Iterator[Run]:
+    """A run of `live` that holds DIR until its end, and then closes the books.
+
+    Args:
+      out: DIR.
+      config: settled.
+
+    Raises:
+      FacelogError: another run writes to DIR, or DIR cannot be written.
+    """
     run = Run.new(storage.normalize(out), config)
     with hold(run.layout.out):
         begin_record(run, LIVE_RUNNER, [])
-        bundles = load_models(config, device)
-        watched = Watched(run.layout.out)
-        watch = _Watch(run, named, bundles, watched, keep_days, write_every, video_seconds, say, show)
-        with Capture(named, config, timeout=timeout, stop=stop, say=say) as capture:
-            try:
-                watch.until_the_end(capture)
-            finally:
-                watched.counts = capture.counts
-                watch.close()
+        yield run
         end_run(run.run_id, run.layout.out)
         close_ledger(run)
-    return watched
 
 
 @dataclasses.dataclass
-class _Watch:
-    """A call of `live` at work.
+class Watch:
+    """Makes rows of what comes into an inbox.
 
     Attributes:
-      run: configuration, layout and name of the run.
-      source: what is watched.
+      run: configuration, layout and name of the run; it holds DIR.
+      name: short name of the source.
       bundles: the loaded models.
+      say, show, keep_days, write_every, video_seconds: as of `live`.
       watched: what has been done.
-      keep_days, write_every, video_seconds, say, show: as of `live`.
     """
 
     run: Run
-    source: Source
+    name: str
     bundles: list[Any]
-    watched: Watched
-    keep_days: float | None
-    write_every: float
-    video_seconds: float
-    say: Callable[[str], None]
-    show: Callable[[Now], None]
+    say: Callable[[str], None] = _LOG.info
+    show: Callable[[Now], None] = lambda now: None
+    keep_days: float | None = None
+    write_every: float = WRITE_EVERY
+    video_seconds: float = HOUR
 
     def __post_init__(self) -> None:
+        self.watched = Watched(self.run.layout.out)
         self._recording: Recording | None = None
         self._end = math.inf
 
-    def until_the_end(self, capture: Capture) -> None:
-        """Analyzes what comes, until the source has ended or is stopped."""
+    def follow(self, inbox: Inbox) -> None:
+        """Analyzes what comes until it has ended, and ends with whole tables, whatever goes wrong."""
+        try:
+            self._until_the_end(inbox)
+        finally:
+            self.watched.counts = inbox.counts
+            self._close()
+
+    def _until_the_end(self, inbox: Inbox) -> None:
         self._remove_old()
         while True:
-            sample = capture.first(0.5)
-            if sample is None and capture.has_ended:
+            sample = inbox.first(0.5)
+            if sample is None and inbox.has_ended:
                 return
             now = sample.time if sample else time.time()
             if self._recording is not None and now >= self._end:
-                self.close()
+                self._close()
                 index_ledger(self.run)
                 self._remove_old()
             if sample is not None:
-                self._follow(sample, capture)
+                self._follow(sample, inbox)
             else:
-                self._tell(0, capture)
+                self._tell(0, inbox)
 
-    def _follow(self, sample: Shown, capture: Capture) -> None:
+    def _follow(self, sample: Shown, inbox: Inbox) -> None:
         """Analyzes the samples from one on, as long as they belong to one connection and one recording."""
         if self._recording is None:
-            connection = capture.connections[sample.connection]
-            self._recording = Recording(self.run, self.source.name, sample, connection)
+            connection = inbox.connections[sample.connection]
+            self._recording = Recording(self.run, self.name, sample, connection)
             self._end = (sample.time // self.video_seconds + 1) * self.video_seconds
-        for faces in self._recording.follow(capture.samples(sample.connection, self._end), self.bundles):
-            self._tell(faces, capture)
-        if capture.last_time is not None:
-            self._recording.lost(capture.last_time)
+        for faces in self._recording.follow(inbox.samples(sample.connection, self._end), self.bundles):
+            self._tell(faces, inbox)
+        if inbox.last_time is not None:
+            self._recording.lost(inbox.last_time)
 
-    def _tell(self, faces: int, capture: Capture) -> None:
+    def _tell(self, faces: int, inbox: Inbox) -> None:
         """Writes the tables if that is due, and shows how it stands."""
         recording = self._recording
         if recording is not None and recording.seconds_since_written >= self.write_every:
@@ -206,12 +224,12 @@ class _Watch:
                 raise
             except StorageError as error:  # the next time writes all
                 self.say(f"{error} It is tried again.")
-        self.show(Now(faces, capture.counts, recording.row if recording else None))
+        self.show(Now(faces, inbox.counts, recording.row if recording else None))
 
     def _now(self) -> float:
         return min(time.time(), self._end)
 
-    def close(self) -> None:
+    def _close(self) -> None:
         """Ends the recording under way, if there is one, with whole tables."""
         if self._recording is not None:
             recording, self._recording = self._recording, None
@@ -220,7 +238,7 @@ class _Watch:
     def _remove_old(self) -> None:
         if self.keep_days is not None:
             oldest = datetime.now(UTC) - timedelta(days=self.keep_days)
-            self.watched.removed += remove_recordings(self.run.layout.out, self.source.name, oldest)
+            self.watched.removed += remove_recordings(self.run.layout.out, self.name, oldest)
 
 
 def remove_recordings(out: str, name: str, oldest: datetime) -> int:

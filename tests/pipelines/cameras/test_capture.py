@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.cameras import capture as module
+from pipelines.cameras import inbox
 from pipelines.cameras.capture import Capture
 from pipelines.cameras.source import parse_source
 from pipelines.cameras.wall_clock import WallClock
@@ -46,7 +46,7 @@ def test_samples_wait_for_a_while_and_then_the_newest_stay(swinging: Path) -> No
         wait_for_the_end(capture)
         shown = list(capture.samples(0, float("inf")))
         assert capture.first(1.0) is None and capture.has_ended
-    assert capture.counts.frames == 30 and capture.counts.dropped == 30 - module._WAITING
+    assert capture.counts.frames == 30 and capture.counts.dropped == 30 - inbox._WAITING
     assert [round(sample.time - 1000.1, 1) for sample in shown] == [2.2, 2.3, 2.4, 2.5, 2.6, 2.7, 2.8, 2.9]
     assert shown[-1].counts.dropped == capture.counts.dropped
 
