@@ -91,7 +91,7 @@ def parse_source(text: str, *, name: str | None = None, stdin: BinaryIO | None =
     if text == "-":
         if stdin is None:
             raise UsageError("- means standard input, and there is none here.")
-        return Source(text, "pipe", "standard input", _short(name or "stdin"), stdin)
+        return Source(text, "pipe", "standard input", short_name(name or "stdin"), stdin)
     scheme, is_url, _ = text.partition("://")
     if is_url and scheme.lower() in _STREAMS:
         parts = urllib.parse.urlsplit(text)
@@ -99,19 +99,24 @@ def parse_source(text: str, *, name: str | None = None, stdin: BinaryIO | None =
         if not host:
             raise UsageError(f"{text} names no host.")
         shown = urllib.parse.urlunsplit((parts.scheme, host, parts.path, "", ""))
-        return Source(text, scheme.lower(), shown, _short(name or f"{host}{parts.path}"))
+        return Source(text, scheme.lower(), shown, short_name(name or f"{host}{parts.path}"))
     if not is_url and text.startswith("/dev/"):
-        return Source(text, "device", text, _short(name or text.removeprefix("/dev/")))
+        return Source(text, "device", text, short_name(name or text.removeprefix("/dev/")))
     if not is_url and os.path.exists(text):
         raise UsageError(f"{text} is a file: use `facelog analyze` for it, or send it to standard input (SOURCE: -).")
     kinds = ", ".join(f"{known}://…" for known in _STREAMS)
     raise UsageError(f"{text} is no live source: give a camera (/dev/video0), {kinds}, or - for standard input.")
 
 
-def _short(text: str) -> str:
+def short_name(text: str) -> str:
+    """A name for the tables: letters, digits, `-`, `_` and `.` alone.
+
+    Raises:
+      UsageError: nothing of the text is left.
+    """
     name = re.sub(r"[^\w.-]+", "-", text).strip("-.")[:60]
     if not name:
-        raise UsageError(f"--name {text}: give letters or digits.")
+        raise UsageError(f"The name {text} has neither letters nor digits.")
     return name
 
 

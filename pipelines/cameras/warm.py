@@ -9,6 +9,7 @@ from models.bundle import load_bundle
 from models.detectors.choose import make_detector
 from models.landmarks import predict_landmarks
 from models.runtime import Device
+from runners.local.one_thread import init_worker
 from schemas.config import Config
 from transforms.open_video import freeze_objects
 from transforms.picture import Picture
@@ -17,6 +18,8 @@ from transforms.picture import Picture
 def load_models(config: Config, device: Device) -> list[Any]:
     """The models of a configuration, in their order; the detector and the landmarks have been used once.
 
+    From then on, OpenCV and Arrow use one thread each: frames come one at a time, and others need the cores, too.
+
     Args:
       config: names them.
       device: where the models run.
@@ -24,6 +27,7 @@ def load_models(config: Config, device: Device) -> list[Any]:
     Raises:
       BundleError: one is missing or damaged.
     """
+    init_worker()
     bundles = [load_bundle(model.name, device=device) for model in config.models]
     picture = Picture(av.VideoFrame.from_ndarray(np.full((480, 640, 3), 128, np.uint8), format="rgb24"))
     make_detector(config.detection)(picture)

@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Route
 from pipelines.serve import pages
 from pipelines.serve.archive import Archive
 from pipelines.serve.archive_page import archive_routes
+from pipelines.serve.camera_page import camera_routes
 from pipelines.serve.security import Access, Guard
 
 
@@ -50,6 +51,7 @@ def make_app(
         routes=[
             *routes,
             *archive_routes(known),
+            *camera_routes(known.out),
             Route("/static/colours.css", _colours),
             Route("/static/{name}", _static),
         ],

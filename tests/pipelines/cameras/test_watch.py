@@ -165,7 +165,7 @@ def test_one_run_at_a_time(bare: Config, tmp_path: Path) -> None:
 def test_a_wrong_source_says_so_at_once(facelog: Call, tmp_path: Path) -> None:
     said = facelog("live", "ftp://host/a", "--out", tmp_path / "out")
     assert said.exit_code == 2 and "is no live source" in said.output and not (tmp_path / "out").exists()
-    with pytest.raises(UsageError, match="letters or digits"):
+    with pytest.raises(UsageError, match="neither letters nor digits"):
         live("-", str(tmp_path), name="///", stdin=io.BytesIO(b""))
 
 
