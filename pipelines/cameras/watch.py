@@ -23,7 +23,7 @@ from pipelines.results.run_progress import begin_record
 from pipelines.settings import chosen_device, make_config, settled
 from schemas import storage
 from schemas.config import Config
-from schemas.errors import StorageError, StorageFullError
+from schemas.errors import StorageError, StorageFullError, UsageError
 from schemas.layout import LIVE
 from schemas.run import LIVE_RUNNER, Run, end_run
 from transforms.ledger import Row, close_ledger, index_ledger, read_ledger
@@ -127,6 +127,8 @@ def live(
     named = parse_source(source, name=name, stdin=stdin or getattr(sys.stdin, "buffer", None))
     device = chosen_device(device)
     config = settled(config or make_config(), device)
+    if config.identity.persons:
+        raise UsageError("facelog live groups no persons: leave the setting persons away.")
     with held_run(out, config) as run:
         watch = Watch(run, named.name, load_models(config, device), say, show, keep_days, write_every, video_seconds)
         with Capture(named, config, timeout=timeout, stop=stop, say=say) as capture:
