@@ -18,7 +18,7 @@ from models.zoo import ZOO
 from pipelines.cli.main import app
 from training.datasets import KINDS
 from training.judging.evaluate import FIGURES
-from training.recipe import SHIPPED, Head, Jitter, Recipe, Schedule, Weights
+from training.recipe import RECIPES, Further, Head, Jitter, Mix, Recipe, Schedule, Weights
 
 _ROOT = Path(__file__).parents[1]
 _DOCUMENTS = [_ROOT / "README.md", _ROOT / "deploy" / "README.md", *sorted((_ROOT / "docs").glob("*.md"))]
@@ -76,7 +76,7 @@ def test_links_lead_somewhere(document: Path) -> None:
     ("document", "names"),
     [
         ("models.md", [*Card.model_fields, *Output.model_fields]),
-        ("training.md", [*KINDS, *SHIPPED, *FIGURES, "ms_per_face_b1", "ms_per_face_b32"]),
+        ("training.md", [*KINDS, *RECIPES, *FIGURES, "ms_per_face_b1", "ms_per_face_b32"]),
     ],
 )
 def test_names_are_explained(document: str, names: Collection[str]) -> None:
@@ -86,9 +86,9 @@ def test_names_are_explained(document: str, names: Collection[str]) -> None:
 
 def test_every_field_of_a_recipe_is_in_its_example() -> None:
     text = _text("training.md")
-    nested = {"schedule", "jitter", "weights", "options", "heads", "network"}
+    nested = {"schedule", "jitter", "weights", "options", "heads", "network", "mix", "further"}
     assert all(f"[{name}]" in text for name in nested - {"network"})
-    fields = [name for name in _fields(Recipe, Schedule, Jitter, Weights, Head) if name not in nested]
+    fields = [name for name in _fields(Recipe, Schedule, Jitter, Weights, Head, Mix, Further) if name not in nested]
     assert not [name for name in fields if not re.search(rf"^{name} = ", text, re.MULTILINE)]
 
 

@@ -97,8 +97,9 @@ def export(
     figures = {name: of for prefix, report in reports.items() for name, of in flat_figures(report, prefix).items()}
     if end_to_end is not None:
         bundle = read_bundle(folder)
-        for prefix, _, samples in judged(sets):
-            found = end_to_end(bundle, samples(), "ferplus" if by_votes else "fer2013")
+        for prefix, votes, samples in judged(sets):
+            voted = by_votes and bool((votes.max(axis=1) > 0.5).any())
+            found = end_to_end(bundle, samples(), "ferplus" if voted else "fer2013")
             figures |= {f"{prefix}end_to_end_{name}": round(value, 4) for name, value in found.items()}
     write_card(folder, card.model_copy(update={"figures": figures}))
     return figures, reports

@@ -1,7 +1,8 @@
 """Recipes: the settings that models are trained with. A file and the options of `facelog train` can change them.
 
-The shipped models have the recipes `emotion`, `emotion-fer2013` and `age-gender`. Every network of the zoo has a recipe
-under its own name, with its published settings where they are known.
+The shipped models have the recipes `emotion`, `emotion-fer2013` and `age-gender`. `emotion-wide` trains `emotion`
+further on sets that people get under agreements. Every network of the zoo has a recipe under its own name, with its
+published settings where they are known.
 """
 
 from __future__ import annotations
@@ -141,6 +142,47 @@ class Weights:
 
 
 @dataclasses.dataclass(frozen=True)
+class Mix:
+    """What each epoch draws of several sets of expressions, whatever their sizes; see `training.data.mixing`.
+
+    Attributes:
+      voted: share of FER2013's pictures. All of them come in each epoch.
+      wild: share of faces from the web and from films; also of folders.
+      posed: share of performers.
+      balance: how much classes of the latter two are evened out: 0 not at all, 1 they come alike.
+      least: share of FER2013's pictures that each class has at least, by its votes.
+      repeats: how often an epoch has the same picture, at most.
+      most: how many pictures of a class are taken from a set without votes, at most.
+      fill: whether uniform surroundings of faces that were cut out are filled; not in FER2013.
+    """
+
+    voted: float = 0.5
+    wild: float = 0.28
+    posed: float = 0.22
+    balance: float = 1.0
+    least: float = 0.03
+    repeats: int = 4
+    most: int = 4000
+    fill: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class Further:
+    """What a training that begins from another network keeps of it.
+
+    Attributes:
+      start: the bundle that it begins from, unless another one is given.
+      taught: share of the beginning network's answers in the targets of FER2013's pictures.
+      kept: share of the beginning network's weights in the result (M. Wortsman et al., Robust fine-tuning of zero-shot
+        models, CVPR 2022).
+    """
+
+    start: str = "emotion"
+    taught: float = 0.0
+    kept: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
 class Recipe:
     """What a model is trained with.
 
@@ -155,6 +197,8 @@ class Recipe:
       calibration: share of the training pictures that is held back for calibration.
       mirror: whether the bundle averages the outputs of a chip and of its mirror image, which takes twice the time.
       unknown_below: a gender less probable than this is reported as unknown; for the card.
+      mix: what an epoch draws of the sets of expressions; None: every picture once.
+      further: what is kept of the network that the training begins from; None: nothing is.
     """
 
     network: str
@@ -167,6 +211,8 @@ class Recipe:
     calibration: float = 0.05
     mirror: bool = False
     unknown_below: float = 0.7
+    mix: Mix | None = None
+    further: Further | None = None
 
     def flat(self) -> dict[str, str | int | float | bool | None]:
         """The fields that apply to the network, for a card; nested ones as `outer.inner`."""
@@ -206,7 +252,31 @@ _AGE_GENDER = Recipe(
     mirror=True,
 )
 
+_EMOTION_WIDE = dataclasses.replace(
+    _EMOTION,
+    schedule=Schedule(epochs=7, batch=96, rate=0.03, warmup=0.3, ema=0.998),
+    jitter=Jitter(
+        degrees=15.0,
+        scale=(0.82, 1.18),
+        shift=0.09,
+        contrast=0.4,
+        mixup=0.2,
+        stretch=0.15,
+        slant=0.1,
+        gamma=0.5,
+        light=0.5,
+        focus=0.8,
+        coarse=0.15,
+    ),
+    options={"dropout": 0.2, "decay": 1e-4},
+    heads=(Head("votes", votes=0.9, smoothing=0.05, balance=0.3, recall_cost=0.01),),
+    mix=Mix(),
+    further=Further(taught=0.5, kept=0.2),
+)
+
 SHIPPED = {"emotion": _EMOTION, "emotion-fer2013": _EMOTION_FER2013, "age-gender": _AGE_GENDER}
+"""Recipes of the bundles that come with the package."""
+RECIPES = SHIPPED | {"emotion-wide": _EMOTION_WIDE}
 _OURS = {"emotion-resnet": _EMOTION_FER2013, "age-gender-resnet": _AGE_GENDER}
 
 
@@ -216,11 +286,11 @@ def find_recipe(name: str) -> Recipe:
     Raises:
       UsageError: there is none of this name.
     """
-    if name in SHIPPED or name in _OURS:
-        return (SHIPPED | _OURS)[name]
+    if name in RECIPES or name in _OURS:
+        return (RECIPES | _OURS)[name]
     if name in ZOO:
         return _of_the_zoo(find_network(name))
-    known = [*SHIPPED, *ZOO]
+    known = [*RECIPES, *ZOO]
     raise UsageError(f"There is no recipe {name!r}{_guess(name, known)}; there are {', '.join(known)}.")
 
 
@@ -281,14 +351,17 @@ def read_changes(file: Path) -> dict[str, Any]:
     return values
 
 
+_OPTIONAL: dict[str, Any] = {"jitter": Jitter, "mix": Mix, "further": Further}
+
+
 def _merge(base: dict[str, Any], changes: Mapping[str, Any], source: str, place: str = "") -> dict[str, Any]:
     merged = dict(base)
     for key, value in changes.items():
         if key not in base and place != "options.":
             known = ", ".join(base)
             raise UsageError(f"{source}: a recipe has no {place}{key}{_guess(key, list(base))}; it has {known}.")
-        if key == "jitter" and isinstance(value, Mapping):
-            value = _merge(base[key] or dataclasses.asdict(Jitter()), value, source, "jitter.")
+        if key in _OPTIONAL and isinstance(value, Mapping):
+            value = _merge(base[key] or dataclasses.asdict(_OPTIONAL[key]()), value, source, f"{key}.")
         elif key == "heads" and isinstance(value, list):
             value = [_merge(dataclasses.asdict(Head()), head, source, "heads.") for head in value]
         elif isinstance(base.get(key), dict) and isinstance(value, Mapping):

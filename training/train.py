@@ -14,12 +14,21 @@ from models.zoo import find_network
 from schemas.errors import UsageError
 from training.data.batches import batches, part_of
 from training.data.labelled_faces import CALIBRATION, TRAINING, read_sets
+from training.data.teaching import taught
 from training.export import EndToEnd, export
 from training.judging.calibrate import bias_of, calibrated
 from training.judging.plots import plot_curves, plot_report
 from training.learning.loop import FINAL, LOG, NOTES, RECIPE, predict, refuse_other, run_epochs, set_up
 from training.learning.mixup import first_metric, mixed_loss
-from training.learning.network import build_network, check_options, in_float32, load_weights, one_head, weights_file
+from training.learning.network import (
+    blend_weights,
+    build_network,
+    check_options,
+    in_float32,
+    load_weights,
+    one_head,
+    weights_file,
+)
 from training.learning.targets import by_key, targets_of, tasks
 from training.recipe import change, find_recipe
 
@@ -46,13 +55,14 @@ def train(
     again.
 
     Args:
-      name: a shipped recipe (`emotion`, `emotion-fer2013`, `age-gender`) or a network of the zoo.
+      name: a recipe (`emotion`, `emotion-fer2013`, `age-gender`, `emotion-wide`) or a network of the zoo.
       data: data sets, or folders that `facelog prepare` wrote.
       out: folder of the run, for the checkpoint, logs, reports and plots.
       bundle: folder to write the bundle to; its name becomes the model's name. A recipe with several heads writes one
         bundle per head, side by side. None: the folder `name` inside `out`.
       start: initial weights: a bundle's name or folder, a `.keras` or a `.weights.h5` file. Of several files, the mean
-        is taken. With 0 epochs, these weights are calibrated, evaluated and exported unchanged.
+        is taken. With 0 epochs, these weights are calibrated, evaluated and exported unchanged. Where none are given,
+        `emotion-wide` begins from the shipped `emotion`.
       minutes: stop after the epoch in which this time runs out; the same call then continues.
       cache: folder for the chips cut from the data sets; None: `chips` beside the run's folder.
       device: "auto", "cpu" or "gpu".
@@ -69,7 +79,8 @@ def train(
     recipe = change(find_recipe(name), changes, "The recipe's change")
     network, schedule, out = find_network(recipe.network), recipe.schedule, Path(out)
     bundle, cache = Path(bundle or out / name), Path(cache or out.parent / "chips")
-    starts = [start] if isinstance(start, str | Path) else list(start)
+    given = [start] if isinstance(start, str | Path) else list(start)
+    starts = given or ([recipe.further.start] if recipe.further else [])
     check_options(network, recipe)
     if schedule.epochs:
         refuse_other(out, recipe.decisive())
@@ -78,13 +89,14 @@ def train(
             "With 0 epochs there is nothing to export: give weights (--start), or the folder of a finished run."
         )
 
-    through = (out / FINAL).exists() and (schedule.epochs > 0 or not starts)
+    through = (out / FINAL).exists() and (schedule.epochs > 0 or not given)
     weights = [out / FINAL] if through else [weights_file(of) for of in starts]
 
     # Read and split the data sets; find out what each of the network's outputs learns from them.
     sets = read_sets([Path(path) for path in data], network, recipe, cache)
-    training, held = part_of(sets, TRAINING), part_of(sets, CALIBRATION)
-    learned = tasks(network.outputs, recipe.heads, recipe.weights, training)
+    training, held = part_of(sets, TRAINING, recipe.mix), part_of(sets, CALIBRATION, recipe.mix)
+    drawn, held = training.sample(schedule.seed), held.sample(schedule.seed)
+    learned = tasks(network.outputs, recipe.heads, recipe.weights, drawn)
     stream: dict[str, Any] = {
         "size": network.geometry.size,
         "batch": schedule.batch,
@@ -100,9 +112,12 @@ def train(
     # Train, unless that is done.
     if schedule.epochs and not through:
         targets, weighed = targets_of(learned, training)
+        begun = model.get_weights()
+        if recipe.further and recipe.further.taught:
+            targets = taught(targets, learned, training, model, recipe.further.taught, stream)
         out.mkdir(parents=True, exist_ok=True)
         (out / RECIPE).write_text(json.dumps(recipe.decisive(), indent=2) + "\n", encoding="utf-8")
-        steps = max(1, len(training) // schedule.batch)
+        steps = max(1, training.per_epoch // schedule.batch)
         shuffled = batches(
             training,
             targets=(targets, weighed),
@@ -114,7 +129,10 @@ def train(
         check = batches(held, targets=targets_of(learned, held), **stream)
         loss = by_key(learned, [mixed_loss(task.loss) for task in learned])
         metrics = by_key(learned, [[first_metric(metric) for metric in task.metrics] for task in learned])
-        if run_epochs(model, loss, shuffled, check, metrics, schedule, out, minutes=minutes):
+        done = run_epochs(model, loss, shuffled, check, metrics, schedule, out, minutes=minutes)
+        if recipe.further and recipe.further.kept:
+            blend_weights(model, begun, recipe.further.kept)
+        if done:
             model.save(out / FINAL, include_optimizer=False)
     notes: dict[str, Any] = {"start": " + ".join(Path(of).name for of in starts)} if starts else {}
     if (out / NOTES).exists():
@@ -130,13 +148,13 @@ def train(
     raw = predict(model, batches(held, targets=(), **stream), mirror=recipe.mirror)
     of_training = {}
     if any(head.recall_cost for head in recipe.heads):
-        of_training = predict(model, batches(training, targets=(), **stream))
+        of_training = predict(model, batches(drawn, targets=(), **stream))
     figures = {}
     for head in recipe.heads:
         mine = [task for task in learned if task.head in (head, None)]
         outputs = []
         for task in mine:
-            bias = bias_of(task, of_training[task.key], training) if of_training else None
+            bias = bias_of(task, of_training[task.key], drawn) if of_training else None
             outputs.append((task, calibrated(task, raw[task.key], held, bias=bias)))
         alone = one_head(model, head.name) if len(recipe.heads) > 1 else model
         folder = bundle.with_name(bundle.name + head.suffix)

@@ -18,7 +18,8 @@ def train(
         str,
         typer.Argument(
             metavar="NAME",
-            help="A shipped model (emotion, emotion-fer2013, age-gender), or any network of `facelog models list`.",
+            help="A shipped model (emotion, emotion-fer2013, age-gender), emotion-wide (emotion, trained further on "
+            "sets of your own), or any network of `facelog models list`.",
             show_default=False,
         ),
     ],
@@ -148,6 +149,7 @@ def train(
     After a stop, the same command continues. Use the bundle with `facelog analyze --model DIR`.
 
         facelog train emotion --data fer2013.csv
+        facelog train emotion-wide --data fer2013.csv --data AffectNet/ --data KDEF/
         facelog train age-gender --data UTKFace/ --data fairface.zip --bundle models/mine
         facelog train mini-xception --data fer2013/ --epochs 40 --minutes 30
         facelog train emotion --data fer2013.csv --start final.keras --epochs 0

@@ -8,13 +8,13 @@ from models.bundle import bundle_path
 from models.cards import read_card
 from models.zoo import ZOO
 from schemas.errors import UsageError
-from training.recipe import SHIPPED, Jitter, Recipe, change, find_recipe, read_changes
+from training.recipe import RECIPES, Jitter, Recipe, change, find_recipe, read_changes
 
 
-@pytest.mark.parametrize("name", [*SHIPPED, *ZOO])
+@pytest.mark.parametrize("name", [*RECIPES, *ZOO])
 def test_there_is_a_recipe_for_every_name(name: str) -> None:
     recipe = find_recipe(name)
-    assert recipe.network in ZOO and (name in SHIPPED or recipe.network == name)
+    assert recipe.network in ZOO and (name in RECIPES or recipe.network == name)
     assert all(isinstance(value, str | int | float | None) for value in recipe.flat().values())
     assert change(recipe, {}, "here") == recipe
 
@@ -31,6 +31,16 @@ def test_the_shipped_emotion_recipe_makes_two_bundles() -> None:
     assert votes.by_votes and not own.by_votes
     assert (votes.suffix, own.suffix) == ("", "-fer2013")
     assert [head.suffix for head in find_recipe("emotion-fer2013").heads] == [""]
+
+
+def test_emotion_wide_goes_on_from_emotion() -> None:
+    wide = find_recipe("emotion-wide")
+    assert wide.further and wide.further.start == "emotion" and wide.mix
+    assert wide.mix.voted + wide.mix.wild + wide.mix.posed == pytest.approx(1)
+    assert [head.by_votes for head in wide.heads] == [True]
+    changed = change(find_recipe("emotion"), {"mix": {"voted": 0.6}, "further": {"kept": 0.1}}, "here")
+    assert changed.mix and changed.mix.voted == 0.6 and changed.further and changed.further.kept == 0.1
+    assert changed.flat()["mix.voted"] == 0.6
 
 
 def test_an_unknown_name_is_guessed_at() -> None:
@@ -81,6 +91,7 @@ def test_a_file_changes_what_it_names(tmp_path: Path, name: str, text: str) -> N
         ({"epochs": 3}, "no epochs"),
         ({"schedule": {"epoch": 3}}, r"no schedule.epoch \(did you mean epochs\?\)"),
         ({"jitter": {"degree": 3}}, r"no jitter.degree \(did you mean degrees\?\)"),
+        ({"mix": {"wlid": 0.3}}, r"no mix.wlid \(did you mean wild\?\)"),
         ({"heads": [{"vote": 1}]}, r"no heads.vote \(did you mean votes\?\)"),
         ({"schedule": {"epochs": "many"}}, "schedule.epochs is 'many'"),
         ({"schedule": {"decay": "linear"}}, "schedule.decay is 'linear'"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -10,9 +11,10 @@ import numpy as np
 
 from training.data.chip_cache import MIXED
 from training.data.labelled_faces import Faces
+from training.data.mixing import draws, spread
 from training.learning.augment import DRAWS, augment, middle
 from training.learning.mixup import mix, shares
-from training.recipe import Jitter
+from training.recipe import Jitter, Mix
 
 # Number of faces that are shuffled as one block, where faces can be read in any order.
 _BLOCK = 2048
@@ -26,11 +28,15 @@ class Part:
       sets: the data sets.
       owner: [n] index of the data set that each face is from.
       row: [n] the face's row in that data set.
+      mix: what an epoch draws of them; None: each face once.
+      own_votes: whether a face's label counts as its only vote in sets without votes.
     """
 
     sets: Sequence[Faces]
     owner: np.ndarray
     row: np.ndarray
+    mix: Mix | None = None
+    own_votes: bool = False
 
     def __len__(self) -> int:
         return len(self.row)
@@ -43,7 +49,11 @@ class Part:
     @property
     def votes(self) -> np.ndarray:
         """As `Faces.votes`."""
-        return self._column("votes")
+        votes = self._column("votes")
+        if self.own_votes:
+            voteless = (self.kinds != "fer2013") & (votes.sum(axis=1) == 0) & (self.emotion >= 0)
+            votes[voteless, self.emotion[voteless]] = 1
+        return votes
 
     @property
     def age(self) -> np.ndarray:
@@ -59,6 +69,23 @@ class Part:
     def features(self) -> np.ndarray:
         """As `Faces.features`; [n, 0] if the network takes none."""
         return self._column("features")
+
+    @property
+    def kinds(self) -> np.ndarray:
+        """[n] kind of the data set that each face is from."""
+        return np.array([faces.kind for faces in self.sets])[self.owner]
+
+    @functools.cached_property
+    def per_epoch(self) -> int:
+        """Number of faces that an epoch draws."""
+        return len(self.order(0, 0))
+
+    def sample(self, seed: int) -> Part:
+        """The faces of an epoch as a part, those that are drawn several times included, in the order of the sets."""
+        if self.mix is None:
+            return self
+        numbers = np.sort(np.concatenate(draws(self, self.mix, np.random.default_rng([seed, 0]))))
+        return Part(self.sets, self.owner[numbers], self.row[numbers], own_votes=True)
 
     def chips(self, numbers: np.ndarray) -> np.ndarray:
         """Chips of some faces, [m, S, S, channels] uint8."""
@@ -78,11 +105,17 @@ class Part:
         return block
 
     def order(self, seed: int, epoch: int) -> np.ndarray:
-        """All faces in a random order that depends on seed and epoch alone; 16 row groups are shuffled together."""
+        """The faces of an epoch in a random order that depends on seed and epoch alone."""
         chance = np.random.default_rng([seed, epoch])
+        if self.mix is None:
+            return self._shuffled(np.arange(len(self)), chance)
+        return spread([self._shuffled(numbers, chance) for numbers in draws(self, self.mix, chance)], chance)
+
+    def _shuffled(self, numbers: np.ndarray, chance: np.random.Generator) -> np.ndarray:
+        """Some faces, sorted, in a random order; 16 row groups are shuffled together."""
         blocks: list[np.ndarray] = []
         for i, faces in enumerate(self.sets):
-            of = np.flatnonzero(self.owner == i)
+            of = numbers[self.owner[numbers] == i]
             if faces.blocks is None:
                 blocks += np.array_split(chance.permutation(of), max(1, len(of) // _BLOCK))
             else:
@@ -96,11 +129,11 @@ class Part:
         return np.concatenate(columns)
 
 
-def part_of(sets: Sequence[Faces], name: str) -> Part:
-    """The part TRAINING or CALIBRATION of all data sets."""
+def part_of(sets: Sequence[Faces], name: str, mix: Mix | None = None) -> Part:
+    """The part TRAINING or CALIBRATION of all data sets, of which epochs draw as `mix` says."""
     rows = [np.flatnonzero(faces.part == name) for faces in sets]
     owner = np.repeat(np.arange(len(sets)), [len(of) for of in rows])
-    return Part(sets, owner, np.concatenate(rows))
+    return Part(sets, owner, np.concatenate(rows), mix)
 
 
 def batches(
@@ -128,7 +161,7 @@ def batches(
     """
     import tensorflow as tf
 
-    steps = len(part) // batch if seed is not None else -(-len(part) // batch)
+    steps = part.per_epoch // batch if seed is not None else -(-len(part) // batch)
     shape = part.chips(np.arange(min(len(part), 1))).shape[1:]
     labels = tf.nest.map_structure(tf.constant, targets)
     features = tf.constant(part.features) if part.sets[0].features is not None else None

@@ -21,6 +21,7 @@ from training.data.own_face import UNREADABLE, Dropped
 from training.data.prepared import PreparedSet
 from training.data.ready_chips import MARGIN, labelled_chip
 from training.data.shards import shard_path
+from training.data.surroundings import fill_surroundings
 from training.datasets import DataError, DataSet, LabelledPicture
 from training.datasets.duplicates import difference_hash
 from training.learning.augment import middle
@@ -102,10 +103,21 @@ class ShardChips:
 
 
 def cut_chips(
-    data: DataSet, samples: Sequence[LabelledPicture], geometry: Geometry, cache: Path
+    data: DataSet, samples: Sequence[LabelledPicture], geometry: Geometry, cache: Path, *, fill: bool = False
 ) -> tuple[np.ndarray, Fingerprints]:
-    """Chips with their margin and fingerprints of the pictures; both are made once and kept in the cache."""
+    """Chips with their margin and fingerprints of the pictures; both are made once and kept in the cache.
+
+    Args:
+      data: the data set.
+      samples: its pictures.
+      geometry: geometry of the chips.
+      cache: folder of the cache.
+      fill: whether uniform surroundings of cut-out faces are filled.
+    """
     key = f"{geometry}|{MARGIN}|{landmark_sha256()}|{data.root}|{'|'.join(sample.name for sample in samples)}"
+    rooms = sorted({str(sample.room) for sample in samples})
+    if fill or rooms != ["0.0"]:
+        key += f"|{rooms}|{fill}"
     folder = cache / f"chips-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
     if not (folder / "looks.npz").exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -121,7 +133,8 @@ def cut_chips(
                 picture = sample.picture(
                     grey=geometry.channels == "grey" and sample.room == 0
                 )  # faces are found in colour
-                chips[i] = labelled_chip(sample, picture, geometry, MARGIN)
+                chip = labelled_chip(sample, picture, geometry, MARGIN)
+                chips[i] = fill_surroundings(chip) if fill else chip
             except (DataError, Dropped) as error:
                 without[str(error) if isinstance(error, Dropped) else UNREADABLE] += 1
                 continue

@@ -19,16 +19,15 @@ import numpy as np
 from models.zoo import Network
 from schemas.tables import EMOTIONS
 from training.data.chip_cache import Chips, Fingerprints, ShardChips, cut_chips, second_input
+from training.data.mixing import VOTED, style_of, thinned
 from training.data.prepared import fraction, is_prepared, open_prepared
 from training.datasets import DataError, LabelledPicture, read_dataset
 from training.datasets.duplicates import NEAR, near_duplicates
+from training.datasets.labels import judged_splits
 from training.learning.augment import middle
 from training.recipe import Recipe
 
 TRAINING, CALIBRATION, TEST = "training", "calibration", "test"
-
-# Names of splits for evaluation. Where a picture is in two of them, the official one comes last.
-_JUDGED = ("validation", "valid", "val", "test", "publictest", "privatetest")
 
 _BLOCK = 2048
 
@@ -103,7 +102,11 @@ def _read_set(path: Path, network: Network, recipe: Recipe, cache: Path) -> tupl
     samples = [sample for sample in data.samples() if _labels(sample, network)]
     if not samples:
         raise _without_labels(path, data.kind, network)
-    chips, prints = cut_chips(data, samples, network.geometry, cache)
+    mix = recipe.mix
+    if mix is not None:
+        samples = thinned(data.kind, samples, mix)
+    fill = mix is not None and mix.fill and style_of(data.kind) != VOTED
+    chips, prints = cut_chips(data, samples, network.geometry, cache, fill=fill)
     part = _parts([sample.splits for sample in samples], _places(data.kind, samples, prints), recipe)
     part[(prints.pixels == 0) | (prints.blank & np.isin(part, (TRAINING, CALIBRATION)))] = ""
     columns = _columns(samples)
@@ -164,7 +167,7 @@ def _fractions(names: Sequence[str], samples: Sequence[LabelledPicture]) -> np.n
 
 def _parts(splits: Iterable[Sequence[str]], places: np.ndarray, recipe: Recipe) -> np.ndarray:
     """The part that each sample belongs to."""
-    judged = [[name for name in of if name.strip().lower() in _JUDGED] for of in splits]
+    judged = [judged_splits(of) for of in splits]
     test = 0.0 if any(judged) else recipe.test
     part = np.full(len(places), TRAINING, "<U32")
     part[places < test + recipe.calibration] = CALIBRATION

@@ -43,11 +43,11 @@ def _frames(file: AnyPath) -> list[np.ndarray]:
     """The frames at PLACES, RGB; the last one that decodes takes the place of those that do not."""
     try:
         data = file.read_bytes()
-        with av.open(io.BytesIO(data)) as container:
+        with av.open(io.BytesIO(data), "r") as container:
             count = sum(packet.size > 0 for packet in container.demux(container.streams.video[0]))
         wanted = [round(place * (count - 1)) for place in PLACES]
         found: list[np.ndarray] = []
-        with av.open(io.BytesIO(data)) as container:
+        with av.open(io.BytesIO(data), "r") as container:
             container.streams.video[0].codec_context.thread_count = 1
             last = None
             for number, last in enumerate(container.decode(video=0)):

@@ -26,6 +26,9 @@ _OTHER_EMOTIONS = {"contempt", "contemptuous", "none", "uncertain", "unknown"}
 
 _SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing", "publictest", "privatetest"}
 
+# Names of splits for evaluation.
+_JUDGED = ("validation", "valid", "val", "test", "publictest", "privatetest")
+
 # FER+'s vote columns: those of EMOTIONS in their order, then the others.
 _VOTES_OF_EMOTIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 VOTE_COLUMNS = (*_VOTES_OF_EMOTIONS, "contempt", "unknown", "nf")
@@ -127,3 +130,8 @@ def vote_shares(votes: Mapping[str, float]) -> np.ndarray | None:
 def folder_splits(folders: Sequence[str]) -> tuple[str, ...]:
     """Names of splits from the folders above a picture: the first folder, and any others with the name of a split."""
     return tuple(name for i, name in enumerate(folders) if i == 0 or name.lower() in _SPLITS)
+
+
+def judged_splits(splits: Sequence[str]) -> list[str]:
+    """Those of a picture's splits that are for evaluation; the official one comes last."""
+    return [name for name in splits if name.strip().lower() in _JUDGED]

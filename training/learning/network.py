@@ -114,6 +114,18 @@ def load_weights(model: Any, files: Sequence[Path], recipe: Recipe) -> None:
     model.set_weights([sum(values) / len(files) for values in zip(*found, strict=True)])
 
 
+def blend_weights(model: Any, begun: Sequence[Any], kept: float) -> None:
+    """Set a network's weights to the mean of its own and of those it began from.
+
+    Args:
+      model: keras.Model.
+      begun: what `model.get_weights()` was.
+      kept: share of those in the mean.
+    """
+    weights = zip(begun, model.get_weights(), strict=True)
+    model.set_weights([kept * before + (1 - kept) * now for before, now in weights])
+
+
 def _load(model: Any, file: Path, recipe: Recipe) -> None:
     import keras
 

@@ -47,6 +47,7 @@ class Task:
       loss: (targets, raw output) → [n].
       alike: (a teacher's raw output, raw output) → [n], the distance between the two.
       metrics: (targets, raw output) → [n], to watch progress.
+      answers: raw output → targets [n, k] that say the same, with which a network can teach; for emotions.
     """
 
     key: str | None
@@ -56,6 +57,7 @@ class Task:
     loss: Callable[[Any, Any], Any]
     alike: Callable[[Any, Any], Any]
     metrics: list[Callable[[Any, Any], Any]]
+    answers: Callable[[Any], Any] | None = None
 
 
 def tasks(outputs: tuple[Output, ...], heads: tuple[Head, ...], weights: Weights, training: Labels) -> list[Task]:
@@ -132,15 +134,18 @@ def _emotion(key: str | None, output: Output, head: Head, training: Labels) -> T
     def loss(target: Any, raw: Any) -> Any:
         return _cross_entropy(target, _logits(raw, output) + correction)
 
-    def alike(teacher: Any, raw: Any) -> Any:
+    def answers(raw: Any) -> Any:
         from keras import ops
 
-        return loss(ops.softmax(_logits(teacher, output) + correction), raw)
+        return ops.softmax(_logits(raw, output) + correction)
+
+    def alike(teacher: Any, raw: Any) -> Any:
+        return loss(answers(teacher), raw)
 
     def categorical_accuracy(target: Any, raw: Any) -> Any:
         return _agree(target, raw)
 
-    return Task(key, output, head, targets, loss, alike, [categorical_accuracy])
+    return Task(key, output, head, targets, loss, alike, [categorical_accuracy], answers)
 
 
 def _gender(output: Output, weights: Weights) -> Task:
