@@ -107,15 +107,16 @@ class _Times:
         return self._pts[place] if place < len(self._pts) else None
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class _OnScreen:
     """The frame that is shown until the next one comes."""
 
+    frame: av.VideoFrame
     timestamp: float
     ticks: int
     rank: int
-    picture: Picture
     errors: int
+    picture: Picture | None = None  # once a sample was taken of it
 
 
 class _Reader:
@@ -174,15 +175,16 @@ class _Reader:
         yield from self._held(self._segment.start + self._segment.duration, None)
 
     def _show(self, frame: av.VideoFrame, ticks: int, timestamp: float) -> None:
-        sar = float(self._aspects.of(frame))
-        picture = Picture(frame, 1 / sar if Orientation.of(frame).transposed else sar)
         rank = self._times.rank(ticks) if self._clock.has_pts else ticks
-        self._on_screen = _OnScreen(timestamp, ticks, rank, picture, self._stats.errors)
+        self._on_screen = _OnScreen(frame, timestamp, ticks, rank, self._stats.errors)
 
     def _sample(self, timestamp: float, *, is_first: bool = False, is_cut: bool = False) -> Sample:
         """What is on the screen, as a sample."""
         shown = self._on_screen
         assert shown is not None
+        if shown.picture is None:
+            sar = float(self._aspects.of(shown.frame))
+            shown.picture = Picture(shown.frame, 1 / sar if Orientation.of(shown.frame).transposed else sar)
         pts = shown.ticks if self._clock.has_pts else None
         return Sample(timestamp, pts, shown.rank, shown.picture, is_first, is_cut)
 

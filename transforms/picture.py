@@ -187,11 +187,13 @@ class Picture:
             return planes[0]
         if len(planes) == 1:
             return np.repeat(self._full_range(planes[0])[:, :, None], 3, axis=2)
-        return _to_rgb(
-            planes[0], planes[1], planes[2], limited=not self._is_full_range, weights=luma_weights(self.frame)
-        )
+        matrix = _yuv_to_rgb(limited=not self._is_full_range, weights=luma_weights(self.frame))
+        rgb = cv2.transform(cv2.merge(planes).astype(np.float32), matrix)
+        return np.clip(np.rint(rgb), 0, 255).astype(np.uint8)
 
     def _for_plane(self, transform: np.ndarray, plane: np.ndarray) -> np.ndarray:
+        if plane.shape[1::-1] == self._working_size:
+            return transform
         # The size of a chroma plane is rounded up, and its pixels are whole steps of luma pixels all the same.
         steps = (round(size / n) for size, n in zip(self.size, plane.shape[1::-1], strict=True))
         scale_x, scale_y = (step / scale for step, scale in zip(steps, self.box_scale, strict=True))
@@ -255,19 +257,9 @@ def _shrunk(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return resized(plane, size)
 
 
-def _to_rgb(y: np.ndarray, u: np.ndarray, v: np.ndarray, *, limited: bool, weights: tuple[float, float]) -> np.ndarray:
-    """Chips of Y, Cb and Cr [s, s] uint8 as RGB [s, s, 3] uint8 (ITU-R BT.601, BT.709 or BT.2020 by its weights)."""
-    red, blue = weights
-    luma = (y.astype(np.float32) - 16) * (255 / 219) if limited else y.astype(np.float32)
-    cb, cr = ((c.astype(np.float32) - 128) * (255 / 224 if limited else 1.0) for c in (u, v))
-    r = luma + 2 * (1 - red) * cr
-    b = luma + 2 * (1 - blue) * cb
-    g = (luma - red * r - blue * b) / (1 - red - blue)
-    return np.clip(np.rint(np.stack([r, g, b], axis=2)), 0, 255).astype(np.uint8)
-
-
+@functools.cache
 def _yuv_to_rgb(*, limited: bool, weights: tuple[float, float]) -> np.ndarray:
-    """[3, 4] from (Y, Cb, Cr, 1) in stored levels to (R, G, B) in 0 to 255."""
+    """[3, 4] from (Y, Cb, Cr, 1) in stored levels to (R, G, B) in 0 to 255 (ITU-R BT.601, BT.709 or BT.2020)."""
     red, blue = weights
     green = 1 - red - blue
     luma, chroma = (255 / 219, 255 / 224) if limited else (1.0, 1.0)

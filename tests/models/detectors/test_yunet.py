@@ -3,6 +3,7 @@
 import importlib.metadata
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -27,6 +28,17 @@ def test_faces_are_where_they_are(min_face: int, faces: int) -> None:
     np.testing.assert_allclose(found.xywh[:, 2], found.xywh[:, 3])
     assert found.xywh.dtype == found.score.dtype == np.float32
     assert list(found.score) == sorted(found.score, reverse=True)
+
+
+@pytest.mark.parametrize("size", [(300, 270), (97, 130), (640, 360)])
+def test_litert_finds_what_opencv_finds(size: tuple[int, int]) -> None:
+    rgb, _ = scene(0.0, size=size, faces=1)
+    bgr = np.ascontiguousarray(rgb[:, :, ::-1])
+    theirs = cv2.FaceDetectorYN.create(str(yunet.weights()), "", size, 0.3, 0.3, 5000).detect(bgr)[1]
+    ours = yunet.YuNet(yunet.weights())
+    np.testing.assert_allclose(ours(bgr, 0.3), theirs, atol=1e-3)
+    assert len(theirs) >= 1
+    assert ours(np.zeros_like(bgr), 0.3).shape == (0, 15)
 
 
 def test_a_head_on_its_side_is_found() -> None:
