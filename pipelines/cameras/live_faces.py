@@ -124,10 +124,10 @@ class LiveFaces:
         if not len(faces.track):
             return []
         cropped = crop_sample(sample, self._cards, self._config.quality, self._counts_from)
-        shown = np.flatnonzero(faces.is_confirmed)
+        shown: list[int] = np.flatnonzero(faces.is_confirmed).tolist()
         tracks = [int(track) for track in faces.track]
         for model, bundle in self._models:
-            self._ask(model, bundle, cropped, tracks, shown.tolist(), at)
+            self._ask(model, bundle, cropped, tracks, shown, at)
         return [self._face(cropped, row, tracks[row]) for row in shown]
 
     def _ask(
