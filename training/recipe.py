@@ -162,7 +162,7 @@ class Mix:
     balance: float = 1.0
     least: float = 0.03
     repeats: int = 4
-    most: int = 4000
+    most: int = 3000
     fill: bool = True
 
 

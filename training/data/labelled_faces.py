@@ -187,7 +187,7 @@ def _without_judged(sets: list[Faces], prints: list[Fingerprints]) -> list[Faces
     for faces, of in zip(sets, prints, strict=True):
         learned = np.isin(faces.part, (TRAINING, CALIBRATION)) & (of.pixels > 0)
         same = learned & np.isin(of.pixels, pixels)
-        rows = np.flatnonzero(learned & ~same)
+        rows = np.flatnonzero(learned & ~same & of.hashes.any(axis=1))
         near = rows[_near(of.hashes[rows], hashes)]
         part = faces.part.copy()
         part[same], part[near] = "", ""

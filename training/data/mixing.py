@@ -62,7 +62,7 @@ def thinned(kind: str, samples: Sequence[LabelledPicture], mix: Mix) -> list[Lab
     """
     if style_of(kind) == VOTED:
         return list(samples)
-    places = np.array([fraction(sample.name) for sample in samples])
+    places = np.array([fraction(sample.name.partition("@")[0]) for sample in samples])  # frames of a clip stay together
     kept = np.array([bool(judged_splits(sample.splits)) for sample in samples])
     for emotion in EMOTIONS:
         rows = np.flatnonzero(~kept & [sample.emotion == emotion for sample in samples])

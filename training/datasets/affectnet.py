@@ -3,7 +3,8 @@
 The folders are `train_set` and `val_set`, each with `images/123.jpg`, cropped around the face, and
 `annotations/123_exp.npy`, which holds the emotion's number. The older form has tables `training.csv` and
 `validation.csv` (in `Manually_Annotated_file_lists`, some without header) with the path of each picture, the face's box
-and the number. 7 is contempt, 8 none, 9 uncertain, 10 no face; these are left out.
+and the number. 7 is contempt, 8 none, 9 uncertain, 10 no face; these are left out. Copies of the set with folders
+`train/0` to `val/7` are read as well, if AffectNet is part of the folder's name.
 
 Source: A. Mollahosseini, B. Hasani and M. Mahoor, AffectNet, IEEE TAC 2019; http://mohammadmahoor.com/affectnet.
 """
@@ -29,14 +30,17 @@ _COLUMNS = (
     *("facial_landmarks", "expression", "valence", "arousal"),
 )
 _ANNOTATION = re.compile(r"(?P<folder>(?:.*/)?)annotations/(?P<number>[^/]+)_exp\.npy")
+_NUMBERED = re.compile(r"(?:.*/)?(?P<split>train|val|valid|validation|test)/(?P<number>\d{1,2})/[^/]+", re.IGNORECASE)
 
 _ROOM = 0.15
 """Room around the face in the cropped pictures, at least."""
 
 
 def matches(files: Files) -> bool:
-    """Whether there are such annotations or tables."""
-    return not files.chosen and (any(map(_ANNOTATION.fullmatch, files.names)) or bool(_tables(files)))
+    """Whether there are such annotations or tables, or numbered folders in one called AffectNet."""
+    if files.chosen:
+        return False
+    return any(map(_ANNOTATION.fullmatch, files.names)) or bool(_tables(files)) or bool(_numbered(files))
 
 
 def read(files: Files) -> DataSet:
@@ -47,13 +51,31 @@ def read(files: Files) -> DataSet:
     """
     annotations = [match for name in files.names if (match := _ANNOTATION.fullmatch(name))]
     tables = _tables(files)
-    if not annotations and not tables:
+    numbered = [] if annotations or tables else _numbered(files)
+    if not annotations and not tables and not numbered:
         raise DataError(f"{files.root} has neither annotations/…_exp.npy nor training.csv with AffectNet's columns.")
 
     def samples(dropped: Counter[str]) -> Iterator[LabelledPicture]:
-        return _annotated(files, annotations, dropped) if annotations else _in_tables(files, tables, dropped)
+        if annotations:
+            return _annotated(files, annotations, dropped)
+        return _in_tables(files, tables, dropped) if tables else _in_folders(files, numbered, dropped)
 
     return DataSet("affectnet", files.root, samples, len(annotations) or None)
+
+
+def _numbered(files: Files) -> list[re.Match[str]]:
+    """Pictures in folders of numbers."""
+    if "affectnet" not in str(files.root).lower():
+        return []
+    return [match for name in files.pictures if (match := _NUMBERED.fullmatch(name))]
+
+
+def _in_folders(files: Files, found: list[re.Match[str]], dropped: Counter[str]) -> Iterator[LabelledPicture]:
+    for match in found:
+        emotion = _emotion(match["number"], match[0], dropped)
+        if emotion:
+            splits = (match["split"].lower(),)
+            yield LabelledPicture(match[0], files.path(match[0]), splits, emotion=emotion, room=_ROOM)
 
 
 def _tables(files: Files) -> list[str]:

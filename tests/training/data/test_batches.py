@@ -15,7 +15,8 @@ from tests.training.conftest import save, smooth_noise
 from tests.training.data.test_prepared import make_chip, make_info
 from tests.training.parts import make_faces, make_part
 from training.data.batches import batches, part_of
-from training.data.labelled_faces import CALIBRATION, TRAINING, Faces, read_sets
+from training.data.chip_cache import Fingerprints
+from training.data.labelled_faces import CALIBRATION, TRAINING, Faces, _without_judged, read_sets
 from training.data.shards import write_info, write_shard
 from training.datasets import LabelledPicture
 from training.recipe import Jitter, Recipe, change, find_recipe
@@ -66,6 +67,14 @@ def test_near_duplicates_of_what_is_judged_are_left_out_in_every_set(fer2013: Pa
     near = [part[f"happy/{i}.jpg"] for i in range(4)]
     assert set(near) <= {"", "test"} and "" in near
     assert not any(part[f"happy/{i}.jpg"] == "" for i in range(4, 12))
+
+
+def test_pictures_without_a_hash_are_near_to_none() -> None:
+    """With room around the face, pictures have none: they are alike by what is around it."""
+    faces = make_faces(3, part=[TRAINING, TRAINING, "test"])
+    hashes = np.array([[0] * 4, [3, 0, 0, 0], [1, 0, 0, 0]], np.uint64)
+    (cleaned,) = _without_judged([faces], [Fingerprints(np.arange(1, 4, dtype=np.uint64), hashes, np.zeros(3, bool))])
+    assert cleaned.part.tolist() == [TRAINING, "", "test"]
 
 
 def test_the_same_photograph_of_utkface_stays_on_one_side(utkface: Path, tmp_path: Path) -> None:

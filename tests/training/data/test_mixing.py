@@ -115,3 +115,9 @@ def test_large_sets_are_thinned_class_by_class(tmp_path: Path) -> None:
     assert kept == thinned("affectnet", samples, MIX) and {sample.room for sample in kept} == {0}
     assert thinned("fer2013", samples, MIX) == samples
     assert {sample.room for sample in thinned("folder", samples, MIX)} == {0.1}  # the face is looked for
+
+
+def test_frames_of_a_clip_are_kept_together(tmp_path: Path) -> None:
+    frames = [f"{i}.flv@{place}%" for i in range(8) for place in (35, 50, 65)]
+    kept = thinned("crema_d", [LabelledPicture(name, tmp_path, emotion="sad") for name in frames], Mix(most=6))
+    assert len({sample.name.partition("@")[0] for sample in kept}) == 2

@@ -7,10 +7,12 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from rich.console import Console
 
 from schemas.tables import EMOTIONS
 from training.datasets import DataError, LabelledPicture, detect_kind, read_dataset
 from training.datasets.clips import PLACES, ClipFrame
+from training.judging.overview import examine
 
 Table = Callable[[str, Sequence[str]], Path]
 Draw = Callable[..., None]
@@ -67,6 +69,13 @@ def test_ravdess(tmp_path: Path, zipped: Callable[[Path], Path]) -> None:
     inside, _ = read(zipped(folder), "ravdess")
     assert [sample.name for sample in inside] == [sample.name for sample in samples]
     np.testing.assert_array_equal(inside[1].picture(), samples[1].picture())
+
+
+def test_clips_are_shown_as_pictures_are(tmp_path: Path) -> None:
+    for actor in ("11", "12"):
+        film(tmp_path / f"01-01-05-02-01-01-{actor}.mp4")
+    overview = examine(read_dataset(tmp_path), console=Console(quiet=True))
+    assert overview.emotions == {"angry": {"all": 6}} and (overview.opened, overview.unreadable) == (6, 0)
 
 
 HEADER = '"","A","D","F","H","N","S","fileName","numResponses"'

@@ -75,6 +75,16 @@ def test_affectnet_with_tables(tmp_path: Path, table: Table) -> None:
     assert face.shape == (40, 40) and (face[12:28, 12:28] > 190).all() and (face[:8] < 10).all()
 
 
+def test_numbered_folders_in_one_with_its_name(tmp_path: Path, draw: Draw) -> None:
+    for name in ("train/1/a.jpg", "train/7/b.jpg", "val/6/c.jpg"):
+        draw(f"AffectNet/{name}")
+    samples, dropped = read(tmp_path / "AffectNet", "affectnet")
+    assert [(s.emotion, s.splits) for s in samples.values()] == [("happy", ("train",)), ("angry", ("val",))]
+    assert dropped == {"contempt is none of the seven emotions": 1}
+    (tmp_path / "AffectNet").rename(tmp_path / "ages")
+    assert detect_kind(tmp_path / "ages") == "age_folder"
+
+
 def test_a_box_at_the_edge_repeats_the_nearest_pixel() -> None:
     image = np.arange(100, dtype=np.uint8).reshape(10, 10)
     face = LabelledPicture("a", image, room=0.5, box=(0, 0, 4, 4)).picture(grey=True)
