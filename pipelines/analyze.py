@@ -16,6 +16,8 @@ from apache_beam.ml.inference.base import RunInference
 
 from models.handlers import EmbeddingHandler, FaceModelHandler, alone
 from models.runtime import Device
+from schemas.config import Config
+from schemas.faces import FaceBatch
 from schemas.run import Run
 from schemas.storage import FileInfo
 from schemas.video import Plan, Segment
@@ -31,7 +33,7 @@ from transforms.probe_video import ProbeVideo
 from transforms.track_faces import TrackFaces
 from transforms.write_fragment import SegmentDone, WriteFragment
 from transforms.write_plan import WritePlan
-from transforms.write_tables import AssembleVideo, VideoDone
+from transforms.write_tables import AssembleVideo, FinishSegment, VideoDone
 
 
 def archive_job(pipeline: beam.Pipeline, job: Job, device: Device = "cpu") -> None:
@@ -112,7 +114,27 @@ class SegmentsToFragments(beam.PTransform):
     def expand(
         self, segments: beam.PCollection[Segment]
     ) -> tuple[beam.PCollection[SegmentDone], beam.PCollection[SegmentFailed]]:
-        config = self.run.config
+        faces, failed = segments | SegmentsToFaces(self.run.config, self.device)
+        done = faces | WriteFragment(self.run.config, self.run.work, self.run.run_id)
+        return done, failed | WriteFailure(self.run.work, self.run.run_id)
+
+
+@dataclasses.dataclass(eq=False)
+class SegmentsToFaces(beam.PTransform):
+    """Segment → (its FaceBatches with all columns, SegmentFailed).
+
+    Attributes:
+      config: the run's configuration.
+      device: where the models run.
+    """
+
+    config: Config
+    device: Device = "cpu"
+
+    def expand(
+        self, segments: beam.PCollection[Segment]
+    ) -> tuple[beam.PCollection[FaceBatch], beam.PCollection[SegmentFailed]]:
+        config = self.config
         faces, failed = (
             segments
             | DecodeFrames(config)
@@ -126,8 +148,7 @@ class SegmentsToFragments(beam.PTransform):
             faces = faces | f"For_{model.task}" >> beam.Map(alone) | f"Infer_{model.task}" >> RunInference(handler)
         if config.identity.persons:
             faces = faces | "For_embedding" >> beam.Map(alone) | "Embed" >> RunInference(EmbeddingHandler(config))
-        done = faces | WriteFragment(config, self.run.work, self.run.run_id)
-        return done, failed | WriteFailure(self.run.work, self.run.run_id)
+        return faces, failed
 
 
 @dataclasses.dataclass(eq=False)
@@ -135,7 +156,8 @@ class WorkerSteps(beam.PTransform):
     """FileInfo, Segment or Plan → (Plan, SegmentDone, SegmentFailed, VideoDone): the same steps, one task at a time.
 
     This is what a worker of the local runner does. The type of an element decides which step it takes. There is no
-    shuffle in between: the supervisor decides what comes next.
+    shuffle in between: the supervisor decides what comes next. A segment that is all of its video, as that of a picture
+    or a short clip, goes on to the video's tables at once, without a fragment.
 
     Attributes:
       run: configuration, layout and name of the run.
@@ -151,17 +173,20 @@ class WorkerSteps(beam.PTransform):
         self, tasks: beam.PCollection[FileInfo | Segment | Plan]
     ) -> tuple[
         beam.PCollection[Plan],
-        beam.PCollection[SegmentDone],
+        beam.PCollection[SegmentDone | VideoDone],
         beam.PCollection[SegmentFailed],
         beam.PCollection[VideoDone],
     ]:
         kinds = tasks | "ByType" >> beam.ParDo(_ByType()).with_outputs("FileInfo", "Segment", "Plan")
         plans = kinds["FileInfo"] | ProbeVideo(self.run.config)
-        done, failed = kinds["Segment"] | SegmentsToFragments(self.run, self.device)
+        faces, failed = kinds["Segment"] | SegmentsToFaces(self.run.config, self.device)
+        done = faces | FinishSegment(self.run, self.keep_observations)
+        failed |= WriteFailure(self.run.work, self.run.run_id)
         videos = kinds["Plan"] | AssembleVideo(self.run, self.keep_observations)
         return plans, done, failed, videos
 
 
 class _ByType(beam.DoFn):
     def process(self, element: Any) -> Iterator[Any]:
-        yield beam.pvalue.TaggedOutput(type(element).__name__, element)
+        kind = "Segment" if isinstance(element, Segment) else type(element).__name__
+        yield beam.pvalue.TaggedOutput(kind, element)

@@ -214,3 +214,20 @@ class Plan:
 
 
 _plan = pydantic.TypeAdapter(Plan)
+
+
+@dataclasses.dataclass(frozen=True)
+class WholeVideo(Segment):
+    """A segment that is all of its video, with the plan that the video's tables are made by.
+
+    Attributes:
+      plan: of the video.
+    """
+
+    plan: Plan = dataclasses.field(kw_only=True)
+
+    @classmethod
+    def of(cls, plan: Plan) -> "WholeVideo":
+        """The only segment of a plan."""
+        (segment,) = plan.segments
+        return cls(**vars(segment), plan=plan)

@@ -61,6 +61,14 @@ class FaceEmbeddings:
     vectors: np.ndarray
 
 
+def embeddings_of(batch: FaceBatch) -> dict[int, FaceEmbeddings]:
+    """The embeddings of a segment that has one part, as `read_embeddings` gives them, without writing them."""
+    if batch.embeddings is None or not len(batch.embeddings):
+        return {}
+    track, timestamp = (batch.columns[name][batch.rows[EMBEDDING]] for name in ("track", "timestamp"))
+    return {batch.segment.index: FaceEmbeddings(track, timestamp, batch.embeddings)}
+
+
 def read_embeddings(work: Work, video_id: str) -> dict[int, FaceEmbeddings]:
     """The embeddings of a video's faces, by segment; segments without a face are left out."""
     tables: dict[int, list[pa.Table]] = {}

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,19 +16,20 @@ from models.cards import read_card
 from schemas import storage
 from schemas.config import Config
 from schemas.errors import StorageError
+from schemas.faces import FaceBatch
 from schemas.layout import EMBEDDINGS
 from schemas.run import Run
 from schemas.step_times import StepTimes
 from schemas.tables import parquet_bytes
-from schemas.video import Note, Plan, Segment
+from schemas.video import Note, Plan, Segment, WholeVideo
 from transforms import metrics
 from transforms.aggregate_seconds import aggregate_faces, aggregate_timeline, aggregate_tracks
-from transforms.embeddings import FaceEmbeddings, read_embeddings, remove_fragments
+from transforms.embeddings import FaceEmbeddings, embeddings_of, read_embeddings, remove_fragments
 from transforms.failures import first_failure
 from transforms.group_persons import embeddings_table, group_persons, numbered, with_persons
 from transforms.ledger import Row, forget_row, new_row, read_row, remove_embeddings, write_row
 from transforms.stitch_tracks import Observations, stitch_tracks
-from transforms.write_fragment import Fragment, read_fragment
+from transforms.write_fragment import Fragment, SegmentDone, fragment_of, read_fragment, write_fragment
 
 _TRUNCATED_SECONDS = 1.0
 
@@ -66,18 +67,54 @@ def assemble_video(plan: Plan, run: Run, *, keep_observations: bool = False) -> 
         fragments = [read_fragment(folder, segment.index) for segment in plan.segments]
         embeddings = read_embeddings(run.work, video_id) if run.config.identity.persons else {}
         row, tables = make_tables(plan, fragments, run, started_at=started, embeddings=embeddings)
-        forget_row(plan.file.uri, run)
-        remove_embeddings(video_id, run)
-        write_tables(video_id, tables, run)
-        storage.delete_tree(run.layout.observations(video_id))
+        _replace_tables(plan, tables, run)
         if keep_observations and tables:
             _keep_observations(video_id, run)
-    row["figures"]["step_seconds"] |= {name: round(seconds, 6) for name, seconds in times.seconds.items()}
-    write_row(row, run)
-    storage.delete_tree(folder)
+    _write_row_last(row, times, run)
     metrics.count(videos_done=1, face_rows=row.get("face_seconds", 0))
     metrics.count_times(times.seconds)
     return VideoDone(row)
+
+
+def write_whole_video(batch: FaceBatch, run: Run, *, keep_observations: bool = False) -> Iterator[VideoDone]:
+    """Makes the rows of a video that is one segment, straight from its faces.
+
+    There is no fragment in between: until the row is there, a kill costs the segment, as it does with a fragment. Only
+    a segment in parts, which may be hours long, or one whose fragment is to be kept, is written as a fragment first.
+
+    Args:
+      batch: of a `WholeVideo`, with all columns.
+      run: what rows and footers say of the run.
+      keep_observations: whether fragments move to `observations/` instead of going away.
+    """
+    assert isinstance(batch.segment, WholeVideo)
+    plan = batch.segment.plan
+    if batch.part or not batch.is_last or keep_observations:
+        for _ in write_fragment(batch, run.config, run.work, run.run_id):
+            yield assemble_video(plan, run, keep_observations=keep_observations)
+        return
+    started, times = datetime.now(UTC), StepTimes()
+    with times.step("write"):
+        row, tables = make_tables(plan, [fragment_of(batch)], run, started_at=started, embeddings=embeddings_of(batch))
+        _replace_tables(plan, tables, run)
+    _write_row_last(row, times, run)
+    yield VideoDone(row)
+
+
+def _replace_tables(plan: Plan, tables: Mapping[str, pa.Table], run: Run) -> None:
+    """Writes the tables of a video in place of those of an earlier run, whose row goes first."""
+    video_id = plan.video_id or ""
+    forget_row(plan.file.uri, run)
+    remove_embeddings(video_id, run)
+    write_tables(video_id, tables, run)
+    storage.delete_tree(run.layout.observations(video_id))
+
+
+def _write_row_last(row: Row, times: StepTimes, run: Run) -> None:
+    """Writes the row of a video whose tables are there, and removes its unfinished work."""
+    row["figures"]["step_seconds"] |= {name: round(seconds, 6) for name, seconds in times.seconds.items()}
+    write_row(row, run)
+    storage.delete_tree(run.work.video(row["video_id"]))
 
 
 def _written_before(plan: Plan, run: Run) -> Row | None:
@@ -259,3 +296,27 @@ class AssembleVideo(beam.PTransform):
         return plans | beam.Map(assemble_video, self.run, keep_observations=self.keep_observations).with_output_types(
             VideoDone
         )
+
+
+@dataclasses.dataclass(eq=False)
+class FinishSegment(beam.PTransform):
+    """FaceBatch with all its columns → SegmentDone, or VideoDone where the segment is all of its video.
+
+    Attributes:
+      run: what rows and footers say of the run.
+      keep_observations: whether fragments move to `observations/` instead of going away.
+    """
+
+    run: Run
+    keep_observations: bool = False
+
+    def expand(self, batches: beam.PCollection[FaceBatch]) -> beam.PCollection[SegmentDone | VideoDone]:
+        return batches | beam.FlatMap(_finish, self.run, self.keep_observations).with_output_types(
+            SegmentDone | VideoDone
+        )
+
+
+def _finish(batch: FaceBatch, run: Run, keep_observations: bool) -> Iterator[SegmentDone | VideoDone]:
+    if isinstance(batch.segment, WholeVideo):
+        return write_whole_video(batch, run, keep_observations=keep_observations)
+    return write_fragment(batch, run.config, run.work, run.run_id)

@@ -17,10 +17,11 @@ from runners.local.one_thread import init_worker
 from runners.local.supervisor import Outcome, Task, run_local
 from schemas import storage
 from schemas.storage import FileInfo
-from schemas.video import Plan, Segment
+from schemas.video import Plan, Segment, WholeVideo
 from transforms.failures import SegmentFailed, write_failure
 from transforms.time_limits import probe_limit, segment_limit
 from transforms.write_fragment import pending_segments
+from transforms.write_tables import VideoDone
 
 PROBE, SEGMENT, ASSEMBLE = 0, 1, 2
 """Priorities: a task that finishes a video goes first; a new file is opened when there is nothing else to do."""
@@ -120,17 +121,19 @@ class _Flow:
             self._open[plan.video_id or ""] = plan, {segment.index for segment in pending}
         for segment in pending:
             key = f"{segment.file.uri} segment {segment.index}"
-            yield Task(key, segment, segment_limit(segment), SEGMENT)
+            task = WholeVideo.of(plan) if len(plan.segments) == 1 else segment
+            yield Task(key, task, segment_limit(segment), SEGMENT)
 
-    def _segment_ended(self, outcome: Outcome, segment: Segment) -> Iterator[Task]:
+    def _segment_ended(self, outcome: Outcome, segment: Segment) -> Iterable[Task]:
         if outcome.failure:
             message = _say(outcome, segment.file.uri)
             write_failure(SegmentFailed(segment, outcome.failure.error_type, message), self._work, self._run_id)
         self._progress.segment_done(segment)
         plan, left = self._open[segment.video_id]
+        if outcome.results and isinstance(outcome.results[0], VideoDone):
+            return self._assembled(outcome, plan)
         left.discard(segment.index)
-        if not left:
-            yield self._assembly(plan)
+        return [] if left else [self._assembly(plan)]
 
     def _assembly(self, plan: Plan) -> Task:
         limit = _ASSEMBLE_SECONDS + _ASSEMBLE_SECONDS_A_SEGMENT * len(plan.segments)

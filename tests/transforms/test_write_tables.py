@@ -16,10 +16,11 @@ from models.bundle import bundle_path
 from models.cards import read_card
 from schemas import storage
 from schemas.config import Config, ModelRef
+from schemas.faces import FaceBatch
 from schemas.layout import Layout
 from schemas.run import Run
-from schemas.tables import TABLES
-from schemas.video import DecodeStats, Plan
+from schemas.tables import OWN_COLUMNS, TABLES
+from schemas.video import DecodeStats, Plan, WholeVideo
 from tests.examples import (
     VIDEO_ID,
     WHEN,
@@ -33,8 +34,8 @@ from tests.examples import (
 from tests.fragments import cut_into_fragments
 from transforms.failures import SegmentFailed, write_failure
 from transforms.ledger import read_ledger
-from transforms.write_fragment import write_fragment
-from transforms.write_tables import AssembleVideo, assemble_video, make_tables
+from transforms.write_fragment import SegmentDone, write_fragment
+from transforms.write_tables import AssembleVideo, VideoDone, _finish, assemble_video, make_tables, write_whole_video
 
 SAMPLES = example_samples()
 
@@ -268,6 +269,55 @@ def test_the_next_run_forgets_a_failure(run: Run, analyzed: Plan):
     write_failure(SegmentFailed(analyzed.segments[1], "worker_died", "it died 3 times"), run.work, "run-0")
 
     assert assemble_video(analyzed, run).row["status"] == "ok"
+
+
+def whole(plan: Plan, rows: slice = slice(None), **changes: Any) -> FaceBatch:
+    """Faces of a video that is one segment, or of a part of it."""
+    batch = example_batch(WholeVideo.of(plan), example_track(0, SAMPLES[rows]), **changes)
+    stats = DecodeStats(frames_decoded=250, last_timestamp=9.96, packet_end=10.0)
+    return dataclasses.replace(batch, log=dataclasses.replace(batch.log, stats=stats))
+
+
+def tables_on_disk(run: Run) -> dict[str, list[dict[str, Any]]]:
+    found = {name: pq.read_table(run.layout.table(name, VIDEO_ID)) for name in ("faces", "tracks", "timeline")}
+    found["videos"] = pq.read_table(run.layout.ledger("/videos/clip.mp4")).drop_columns(OWN_COLUMNS)
+    return {name: table.to_pylist() for name, table in found.items()}
+
+
+def test_a_video_of_one_segment_needs_no_fragment(run: Run, monkeypatch: pytest.MonkeyPatch):
+    plan = example_plan()
+    list(write_fragment(whole(plan), run.config, run.work, run.run_id))
+    assemble_video(plan, run)
+    by_fragment = tables_on_disk(run)
+    written: list[str] = []
+    write = storage.write_bytes
+    monkeypatch.setattr(storage, "write_bytes", lambda uri, data: (written.append(uri), write(uri, data)))
+
+    (done,) = write_whole_video(whole(plan), run)
+
+    assert tables_on_disk(run) == by_fragment
+    assert done.row["figures"]["segments"] == 1
+    assert [uri.split("/")[-3] for uri in written] == ["faces", "tracks", "timeline", "videos"]
+
+
+def test_parts_of_a_video_of_one_segment_and_observations_to_keep_are_fragments_first(run: Run):
+    plan = example_plan()
+    assert list(write_whole_video(whole(plan, slice(20), is_last=False), run)) == []
+    assert storage.exists(run.work.fragment_part(VIDEO_ID, 0, 0))
+    (done,) = write_whole_video(whole(plan, slice(20, None), part=1), run)
+    in_parts = tables_on_disk(run)
+    assert done.row["frames_sampled"] == len(SAMPLES)
+    assert not storage.exists(run.work.video(VIDEO_ID))
+
+    list(write_whole_video(whole(plan), dataclasses.replace(run, run_id="run-2"), keep_observations=True))
+    assert tables_on_disk(run) == in_parts
+    assert storage.exists(f"{run.layout.observations(VIDEO_ID)}/00000.parquet")
+
+
+def test_a_segment_is_finished_by_its_kind(run: Run):
+    plan = example_plan(5.0)
+    assert isinstance(next(_finish(whole(example_plan()), run, False)), VideoDone)
+    assert isinstance(next(_finish(example_batch(plan.segments[0]), run, False)), SegmentDone)
 
 
 def test_as_a_transform(run: Run, analyzed: Plan):
