@@ -6,6 +6,7 @@ scaling, and what each output means. So networks of any origin fit into the same
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -204,11 +205,18 @@ def read_card(folder: Path) -> Card:
     """
     path = folder / "card.json"
     try:
-        return Card.model_validate_json(path.read_bytes())
+        status = path.stat()
+        return _read(path, status.st_mtime_ns, status.st_size)
     except OSError as error:
         raise BundleError(f"{folder} is no model bundle: {path.name} cannot be read ({error.strerror}).") from error
     except pydantic.ValidationError as error:
         raise BundleError(f"{path} is not a valid model card: {error}") from error
+
+
+@functools.lru_cache(maxsize=32)
+def _read(path: Path, _modified: int, _size: int) -> Card:
+    """The card in a file, which is asked for with each segment, so it is read once unless it changes."""
+    return Card.model_validate_json(path.read_bytes())
 
 
 def write_card(folder: Path, card: Card) -> None:

@@ -250,11 +250,22 @@ def make_table(schema: pa.Schema, columns: Mapping[str, Any]) -> pa.Table:
       ValueError: a column that must not be null has a null.
     """
     arrays = []
-    for field in schema:
-        values = columns[field.name]
-        plain = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+    for name, plain, is_dictionary, nullable in _fields(schema):
+        values = columns[name]
         array = values if isinstance(values, pa.Array) else pa.array(values, type=plain, from_pandas=True)
-        if not field.nullable and array.null_count:
-            raise ValueError(f"{field.name} must not be null")
-        arrays.append(array.dictionary_encode() if pa.types.is_dictionary(field.type) else array)
+        if not nullable and array.null_count:
+            raise ValueError(f"{name} must not be null")
+        arrays.append(array.dictionary_encode() if is_dictionary else array)
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+@functools.lru_cache(maxsize=32)
+def _fields(schema: pa.Schema) -> list[tuple[str, pa.DataType, bool, bool]]:
+    """Of each column: name, type without the dictionary, whether there is a dictionary, whether it may be null."""
+    fields = []
+    for field in schema:
+        is_dictionary = pa.types.is_dictionary(field.type)
+        fields.append(
+            (field.name, field.type.value_type if is_dictionary else field.type, is_dictionary, field.nullable)
+        )
+    return fields

@@ -165,23 +165,34 @@ def _ends(starts: np.ndarray, n: int) -> np.ndarray:
 
 
 def _sums(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    return np.add.reduceat(values, starts) if len(starts) else values[:0]
+    """Sums of each run along the last axis."""
+    return np.add.reduceat(values, starts, axis=-1) if len(starts) else values[..., :0]
 
 
 def _weighted(values: np.ndarray, weights: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """Weighted mean of each run, without its NaN; NaN where a run has no other values."""
-    weights = np.where(np.isnan(values), 0, weights).astype(np.float64)
+    """Weighted mean of each run, without its NaN; NaN where a run has no other values.
+
+    Args:
+      values: [..., n].
+      weights: [n].
+      starts: [m] rows at which runs begin.
+
+    Returns:
+      [..., m] float32.
+    """
+    unknown = np.isnan(values)
+    weights = np.where(unknown, 0, weights).astype(np.float64)
     total = _sums(weights, starts)
-    summed = _sums(np.nan_to_num(values).astype(np.float64) * weights, starts)
-    return np.divide(summed, total, out=np.full(len(starts), np.nan), where=total > 0).astype(np.float32)
+    summed = _sums(np.where(unknown, 0, values).astype(np.float64) * weights, starts)
+    return np.divide(summed, total, out=np.full(total.shape, np.nan), where=total > 0).astype(np.float32)
 
 
 def _means(data: Columns, starts: np.ndarray) -> Columns:
-    means = {
-        name: _weighted(data[name], data["quality"], starts) for name in (*EMOTION_COLUMNS, "gender_female", "age")
-    }
-    means["age_std"] = np.sqrt(_weighted(data["age_std"] ** 2, data["quality"], starts))
-    return means
+    names = (*EMOTION_COLUMNS, "gender_female", "age")
+    # All columns at once: for a picture, the calls cost more than the sums.
+    values = np.stack([*(data[name] for name in names), data["age_std"] ** 2])
+    *means, variance = _weighted(values, data["quality"], starts)
+    return dict(zip(names, means, strict=True)) | {"age_std": np.sqrt(variance)}
 
 
 def _best_rows(quality: np.ndarray, starts: np.ndarray) -> np.ndarray:
@@ -236,21 +247,22 @@ def _smooth(track: np.ndarray, second: np.ndarray, weight: np.ndarray, means: Co
     """Means over the seconds around, by a Gaussian of `sigma` seconds and the seconds' weights, within each track."""
     sources = dict(zip(SMOOTH_COLUMNS, EMOTION_COLUMNS, strict=True))
     sources |= {"age_smooth": "age", "gender_female_smooth": "gender_female"}
-    out = {name: np.full(len(track), np.nan, np.float32) for name in sources}
     if sigma == 0:
         return {name: means[source] for name, source in sources.items()}
+    values = np.stack([means[source] for source in sources.values()]).astype(np.float64)
+    unknown = np.isnan(values)
+    weights = np.where(unknown, 0, weight)
+    weighted = np.stack([weights, np.where(unknown, 0, values) * weights])
+    out = np.full(values.shape, np.nan, np.float32)
     starts = _starts(track)
     for a, b in zip(starts, _ends(starts, len(track)), strict=True):
         place = second[a:b] - second[a]
-        for name, source in sources.items():
-            values = means[source][a:b].astype(np.float64)
-            weights = np.where(np.isnan(values), 0, weight[a:b])
-            total, summed = np.zeros(place[-1] + 1), np.zeros(place[-1] + 1)
-            total[place], summed[place] = weights, np.nan_to_num(values) * weights
-            total, summed = (gaussian_filter1d(x, sigma, mode="constant")[place] for x in (total, summed))
-            smooth = np.divide(summed, total, out=np.full(len(place), np.nan), where=total > 1e-12)
-            out[name][a:b] = np.where(np.isnan(values), np.nan, smooth)
-    return out
+        each_second = np.zeros((*weighted.shape[:2], place[-1] + 1))
+        each_second[..., place] = weighted[..., a:b]
+        total, summed = gaussian_filter1d(each_second, sigma, mode="constant")[..., place]
+        smooth = np.divide(summed, total, out=np.full(total.shape, np.nan), where=total > 1e-12)
+        out[:, a:b] = np.where(unknown[:, a:b], np.nan, smooth)
+    return dict(zip(sources, out, strict=True))
 
 
 def _stamps(values: np.ndarray) -> pa.Array:

@@ -15,7 +15,7 @@ import numpy as np
 
 from models.bundle import bundle_path
 from models.cards import Card, read_card
-from models.detectors.choose import make_detector
+from models.detectors.choose import detector_of_run
 from models.geometry import Geometry
 from models.landmarks import find_landmarks
 from schemas.config import Config, Quality
@@ -56,7 +56,7 @@ def _crop(stream: SegmentStream, config: Config, part_rows: int) -> Iterator[Fac
     cards = {model.task: read_card(bundle_path(model.name)) for model in config.models}
     best = BestChips.of(config, stream.segment)
     gather = _Gather(stream, cards, config.aggregation.age_gender_samples, best)
-    counts_from = make_detector(config.detection).threshold
+    counts_from = detector_of_run(config.detection).threshold
     for sample in stream.samples:
         yield from gather.part(part_rows, int(sample.timestamp))
         gather.log(sample)

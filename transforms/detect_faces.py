@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import apache_beam as beam
 
-from models.detectors.choose import make_detector
+from models.detectors.choose import detector_of_run
 from models.detectors.interface import Picture
 from schemas.config import Config
 from schemas.faces import Boxes
@@ -47,5 +47,5 @@ class DetectFaces(beam.PTransform):
 
 
 def _with_detections(stream: SegmentStream, config: Config) -> SegmentStream:
-    detector = make_detector(config.detection)
+    detector = detector_of_run(config.detection)
     return stream.through("detect", lambda samples: detect_faces(samples, detector, every=detector.detect_every))

@@ -17,7 +17,7 @@ import apache_beam as beam
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from models.detectors.choose import Detector, make_detector
+from models.detectors.choose import Detector, detector_of_run
 from schemas.config import Config, Tracking
 from schemas.faces import Boxes, TrackedFaces
 from schemas.iteration import with_next
@@ -79,7 +79,7 @@ class TrackerSettings:
     @classmethod
     def of(cls, config: Config) -> "TrackerSettings":
         """Those of a run. A detector that runs on every sample needs no correlation tracker."""
-        detector: Detector = make_detector(config.detection)
+        detector: Detector = detector_of_run(config.detection)
         tracking, fps = config.tracking, config.sampling.sample_fps
         return cls(
             detector.threshold,

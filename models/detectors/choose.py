@@ -80,6 +80,10 @@ def make_detector(detection: Detection) -> Detector:
     )
 
 
+detector_of_run = functools.lru_cache(maxsize=8)(make_detector)
+"""`make_detector` for steps that ask with each segment: its package and weights are looked for once in a process."""
+
+
 def settle(detection: Detection) -> Detection:
     """The same with the detector's own values written out.
 
