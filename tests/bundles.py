@@ -1,10 +1,12 @@
 """Bundles without a network: a function of the chips answers, so that tests need no TensorFlow."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from models.bundle import Bundle
 from models.cards import Card, write_card
@@ -33,6 +35,18 @@ def fake_bundle(folder: Path, answer: Answer, geometry: Geometry, *outputs: dict
     write_card(folder, card)
 
     return Bundle(card, folder, "litert", answer)
+
+
+@contextlib.contextmanager
+def no_conversion() -> Iterator[None]:
+    """Networks do not convert to LiteRT, which takes some ten seconds each; `models/test_zoo.py` does it."""
+
+    def refuse(model: Any) -> bytes:
+        raise ValueError("not here")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("models.conversion._converted", refuse)
+        yield
 
 
 def emotion_bundle(folder: Path, answer: Answer, *, classes: tuple[str, ...], geometry: Geometry = EMOTION) -> Bundle:

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from xdist.scheduler.loadscope import LoadScopeScheduling
 
-from runners.local.worker_process import import_ahead
+from runners.fork_server import import_ahead
+from tests.bundles import no_conversion
 from tests.clips import Clip, portrait_clip
 from tests.odd_clips import sideways_pair
 from tests.s3 import s3_bucket, s3_program, s3_proxy, s3_server  # noqa: F401 (fixtures)
@@ -29,13 +30,17 @@ os.environ.update(TF_NUM_INTRAOP_THREADS="1", TF_NUM_INTEROP_THREADS="1", TF_ENA
 _SHARED_VIDEOS = Path(__file__).parents[2] / "shared" / "videos"
 
 
-_FLINK = "tests/flink/"
+_FLINK, _TRAINING, _NETWORKS = "tests/flink/", "tests/training/", "tests/models/"
+
+_NETWORKS_TOO = ("tests/pipelines/cli/test_models.py", "tests/pipelines/datasets/test_imdb_road.py")
+"""Outside of their folder."""
 
 _LONGEST = (
+    _FLINK,
+    _TRAINING,
     "tests/pipelines/runs/test_same_tables.py",
-    "tests/training/test_on_device.py",
+    _NETWORKS,
     "tests/pipelines/runs/test_bad_input.py",
-    "tests/training/test_train.py",
     "tests/runners/flink/test_worker_pool.py",
     "tests/pipelines/runs/test_shared_archive.py",
     "tests/transforms/job/test_contents.py",
@@ -45,8 +50,15 @@ _LONGEST = (
 
 
 def _group(nodeid: str) -> str:
-    """What runs in one process: all tests on the Flink cluster, so that there is one; else the tests of a file."""
-    return _FLINK if nodeid.startswith(_FLINK) else nodeid.partition("::")[0]
+    """What runs in one process: the tests of a file; and more where that saves a start.
+
+    All tests on the Flink cluster, so that there is one; trainings, and what builds networks, since TensorFlow takes
+    ten seconds of a processor in each process.
+    """
+    file = nodeid.partition("::")[0]
+    if file in _NETWORKS_TOO:
+        return _NETWORKS
+    return next((folder for folder in (_FLINK, _TRAINING, _NETWORKS) if file.startswith(folder)), file)
 
 
 class _ByGroup(LoadScopeScheduling):
@@ -69,7 +81,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "shared_videos" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.shared)
         slow[_group(item.nodeid)] += item.get_closest_marker("slow") is not None
-    first = {name: i for i, name in enumerate((_FLINK, *_LONGEST))}
+    first = {name: i for i, name in enumerate(_LONGEST)}
     items.sort(key=lambda item: (first.get(_group(item.nodeid), len(first)), -slow[_group(item.nodeid)]))
 
 
@@ -157,6 +169,13 @@ def sideways(clips_folder: Path) -> tuple[Clip, Clip]:
 def no_face(clips_folder: Path) -> Clip:
     """An empty ground: 2 s at 10 fps."""
     return portrait_clip(clips_folder / "no_face.mp4", away=(0.0, 9.0))
+
+
+@pytest.fixture
+def unconverted() -> Iterator[None]:
+    """Networks do not convert to LiteRT in this test."""
+    with no_conversion():
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.transforms import core
+from apache_beam.transforms import core, userstate
 
 
 def remember() -> None:
     """From now on in this process."""
     core.get_function_args_defaults = _Remembered(core.get_function_args_defaults)  # type: ignore[assignment]
+    userstate.get_dofn_specs = _by_class(userstate.get_dofn_specs)  # type: ignore[assignment]
     PipelineOptions.__init__ = _remembering(PipelineOptions.__init__)  # type: ignore[method-assign]
 
 
@@ -33,6 +34,21 @@ class _Remembered:
             self._found[function.__func__] = self._look(function)
         names, defaults = self._found[function.__func__]
         return list(names), list(defaults)
+
+
+def _by_class(look: Any) -> Any:
+    """State and timers of a DoFn are written in its class, except where a function became one."""
+    found: dict[type, Any] = {}
+
+    def specs(dofn: Any) -> Any:
+        if isinstance(dofn, core.CallableWrapperDoFn):
+            return look(dofn)
+        if type(dofn) not in found:
+            found[type(dofn)] = look(dofn)
+        states, timers = found[type(dofn)]
+        return set(states), set(timers)
+
+    return specs
 
 
 def _remembering(parse: Any) -> Any:

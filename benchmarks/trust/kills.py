@@ -89,20 +89,25 @@ def _running(program: Sequence[str]) -> "Iterator[subprocess.Popen[str]]":
 
 
 def workers_of(pid: int) -> list[int]:
-    """Worker processes of a supervisor: what its server has forked.
+    """Worker processes of a supervisor or a pool: what its server has forked.
 
     Raises:
       CannotTryError: it is not Linux.
     """
-    try:
-        servers = [child for child in _children(pid) if b"forkserver" in Path(f"/proc/{child}/cmdline").read_bytes()]
-        return [worker for server in servers for worker in _children(server)]
-    except OSError as error:
-        raise CannotTryError("processes are found in /proc, which only Linux has") from error
+    if not Path("/proc/self").exists():
+        raise CannotTryError("processes are found in /proc, which only Linux has")
+    servers = [child for child in _children(pid) if b"forkserver" in _read(Path(f"/proc/{child}/cmdline"))]
+    return [worker for server in servers for worker in _children(server)]
 
 
 def _children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return [int(child) for of in Path(f"/proc/{pid}/task").glob("*/children") for child in _read(of).split()]
+
+
+def _read(path: Path) -> bytes:
+    with contextlib.suppress(OSError):  # the process or the thread has ended
+        return path.read_bytes()
+    return b""
 
 
 def _files(out: Path) -> list[Path]:

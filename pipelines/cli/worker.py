@@ -46,7 +46,10 @@ def worker(
             return
         logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
         ended = serve(
-            bind, port, on_ready=lambda address: console.print(_ready(address), markup=False, highlight=False)
+            bind,
+            port,
+            imports=["pipelines.analyze"],  # the steps of a job
+            on_ready=lambda address: console.print(_ready(address), markup=False, highlight=False),
         )
         console.print(f"facelog worker pool stopped; {ended} workers ended with it.", markup=False, highlight=False)
 

@@ -11,23 +11,24 @@ import contextlib
 import dataclasses
 import errno
 import logging
+import multiprocessing
 import os
-import select
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent import futures
+from multiprocessing import connection
+from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any
 
 import grpc
 
 from runners.end_with_parent import end_with_parent
-from runners.local.worker_process import ONE_THREAD
+from runners.fork_server import CONTEXT, ONE_THREAD, import_ahead, let_server_end, start
 from runners.options import quiet_beam
 from schemas.errors import FacelogError, StorageError, UsageError
 from schemas.process import run_endings
@@ -37,6 +38,7 @@ if TYPE_CHECKING:  # Beam takes 2–3 s to import; `facelog worker --check` shou
 
 PORT = 50000
 
+_HARNESS = "apache_beam.runners.worker.sdk_worker"
 _SERVICE = "/org.apache.beam.model.fn_execution.v1.BeamFnExternalWorkerPool/"
 _THREADS = 64  # calls at a time: a task manager starts the workers of all its slots at once
 _LOOK_SECONDS = 1.0
@@ -61,24 +63,35 @@ class _Worker:
 
     id: str
     control: str
-    process: subprocess.Popen[bytes]
+    process: BaseProcess
     refused_since: float | None = None
     ended_at: float | None = None
+    _lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
 
     def __str__(self) -> str:
         return f"worker {self.id} (pid {self.process.pid})"
 
     def runs(self) -> bool:
-        return self.process.poll() is None
+        with self._lock:  # of two threads that ask at the same time, one would not get the exit status
+            return self.process.exitcode is None
+
+    def waits_for_end(self, seconds: float) -> None:
+        """Returns when the worker has ended, or after so many seconds."""
+        connection.wait([self.process.sentinel], max(0.0, seconds))
 
     def signal(self, number: signal.Signals) -> None:
         """Sends a signal to the worker and to its child processes."""
-        if self.runs():
+        pid = self.process.pid
+        if pid is not None and self.runs():
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, number)
+                try:
+                    os.killpg(pid, number)
+                except ProcessLookupError:  # it has only begun, and has no group of its own yet
+                    os.kill(pid, number)
 
     def how_it_ended(self) -> str:
-        code = self.process.returncode
+        code = self.process.exitcode
+        assert code is not None
         if code >= 0:
             return f"ended with exit status {code}"
         return f"was ended by {signal.Signals(-code).name}"
@@ -104,7 +117,7 @@ class WorkerPool:
         _end([worker for worker in self._running(worker_id) if worker.control == control])
         try:
             process, connected = _start_process(control, worker_id)
-        except OSError as error:
+        except (OSError, EOFError) as error:
             _logger.error("worker %s cannot be started: %s", worker_id, error)
             return beam_fn_api_pb2.StartWorkerResponse(error=f"The worker cannot be started: {error}.")
         worker = _Worker(worker_id, control, process)
@@ -177,7 +190,13 @@ class WorkerPool:
             _logger.info("%s %s", worker, worker.how_it_ended())
 
 
-def serve(bind: str = "localhost", port: int = PORT, *, on_ready: Callable[[str], None] = lambda _: None) -> int:
+def serve(
+    bind: str = "localhost",
+    port: int = PORT,
+    *,
+    imports: Sequence[str] = (),
+    on_ready: Callable[[str], None] = lambda _: None,
+) -> int:
     """Runs a pool until SIGTERM or SIGINT; has to be called in the main thread.
 
     Whoever reaches the port can run code here, so by default only this host can reach it.
@@ -185,6 +204,7 @@ def serve(bind: str = "localhost", port: int = PORT, *, on_ready: Callable[[str]
     Args:
       bind: the address to listen at.
       port: 0: any free port.
+      imports: modules that workers find imported, without TensorFlow; they stay as they are while the pool runs.
       on_ready: called with host:port when the pool listens.
 
     Returns:
@@ -196,6 +216,7 @@ def serve(bind: str = "localhost", port: int = PORT, *, on_ready: Callable[[str]
       StorageError: no folder for temporary files.
     """
     quiet_beam()
+    import_ahead([_HARNESS, *imports])
     from apache_beam.portability.api import beam_fn_api_pb2_grpc
 
     _check_address(bind, port)
@@ -241,16 +262,20 @@ def answers(bind: str = "localhost", port: int = PORT, *, seconds: float = 5.0) 
     return True
 
 
-def run_worker(control: str, worker_id: str, pool: int, connected: int) -> None:
+def run_worker(control: str, worker_id: str, connected: connection.Connection) -> None:
     """The worker process: a Beam SDK harness, until its control stream ends; does not return.
 
     Args:
       control: host:port of the task manager.
       worker_id: the task manager's name for it.
-      pool: process id of the pool.
-      connected: a file descriptor; one byte is written to it when the control endpoint has been reached.
+      connected: gets a message when the control endpoint has been reached.
     """
-    end_with_parent(lambda: _wait_for_end(pool))
+    os.setpgid(0, 0)  # to be ended together with its child processes; and Ctrl-C is for the pool
+    os.dup2(2, 1)
+    pool = multiprocessing.parent_process()
+    assert pool is not None
+    let_server_end()  # and the kernel ends this process when the server ends
+    end_with_parent(pool.join)
     logging.basicConfig(format=f"worker {worker_id}: %(levelname)s %(name)s: %(message)s")
     quiet_beam()
     from apache_beam.runners.worker.sdk_worker import SdkHarness
@@ -258,8 +283,8 @@ def run_worker(control: str, worker_id: str, pool: int, connected: int) -> None:
     status = 1
     try:
         harness = SdkHarness(control, worker_id=worker_id, data_buffer_time_limit_ms=-1)
-        os.write(connected, b"\n")
-        os.close(connected)
+        connected.send_bytes(b"connected")
+        connected.close()
         harness.run()
         status = 0
     except grpc.FutureTimeoutError:
@@ -275,33 +300,20 @@ def run_worker(control: str, worker_id: str, pool: int, connected: int) -> None:
     os._exit(status)
 
 
-def _start_process(control: str, worker_id: str) -> tuple[subprocess.Popen[bytes], int]:
-    """Starts a worker; returns it with the file descriptor to which it writes when it has connected."""
-    ours, theirs = os.pipe()
-    # -P: what lies in the folder that the pool was started in is not to be imported.
-    arguments = [control, worker_id, str(os.getpid()), str(theirs)]
-    try:
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "runners.flink.worker_pool", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=sys.stderr.fileno(),
-            env={"TF_CPP_MIN_LOG_LEVEL": "2"} | os.environ | ONE_THREAD,
-            pass_fds=[theirs],
-            process_group=0,  # Ctrl-C is for the pool
-        )
-    except OSError:
-        os.close(ours)
-        raise
-    finally:
-        os.close(theirs)
+def _start_process(control: str, worker_id: str) -> tuple[BaseProcess, connection.Connection]:
+    """Starts a worker; returns it with the connection to which it writes when it has reached its control endpoint."""
+    ours, theirs = CONTEXT.Pipe(duplex=False)
+    process = CONTEXT.Process(target=run_worker, args=(control, worker_id, theirs), daemon=True)
+    with theirs:
+        start(process, {"TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2")} | ONE_THREAD)
     return process, ours
 
 
-def _was_told(connected: int) -> bool:
-    """Waits for the worker's byte; False if it ended or took too long."""
-    with open(connected, "rb", buffering=0) as pipe:
-        ready, _, _ = select.select([pipe], [], [], _START_SECONDS)
-        return bool(ready and pipe.read(1))
+def _was_told(connected: connection.Connection) -> bool:
+    """Waits for the worker's message; False if it ended or took too long."""
+    with connected, contextlib.suppress(EOFError, ConnectionError):
+        return connected.poll(_START_SECONDS) and bool(connected.recv_bytes())
+    return False
 
 
 def _end(workers: Iterable[_Worker]) -> None:
@@ -312,14 +324,7 @@ def _end(workers: Iterable[_Worker]) -> None:
             worker.signal(number)
         deadline = time.monotonic() + _PATIENCE_SECONDS
         for worker in workers:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                worker.process.wait(max(0.0, deadline - time.monotonic()))
-
-
-def _wait_for_end(pool: int) -> None:
-    """Returns when the pool, this process' parent, has ended."""
-    while os.getppid() == pool:
-        time.sleep(_LOOK_SECONDS)
+            worker.waits_for_end(deadline - time.monotonic())
 
 
 def _refuses(control: str) -> bool:
@@ -370,7 +375,3 @@ def _check_temporary_folder() -> None:
             f"No temporary file can be written ({error.strerror}); give a folder with space in the environment "
             "variable TMPDIR."
         ) from error
-
-
-if __name__ == "__main__":
-    run_worker(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))

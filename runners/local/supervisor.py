@@ -27,7 +27,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from multiprocessing import connection
 from typing import TYPE_CHECKING, Any
 
-from runners.local.worker_process import WorkerProcess, import_ahead
+from runners.fork_server import import_ahead
+from runners.local.worker_process import WorkerProcess
 from schemas.errors import FacelogError, StorageFullError
 
 if TYPE_CHECKING:

@@ -25,12 +25,12 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator, Mapping
-from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
 from runners.direct import run_direct
 from runners.end_with_parent import end_with_parent
+from runners.fork_server import let_server_end
 from runners.options import quiet_beam
 from schemas.errors import FacelogError, StorageFullError
 from schemas.process import memory_mb
@@ -60,7 +60,7 @@ def main(
     os.dup2(output.fileno(), 2)
     faulthandler.enable()  # where a segmentation fault was, for the supervisor's log
     if (supervisor := multiprocessing.parent_process()) is not None:
-        _let_server_end()
+        let_server_end()  # and the kernel ends this process when the server ends
         end_with_parent(supervisor.join)
     _link = _Link(connection)
     logging.getLogger().addHandler(_SendRecords())  # basicConfig would format the records before they are sent
@@ -77,16 +77,6 @@ def main(
         traceback.print_exc()
         _link.send("broken", *_name_and_text(error))
         sys.exit(1)
-
-
-def _let_server_end() -> None:
-    """The server that this process was forked off, if it was, lives as long as the supervisor, and not as its workers.
-
-    It ends when nobody holds the other end of a pipe any more, and each worker has been given that end, for workers of
-    its own. When the server ends, the kernel ends the workers.
-    """
-    if forkserver.get_inherited_fds() is not None:
-        os.close(forkserver._forkserver._forkserver_alive_fd)  # type: ignore[attr-defined]
 
 
 def _run_pipeline(transform: beam.PTransform) -> None:

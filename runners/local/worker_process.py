@@ -5,45 +5,18 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import multiprocessing
 import os
 import signal
-import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from multiprocessing import connection, resource_tracker
+from multiprocessing import connection
 
+from runners.fork_server import CONTEXT, ONE_THREAD, start
 from runners.local import worker
-
-# Workers are forked off a server, a process that has imported what they need and does nothing else: one starts in a
-# tenth of a second, where a new process takes four for its imports. What is forked off a process with threads, such as
-# this one, may hang. Libraries of macOS do not bear forks at all.
-if sys.platform == "linux":
-    _CONTEXT = multiprocessing.get_context("forkserver")
-else:
-    _CONTEXT = multiprocessing.get_context("spawn")
 
 _START_SECONDS = 300.0  # Beam's import takes 2–3 s here, TensorFlow and models come on top; more than this is a hang
 _DYING_SECONDS = 5.0  # between the end of the pipe and the end of the process
 _PRINTED_BYTES = 2000
-
-# The processes are the parallelism: N workers with a thread per core each would be N × cores threads.
-ONE_THREAD = {
-    name: "1"
-    for name in (
-        "OMP_NUM_THREADS",  # Arrow's thread pool goes by it, too
-        "OPENBLAS_NUM_THREADS",
-        "MKL_NUM_THREADS",
-        "TF_NUM_INTRAOP_THREADS",
-        "TF_NUM_INTEROP_THREADS",
-    )
-}
-
-
-def import_ahead(modules: Sequence[str]) -> None:
-    """Names what the server imports when it starts, with the first worker of this process."""
-    _CONTEXT.set_forkserver_preload(list(modules))
 
 
 class WorkerProcess:
@@ -68,25 +41,16 @@ class WorkerProcess:
         self.base_rss_mb = 0.0
         self._start_clock(_START_SECONDS)
         self._output = tempfile.TemporaryFile("a+b", buffering=0)  # noqa: SIM115 (closed in `kill`)
-        self.connection, theirs = _CONTEXT.Pipe()
+        self.connection, theirs = CONTEXT.Pipe()
         # A Connection is handed over together with its descriptor, whatever that is; a plain file is not.
         output = connection.Connection(os.dup(self._output.fileno()), readable=False)
         level = logging.getLogger().getEffectiveLevel()
         # A daemon is ended with this process should `kill` not be reached.
         given = theirs, output, program, level, os.environ | ONE_THREAD
-        self.process = _CONTEXT.Process(target=worker.main, args=given, daemon=True)
-        with _spawning():
-            self._start()
+        self.process = CONTEXT.Process(target=worker.main, args=given, daemon=True)
+        start(self.process)
         theirs.close()  # else the worker's death would not be the end of the pipe
         output.close()
-
-    def _start(self) -> None:
-        for wait in (0.1, 0.5, 2.0):
-            with contextlib.suppress(ConnectionError, EOFError):  # the server was killed, and has not quite ended yet
-                self.process.start()
-                return
-            time.sleep(wait)
-        self.process.start()
 
     def set_ready(self, rss_mb: float) -> None:
         """Notes that the worker waits for a task."""
@@ -134,24 +98,3 @@ class WorkerProcess:
         self.process.join(_DYING_SECONDS)  # one that hangs in the kernel, on a dead network disk, does not die yet
         self.connection.close()
         self._output.close()
-
-
-@contextlib.contextmanager
-def _spawning() -> Iterator[None]:
-    """A new process, the server or a worker, inherits from here one thread for each library and a blocked SIGINT.
-
-    Ctrl-C is for the supervisor alone.
-    """
-    resource_tracker.ensure_running()  # it unblocks SIGINT here when it starts, which would be between these lines
-    environment = {name: os.environ.get(name) for name in ONE_THREAD}
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    os.environ.update(ONE_THREAD)
-    try:
-        yield
-    finally:
-        for name, value in environment.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)

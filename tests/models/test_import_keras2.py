@@ -115,6 +115,7 @@ def test_weights_of_a_wide_resnet_come_back(tmp_path: Path, order: Any, names: d
         np.testing.assert_array_equal(after(chips)[name].numpy(), values.numpy())
 
 
+@pytest.mark.usefixtures("unconverted")
 def test_age_and_gender_weights_become_a_bundle(tmp_path: Path, narrow: Callable[..., Any]) -> None:
     model = randomized(narrow())
     card = import_keras2(
@@ -129,6 +130,7 @@ def test_age_and_gender_weights_become_a_bundle(tmp_path: Path, narrow: Callable
     np.testing.assert_allclose(given["gender_female"], expected["gender"][:, 0], atol=1e-4)
 
 
+@pytest.mark.usefixtures("unconverted")
 def test_a_whole_model_of_another_size_becomes_a_bundle_of_that_size(tmp_path: Path) -> None:
     model = randomized(mini_xception(size=48))
     file = write_keras2(tmp_path / "mini.hdf5", with_weights(model), size=48)
@@ -179,6 +181,7 @@ def test_only_networks_with_a_known_crop_are_imported(tmp_path: Path) -> None:
         import_keras2(tmp_path / "any.hdf5", "emotion-cnn", tmp_path / "out")
 
 
+@pytest.mark.usefixtures("unconverted")
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     file = write_keras2(tmp_path / "mini.hdf5", with_weights(mini_xception(size=48)), size=48)
     (tmp_path / "taken").write_text("")

@@ -14,6 +14,7 @@ from models.bundle import load_bundle, read_bundle
 from models.geometry import AGE_GENDER, EMOTION
 from models.zoo import find_network
 from schemas.errors import UsageError
+from tests.bundles import no_conversion
 from tests.training.conftest import make_fairface, make_fer2013, make_utkface
 from training.data.batches import batches, part_of
 from training.data.labelled_faces import CALIBRATION, TRAINING, read_sets
@@ -68,25 +69,6 @@ def _blank_plots() -> Iterator[None]:
         yield
 
 
-def _no_conversion() -> pytest.MonkeyPatch:
-    """Until it is undone, networks do not convert to LiteRT: that takes ten seconds each, and `test_zoo.py` does it."""
-
-    def refuse(model: Any) -> bytes:
-        raise ValueError("not here")
-
-    patch = pytest.MonkeyPatch()
-    patch.setattr("models.conversion._converted", refuse)
-    return patch
-
-
-@pytest.fixture
-def unconverted() -> Iterator[None]:
-    """Networks do not convert."""
-    patch = _no_conversion()
-    yield
-    patch.undo()
-
-
 @pytest.fixture(scope="module")
 def emotions(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Two heads, trained for one epoch."""
@@ -100,11 +82,8 @@ def ages(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("ages")
     changes: dict[str, Any] = {"test": 0.2, "calibration": 0.2, "mirror": True, "jitter": {"mixup": 0.3}}
     sets = [make_utkface(folder / "utkface"), make_fairface(folder / "fairface")]
-    patch = _no_conversion()
-    try:
+    with no_conversion():
         return run("age-gender", sets, folder, "tiny", **changes, **TINY)
-    finally:
-        patch.undo()
 
 
 def test_two_heads_become_two_bundles(emotions: Run) -> None:

@@ -67,6 +67,9 @@ def check_host(check: HostCheck) -> None:
         raise HostError(sentence)
 
 
+_LOADED = code_version()
+"""What this process has imported, also where another version has been installed since."""
+
 _asked: dict[JobFolder, str | None] = {}
 """By job, what is wrong with this host."""
 
@@ -111,9 +114,9 @@ class _CheckHost(beam.DoFn):
 
 
 def _what_is_wrong(check: HostCheck, host: str) -> str | None:
-    if code_version() != check.code_version:
+    if check.code_version != _LOADED:
         return (
-            f"host {host} has facelog {code_version()}, this client has {check.code_version}: install the same on all "
+            f"host {host} has facelog {_LOADED}, this client has {check.code_version}: install the same on all "
             "hosts and start `facelog worker` there again"
         )
     for model in check.config.models:

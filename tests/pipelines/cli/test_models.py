@@ -83,6 +83,7 @@ def test_a_damaged_card_is_one_sentence_and_1(tmp_path: Path) -> None:
     assert result.exit_code == 1 and "card" in result.stderr and "Traceback" not in result.stderr
 
 
+@pytest.mark.usefixtures("unconverted")
 def test_import_makes_a_bundle_that_can_be_shown(tmp_path: Path) -> None:
     from models.networks.xception import mini_xception
     from models.runtime import configure_tensorflow

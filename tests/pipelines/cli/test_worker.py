@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import typer
+from typer.testing import CliRunner, Result
 
 from models.bundle import bundle_names
+from pipelines.cli.worker import worker
 from schemas.tables import code_version
 
 pytestmark = pytest.mark.multiprocess
@@ -27,30 +30,31 @@ def pool() -> Iterator[tuple[subprocess.Popen[str], str]]:
     process.communicate()
 
 
-def check(port: int) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*_FACELOG, "--check", "--port", str(port)], cwd=ROOT, capture_output=True, text=True)
+def call(*arguments: object) -> Result:
+    """The command in this process."""
+    app = typer.Typer()
+    app.command()(worker)
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_pool_says_when_it_is_ready_answers_and_stops(
-    pool: tuple[subprocess.Popen[str], str], number: signal.Signals
-) -> None:
+def test_pool_says_when_it_is_ready_answers_and_stops(pool: tuple[subprocess.Popen[str], str]) -> None:
+    """By Ctrl-C; SIGTERM is in `tests/runners/flink/test_worker_pool.py`."""
     process, line = pool
     assert line.startswith(f"facelog {code_version()} worker pool ready at localhost:")
     assert all(name in line for name in bundle_names())
     port = int(line.partition("localhost:")[2].partition(": models")[0])
-    checked = check(port)
-    assert (checked.returncode, checked.stderr) == (0, "") and f"localhost:{port}" in checked.stdout
-    process.send_signal(number)
+    checked = call("--check", "--port", port)
+    assert (checked.exit_code, checked.stderr) == (0, "") and f"localhost:{port}" in checked.stdout
+    process.send_signal(signal.SIGINT)
     said, _ = process.communicate(timeout=15)
     assert process.returncode == 0 and said == "facelog worker pool stopped; 0 workers ended with it.\n"
-    checked = check(port)
-    assert checked.returncode == 1
+    checked = call("--check", "--port", port)
+    assert checked.exit_code == 1
     assert (
         checked.stderr == f"facelog: No worker pool answers at localhost:{port}; start one there with facelog worker.\n"
     )
 
 
 def test_a_wrong_address_is_one_sentence() -> None:
-    done = subprocess.run([*_FACELOG, "--bind", "192.0.2.1"], cwd=ROOT, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (2, "facelog: --bind 192.0.2.1: this host has no such address.\n")
+    done = call("--bind", "192.0.2.1")
+    assert (done.exit_code, done.stderr) == (2, "facelog: --bind 192.0.2.1: this host has no such address.\n")

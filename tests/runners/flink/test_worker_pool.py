@@ -14,6 +14,7 @@ import grpc
 import pytest
 from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc, endpoints_pb2
 
+from benchmarks.trust.kills import workers_of
 from runners.flink.worker_pool import answers, serve
 from schemas.errors import FacelogError, UsageError
 from tests.runners.control_endpoint import serve as serve_control
@@ -53,9 +54,7 @@ class Pool:
         assert not self._stub.StopWorker(beam_fn_api_pb2.StopWorkerRequest(worker_id=worker_id), timeout=30).error
 
     def workers(self) -> list[int]:
-        """Its child processes, ended ones that it has not reaped among them."""
-        tasks = Path(f"/proc/{self.process.pid}/task")
-        return [int(pid) for children in tasks.glob("*/children") for pid in _words(children)]
+        return workers_of(self.process.pid)
 
     def clear(self) -> None:
         """Kills its workers, and waits until it has reaped them."""
@@ -71,13 +70,6 @@ class Pool:
         for pid in workers:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-
-
-def _words(path: Path) -> list[str]:
-    try:
-        return path.read_text().split()
-    except FileNotFoundError:
-        return []  # the thread has ended
 
 
 @pytest.fixture(scope="module")

@@ -102,7 +102,10 @@ def test_no_time_limit_is_too_long_for_the_system() -> None:
     assert outcome.failure is None
 
 
-def test_workers_share_what_is_imported_and_survive_the_end_of_its_server(tmp_path: Path) -> None:
+def test_workers_share_what_is_imported_and_outlive_its_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("apache_beam", "numpy", "pipelines"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('imported from the current folder')")
+    monkeypatch.chdir(tmp_path)  # where the second server begins
     killed, outcome = run([task("kill the server once", tmp_path / "trail"), task("imported")])
     first, second = (int(line) for line in (tmp_path / "trail").read_text().split())
     assert killed.failure is None and killed.results == [second] != [first]
