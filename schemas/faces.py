@@ -66,6 +66,16 @@ class TrackedFaces:
     is_confirmed: np.ndarray
     ended: dict[int, str]
 
+    @property
+    def counts(self) -> np.ndarray:
+        """[n] bool, whether a detection of a confirmed track shows the face."""
+        return ~np.isnan(self.confidence) & self.is_confirmed
+
+    def only(self, rows: np.ndarray) -> "TrackedFaces":
+        """The same with some of the faces alone, by numbers or [n] bool."""
+        arrays = ("track", "xywh", "confidence", "track_confidence", "points", "is_confirmed")
+        return dataclasses.replace(self, **{name: getattr(self, name)[rows] for name in arrays})
+
 
 @dataclasses.dataclass(frozen=True)
 class SegmentLog:

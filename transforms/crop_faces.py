@@ -8,7 +8,7 @@ confirmed was no face.
 import collections
 import dataclasses
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 
 import apache_beam as beam
 import numpy as np
@@ -28,6 +28,9 @@ from transforms.samples import Sample, SegmentStream
 
 PART_ROWS = 4096
 """Faces after which a long segment is passed on in parts: at 14 kB of chips each, about 60 MB."""
+
+_AHEAD = 2
+"""Samples that are looked ahead for faces that will not count."""
 
 _FLOATS = ("x", "y", "width", "height", "confidence", "track_confidence", "yaw", "pitch", "roll", "pose_std")
 _QUALITY = ("sharpness", "brightness", "face_px", "quality")
@@ -57,7 +60,7 @@ def _crop(stream: SegmentStream, config: Config, part_rows: int) -> Iterator[Fac
     best = BestChips.of(config, stream.segment)
     gather = _Gather(stream, cards, config.aggregation.age_gender_samples, best)
     counts_from = detector_of_run(config.detection).threshold
-    for sample in stream.samples:
+    for sample in without_lost_faces(stream.samples):
         yield from gather.part(part_rows, int(sample.timestamp))
         gather.log(sample)
         if sample.faces is not None:
@@ -65,6 +68,35 @@ def _crop(stream: SegmentStream, config: Config, part_rows: int) -> Iterator[Fac
             if len(sample.faces.track):
                 gather.add(crop_sample(sample, cards, config.quality, counts_from, best))
     yield gather.last()
+
+
+def without_lost_faces(samples: Iterable[Sample]) -> Iterator[Sample]:
+    """The samples without those of their faces that will not count, as far as the next samples show it.
+
+    Such faces need no landmarks and no chips, and three of four show within two samples what they are. So as many
+    frames are kept in memory.
+    """
+    ahead: collections.deque[Sample] = collections.deque()
+    for sample in samples:
+        if sample.faces is not None and sample.faces.ended:
+            _drop_lost(ahead, sample.faces.ended)
+        ahead.append(sample)
+        if len(ahead) > _AHEAD:
+            yield ahead.popleft()
+    _drop_lost(ahead, None)
+    yield from ahead
+
+
+def _drop_lost(samples: Iterable[Sample], ended: Container[int] | None) -> None:
+    """Drops what comes behind the last face that counts of the tracks that have ended (None: of all)."""
+    counted: set[int] = set()
+    for sample in reversed(list(samples)):
+        if sample.faces is not None:
+            tracks = sample.faces.track.tolist()
+            counted.update(track for track, counts in zip(tracks, sample.faces.counts, strict=True) if counts)
+            is_kept = [track in counted or (ended is not None and track not in ended) for track in tracks]
+            if not all(is_kept):
+                sample.faces = sample.faces.only(np.array(is_kept))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,7 +163,7 @@ def crop_sample(
     if best is not None:
         best.offer(columns, faces, landmarks, picture)
     chips = {t: grey if card.geometry == QUALITY_CHIP else cut(card.geometry) for t, card in cards.items()}
-    return Cropped(columns, chips, ~np.isnan(faces.confidence) & faces.is_confirmed)
+    return Cropped(columns, chips, faces.counts)
 
 
 class _Gather:

@@ -98,6 +98,29 @@ class TestWhichRowsCount:
         seen.append(faces({}, box, {0: "lost"}) if ends else faces({0: True}, box))
         assert rows_of(one_batch(stream(portrait, seen, luma))) == ([] if ends else [(0, 0.0), (0, 0.25), (0, 0.5)])
 
+    @pytest.mark.parametrize(
+        ("seen", "counting"),
+        [("uux", 0), ("uuuux", 2), ("uC", 2), ("CCuux", 2), ("uu", 0), ("Cu", 1)],
+    )
+    def test_faces_that_will_not_count_are_not_cut_where_the_next_two_samples_show_it(self, portrait, seen, counting):
+        """u: not confirmed, C: counts, x: ended. Of the first two of four, nobody can know."""
+        luma, box = portrait_luma()
+        cut = []
+
+        class Counting(GreyPicture):
+            def chip(self, *of):
+                cut.append(of)
+                return super().chip(*of)
+
+        sequence = [faces({0: True}, box, confirmed=letter == "C") for letter in seen]
+        if "x" in seen:
+            sequence[seen.index("x")] = faces({}, box, {0: "lost"})
+        given = stream(portrait, sequence, luma)
+        given.samples = (dataclasses.replace(s, picture=Counting(luma)) for s in given.samples)
+        batch = one_batch(given, Config(models=()))
+        assert len(cut) == counting
+        assert len(batch) == len(cut) * ("C" in seen)
+
     def test_tracks_do_not_confirm_each_other(self, portrait):
         luma, box = portrait_luma()
         seen = [faces({0: True, 1: True}, box), faces({0: False, 1: False}, box), faces({0: True, 1: False}, box)]
