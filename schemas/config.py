@@ -49,11 +49,15 @@ class Sampling:
 
     Attributes:
       sample_fps: samples a second, on the grid k / sample_fps from second 0; None takes every frame.
-      segment_seconds: length in seconds of a restartable unit of work; cut at keyframes, so it is approximate.
+      keyframes: whether only keyframes are decoded and sampled, to scan an archive; `sample_fps` is the most of them a
+        second.
+      segment_seconds: length in seconds of a restartable unit of work; cut at keyframes, so it is approximate. A
+        segment of a scan is ten times as long.
       max_pixels: pixels of the largest frame that is decoded; a guard against decompression bombs.
     """
 
     sample_fps: Annotated[_Positive | None, pydantic.BeforeValidator(_all_frames)] = 4.0
+    keyframes: bool = False
     segment_seconds: _Positive = 60.0
     max_pixels: _Count = 8192 * 8192
 
@@ -217,12 +221,19 @@ class Config:
             del values["detector_sha256"]
         if self.identity.persons is None:
             del values["identity"], values["embedding_sha256"]
+        if not self.sampling.keyframes:
+            del values["sampling"]["keyframes"]
         return json.dumps(values, sort_keys=True, separators=(",", ":"))
 
     @functools.cached_property
     def hash(self) -> str:
         """Sha256 of the canonical JSON, 64 hex digits."""
         return hashlib.sha256(self.canonical_json.encode()).hexdigest()
+
+    @functools.cached_property
+    def without_keyframes(self) -> Self:
+        """The same configuration without the restriction to keyframes."""
+        return self.override(keyframes=False) if self.sampling.keyframes else self
 
     @classmethod
     def from_canonical(cls, text: str) -> Self:

@@ -12,6 +12,7 @@ from schemas import storage
 from schemas.config import Config
 from schemas.layout import Layout, Work
 from schemas.tables import footer
+from schemas.video import Plan
 
 LIVE_RUNNER = "live"
 """Runner in the record of a call of `facelog live`."""
@@ -46,6 +47,19 @@ class Run:
     def work(self) -> Work:
         """Names of the unfinished work of its configuration."""
         return self.layout.work_of(self.config.hash)
+
+    @functools.cached_property
+    def without_keyframes(self) -> "Run":
+        """The same run with the same configuration but for the restriction to keyframes."""
+        return dataclasses.replace(self, config=self.config.without_keyframes)
+
+    def as_seen(self, plan: Plan) -> "Run":
+        """The run as the rows of a file name it.
+
+        A scan samples a picture, or a video that has nothing but keyframes, as a run without keyframes does. Its rows
+        are the same, so they name that configuration, and such a run finds them done.
+        """
+        return self if plan.is_scan else self.without_keyframes
 
 
 class RunRecord(pydantic.BaseModel):

@@ -42,12 +42,21 @@ def read_table(uri: str, schema: pa.Schema | None = None, *, remedy: str = ANALY
         table = _open(uri).read(use_threads=False)
         if schema is None:
             return table
-        for place, field in enumerate(schema):
-            if field.name in ADDED_COLUMNS and field.name not in table.column_names:
-                table = table.add_column(place, field, pa.nulls(len(table), field.type))
-        if not table.schema.equals(schema):
-            raise pa.ArrowInvalid("other columns")
-        return table
+        return in_columns(table, schema)
+
+
+def in_columns(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """A table with all columns of a schema; those that an older facelog did not write are null.
+
+    Raises:
+      ArrowInvalid: it has other columns.
+    """
+    for place, field in enumerate(schema):
+        if field.name in ADDED_COLUMNS and field.name not in table.column_names:
+            table = table.add_column(place, field, pa.nulls(len(table), field.type))
+    if not table.schema.equals(schema):
+        raise pa.ArrowInvalid("other columns")
+    return table
 
 
 def read_footer(uri: str, *, remedy: str = ANALYZE_AGAIN) -> dict[str, str]:

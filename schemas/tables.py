@@ -37,8 +37,8 @@ OWN_COLUMNS = ("wall_seconds", "peak_rss_mb", "started_at", "finished_at", "run_
 _FEW_ROWS = 64
 """Rows up to which a table is written without compression and statistics."""
 
-ADDED_COLUMNS = ("pose_std",)
-"""Columns that results of older algorithm versions lack; they are read as null."""
+ADDED_COLUMNS = ("pose_std", "keyframe_seconds")
+"""Columns that results of older builds lack; they are read as null."""
 
 _name = pa.dictionary(pa.int32(), pa.string())
 _utc = pa.timestamp("us", "UTC")
@@ -157,6 +157,7 @@ VIDEOS = _schema(
         ("frames_sampled", pa.int64()),
         ("frames_corrupt", pa.int64()),
         ("sample_fps", pa.float32()),
+        ("keyframe_seconds", pa.float32()),
         ("n_tracks", pa.int32()),
         ("n_persons", pa.int32()),
         ("max_faces", pa.int32()),
@@ -174,7 +175,7 @@ VIDEOS = _schema(
         *("video_id", "size_bytes", "modified_at", "etag", "error_type", "error_message", "container", "codec"),
         *("pix_fmt", "duration", "start_offset", "width", "height", "rotation", "sample_aspect_ratio", "avg_fps"),
         *("is_vfr", "start_pts", "time_base", "recorded_at", "frames_decoded", "frames_sampled", "frames_corrupt"),
-        *("sample_fps", "n_tracks", "n_persons", "max_faces", "face_seconds"),
+        *("sample_fps", "keyframe_seconds", "n_tracks", "n_persons", "max_faces", "face_seconds"),
     ),
 )
 

@@ -108,6 +108,7 @@ class Segment:
       packets_before: frames of the stream before that keyframe, in decoding order, without those that are never shown.
       duration: approximate length in seconds, for time limits and progress.
       hold: seconds for which a picture counts at most while no other frame comes.
+      keyframes: whether only keyframes are decoded.
     """
 
     file: FileInfo
@@ -121,6 +122,7 @@ class Segment:
     packets_before: int
     duration: float
     hold: float = 60.0
+    keyframes: bool = False
 
 
 @dataclasses.dataclass
@@ -202,6 +204,11 @@ class Plan:
     cut_off: str | None = None
     has_unread_streams: bool = False
     notes: tuple[Note, ...] = ()
+
+    @property
+    def is_scan(self) -> bool:
+        """Whether only keyframes of the file are looked at."""
+        return any(segment.keyframes for segment in self.segments)
 
     def to_json(self) -> bytes:
         """The plan as JSON."""

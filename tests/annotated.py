@@ -25,18 +25,23 @@ CONFIG = Config()
 
 
 def write_results(
-    clip: Path, out: Path, *tracks: dict[str, np.ndarray], keep: bool = True, ended: dict[int, str] | None = None
+    clip: Path,
+    out: Path,
+    *tracks: dict[str, np.ndarray],
+    keep: bool = True,
+    ended: dict[int, str] | None = None,
+    config: Config = CONFIG,
 ) -> str:
     """The tables of a clip with these tracks, as the pipeline's own last steps write them; its id."""
-    run = Run("run-1", CONFIG, Layout(str(out)))
-    plan = probe_video(storage.stat(str(clip)), CONFIG)
+    run = Run("run-1", config, Layout(str(out)))
+    plan = probe_video(storage.stat(str(clip)), config)
     assert plan.info is not None and plan.video_id is not None
     end = plan.info.duration or 0.0
     times = np.arange(0, end, 0.25)
     stats = DecodeStats(len(times), 0, 0, set(), times[-1] if len(times) else 0.0, end)
     log = SegmentLog(times.tolist() or [0.0], [False] * max(len(times), 1), ended or {}, stats)
     for segment in plan.segments:
-        list(write_fragment(example_batch(segment, join_tracks(*tracks), log=log), CONFIG, run.work, "run-1"))
+        list(write_fragment(example_batch(segment, join_tracks(*tracks), log=log), config, run.work, "run-1"))
     assemble_video(plan, run, keep_observations=keep)
     return plan.video_id
 

@@ -151,6 +151,7 @@ def example_row(uri: str = "/videos/clip.mp4", **changes: Any) -> dict[str, Any]
         **dataclasses.asdict(example_info()),
         **{"video_id": VIDEO_ID, "status": "ok", "error_type": None, "error_message": None},
         **{"frames_decoded": 250, "frames_sampled": 40, "frames_corrupt": 0, "sample_fps": FPS},
+        "keyframe_seconds": None,
         **{"n_tracks": 1, "n_persons": None, "max_faces": 1, "face_seconds": 10},
         **{"config_hash": "c" * 64, "algorithm_version": ALGORITHM_VERSION, "wall_seconds": 2.5, "peak_rss_mb": 300.0},
         **{"started_at": WHEN, "finished_at": WHEN, "run_id": "20260102T030405Z-00000000", "code_version": "0.1.0"},

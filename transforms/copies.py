@@ -17,10 +17,11 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 
+from schemas.config import Config
 from schemas.run import Run
 from schemas.storage import FileInfo
 from schemas.video import Plan
-from transforms.ledger import HAS_TABLES, Row, copied_row, new_row
+from transforms.ledger import HAS_TABLES, Row, copied_row, new_row, suffices
 from transforms.video_id import WHOLE
 
 _RETRIED = ("storage_error", "changed_while_read")
@@ -63,7 +64,7 @@ class EarlierResults:
     """What earlier runs left in DIR, as far as it decides what a run computes.
 
     Attributes:
-      computed: by video_id, a row with the configuration of the run whose tables exist.
+      computed: by video_id, a row that suffices for the run and whose tables exist.
       other_config_copies: by video_id, files whose rows have another configuration and that the run was not asked for,
         and files whose rows are up to date although a file with the same identity was replaced.
       replaced: by video_id of contents whose file was replaced: when the earlier row of that file was finished.
@@ -74,16 +75,16 @@ class EarlierResults:
     replaced: Mapping[str, datetime] = dataclasses.field(default_factory=dict)
 
 
-def is_up_to_date(row: Row | None, file: FileInfo, config_hash: str, *, retry_failed: bool = False) -> bool:
+def is_up_to_date(row: Row | None, file: FileInfo, config: Config, *, retry_failed: bool = False) -> bool:
     """Whether the row of a file still says what this run would say of it.
 
     Args:
       row: of the file; None: it has none.
       file: as it is now.
-      config_hash: of the run.
+      config: of the run.
       retry_failed: whether all `failed` files are tried again.
     """
-    if row is None or row["config_hash"] != config_hash or _has_changed(row, file):
+    if row is None or not suffices(row, config) or _has_changed(row, file):
         return False
     return row["status"] != "failed" or not (retry_failed or row["error_type"] in _RETRIED)
 
@@ -108,7 +109,7 @@ def _replaced(rows: Iterable[Row], files: Iterable[FileInfo]) -> dict[str, datet
 
 def earlier_results(
     rows: Collection[Row],
-    config_hash: str,
+    config: Config,
     *,
     asked: Collection[str],
     stored: Collection[str],
@@ -118,7 +119,7 @@ def earlier_results(
 
     Args:
       rows: of `videos`.
-      config_hash: of the run.
+      config: of the run.
       asked: uris that the run was asked for.
       stored: video_ids that have tables.
       todo: files that the run has to look at.
@@ -131,7 +132,7 @@ def earlier_results(
         if row["status"] not in HAS_TABLES:
             continue
         file = FileInfo(row["uri"], row["size_bytes"], row["modified_at"], row["etag"])
-        if row["config_hash"] != config_hash:
+        if not suffices(row, config):
             if row["uri"] not in asked:
                 other_config_copies[row["video_id"]].append(file)
         elif row["video_id"] in replaced:
@@ -165,7 +166,7 @@ def rows_without_work(plans: Iterable[Plan], computed: Row | None, run: Run) -> 
     rows = []
     for plan in plans:
         if not plan.segments:
-            rows.append(new_row(plan, run, started_at=datetime.now(UTC)))
+            rows.append(new_row(plan, run.as_seen(plan), started_at=datetime.now(UTC)))
         elif computed is not None:
             rows.append(copied_row(computed, plan.file, run))
     return rows

@@ -5,6 +5,9 @@ frame is taken twice. The first frame of each segment is a sample, too. A pictur
 frame comes is a sample of each whole second until the next one. A segment is read from its keyframe to `lost_after`
 seconds past its end; that tail has the same samples as the beginning of the next segment, so that tracks can be
 followed from one segment into the next.
+
+Of a scan, samples are the keyframes that the grid takes. Each is decoded alone. Two that are `lost_after` seconds or
+more apart are shots of their own, because nothing is known of the time between them.
 """
 
 import bisect
@@ -25,6 +28,7 @@ from schemas.video import Clock, DecodeStats, Segment
 from transforms.continuous_clock import ClockLine
 from transforms.heif import decode_grid, grid_of
 from transforms.list_packets import hides
+from transforms.lone_keyframes import closed_groups, decode_alone
 from transforms.open_video import open_video, read_packets, undiscarded
 from transforms.picture import Aspects, Orientation, Picture
 from transforms.samples import Sample, SampleGrid, SegmentStream
@@ -34,6 +38,12 @@ _REORDER = 24
 
 _KEPT = 1024
 """Time stamps kept at least, of the packets read last."""
+
+_LAZY_BYTES = 16_000_000
+"""Bytes of packets that wait at most for a frame that is needed."""
+
+_LAZY_FPS = 1.0
+"""Samples a second up to which packets wait. With more of them, hardly a group of frames has none that is needed."""
 
 _SEEK_BACK_SECONDS = 10.0
 """How much earlier to seek when a seek lands behind the keyframe: in transport streams, seeking guesses positions."""
@@ -137,13 +147,17 @@ class _Reader:
         self._hides = hides(stream.codec_context.name)
         self._aspects = Aspects(stream)
         self._on_screen: _OnScreen | None = None
+        self._sampled = math.inf
+        self._apart = config.tracking.lost_after - 1e-6 if segment.keyframes else math.inf
         # AVI has no presentation times. libav makes them up, and wrongly where frames are reordered, so what a sample
         # needs is not known before it is decoded.
         self._may_skip = self._clock.has_pts and container.format.name != "avi"
+        is_lazy = self._may_skip and (config.sampling.sample_fps or math.inf) <= _LAZY_FPS
+        self._begins_group = closed_groups(stream.codec_context) if is_lazy else None
 
     def samples(self) -> Iterator[Sample]:
         last, crossed, is_cut = -math.inf, False, False
-        for number, frame in enumerate(self._frames()):
+        for number, frame in self._keyframes() if self._segment.keyframes else enumerate(self._frames()):
             ticks = frame.pts if self._clock.has_pts else number
             if ticks is None or self._line.is_stray(frame.pts):
                 continue
@@ -180,6 +194,8 @@ class _Reader:
 
     def _sample(self, timestamp: float, *, is_first: bool = False, is_cut: bool = False) -> Sample:
         """What is on the screen, as a sample."""
+        is_cut |= timestamp - self._sampled >= self._apart
+        self._sampled = timestamp
         shown = self._on_screen
         assert shown is not None
         if shown.picture is None:
@@ -196,11 +212,14 @@ class _Reader:
           ticks: stamp of the next frame; None: there is none.
         """
         shown = self._on_screen
+        if shown is not None and self._segment.keyframes and (after := self._times.after(shown.ticks)) is not None:
+            until, ticks = self._clock.seconds(after), after  # the next frame, which need not be a keyframe
         if shown is None or until - shown.timestamp <= 1 or not self._clock.has_pts:
             return
         # A frame that is lost leaves the picture before it on the screen, and that is no picture of this time.
         is_whole = shown.errors == self._stats.errors
-        is_next = ticks is None or self._times.rank(ticks) == shown.rank + 1
+        is_last = ticks is None and self._times.after(shown.ticks) is None
+        is_next = is_last or (ticks is not None and self._times.rank(ticks) == shown.rank + 1)
         if not (is_whole and is_next and until - shown.timestamp <= self._segment.hold):
             return
         seconds = math.ceil(until - 1e-6) if ticks is None else math.floor(until)
@@ -221,33 +240,76 @@ class _Reader:
                 self._stats.damage(0.0)
             return
         context, stats = self._stream.codec_context, self._stats
+        waiting: list[tuple[av.Packet, bool]] = []
         for packet in self._ahead():
-            start = self._start(packet)
-            is_ours = start is None or (self._begin <= start < self._end)
-            if is_ours and start is not None:
-                length = float((packet.duration or 0) * packet.time_base) if packet.time_base else 0.0
-                stats.packet_end = max(stats.packet_end or 0.0, start + length)
             wanted = not self._may_skip or self._is_needed(packet)
-            if not wanted:
-                if is_ours and start is not None and start >= 0 and not packet.is_discard:
-                    stats.shown(start)
-                if packet.is_disposable or context.codec.intra_only:
-                    continue  # no other frame is made from it
-            context.skip_frame = "DEFAULT" if wanted else "NONREF"
-            try:
-                frames = context.decode(packet)
-                self._aspects.decoded(packet)
-                yield from frames
-            except av.error.FFmpegError:
-                if is_ours:
-                    stats.damage(start)
-                    self._may_skip = False  # from here on a lost frame has to be replaced, so all others are decoded
+            self._pass(packet, is_skipped=not wanted)
+            if not wanted and (packet.is_disposable or context.codec.intra_only):
+                continue  # no other frame is made from it
+            if self._begins_group is not None:
+                if waiting and self._begins_group(packet):  # no frame that is needed is made from those that wait
+                    yield from context.decode(None)
+                    context.flush_buffers()
+                    waiting.clear()
+                waiting.append((packet, wanted))
+                if not wanted and sum(each.size for each, _ in waiting) < _LAZY_BYTES:
+                    continue
+            for each, is_needed in waiting or [(packet, wanted)]:
+                yield from self._decode(each, wanted=is_needed)
+            waiting.clear()
         try:
             yield from context.decode(None)
         except av.error.EOFError:
             return
         except av.error.FFmpegError:
             stats.damage(None)
+
+    def _decode(self, packet: av.Packet, *, wanted: bool) -> Iterator[av.VideoFrame]:
+        """The frames that come with a packet; of one that is not wanted, only what other frames are made from."""
+        context = self._stream.codec_context
+        context.skip_frame = "DEFAULT" if wanted else "NONREF"
+        try:
+            frames = context.decode(packet)
+            self._aspects.decoded(packet)
+            yield from frames
+        except av.error.FFmpegError:
+            start = self._start(packet)
+            if self._is_ours(start):
+                self._stats.damage(start)
+                self._may_skip = False  # from here on a lost frame has to be replaced, so all others are decoded
+
+    def _keyframes(self) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Keyframes that a sample needs, each with the number of packets before it."""
+        for number, packet in enumerate(self._ahead()):
+            start = self._start(packet)
+            if packet.is_keyframe and start is not None and start >= self._stop:
+                return
+            wanted = packet.is_keyframe and (start is None or start == self._end or self._grid.is_due(start))
+            self._pass(packet, is_skipped=not wanted)
+            if not wanted:
+                continue
+            try:
+                frames = decode_alone(self._stream.codec_context, packet)
+                self._aspects.decoded(packet)
+            except av.error.FFmpegError:
+                if self._is_ours(start):
+                    self._stats.damage(start)
+                continue
+            yield from ((number, frame) for frame in frames)
+
+    def _is_ours(self, start: float | None) -> bool:
+        """Whether a packet belongs to the segment, and not to its tail."""
+        return start is None or self._begin <= start < self._end
+
+    def _pass(self, packet: av.Packet, *, is_skipped: bool) -> None:
+        """Notes a packet that was read, and its frame if that will not be decoded."""
+        start = self._start(packet)
+        if start is None or not self._is_ours(start):
+            return
+        length = float((packet.duration or 0) * packet.time_base) if packet.time_base else 0.0
+        self._stats.packet_end = max(self._stats.packet_end or 0.0, start + length)
+        if is_skipped and start >= 0 and not packet.is_discard:
+            self._stats.shown(start)
 
     def _ahead(self) -> Iterator[av.Packet]:
         """The packets, each delayed until the times of all packets that may be shown before it are known."""

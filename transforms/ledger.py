@@ -13,12 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas import storage
-from schemas.config import ALGORITHM_VERSION, SCHEMA_VERSION
+from schemas.config import ALGORITHM_VERSION, SCHEMA_VERSION, Config
 from schemas.errors import StorageError, UsageError
 from schemas.layout import EMBEDDINGS, ROW_TABLES, WORK, Layout, row_name
 from schemas.run import Run
 from schemas.storage import FileInfo
-from schemas.table_files import list_table_files
+from schemas.table_files import in_columns, list_table_files, read_footer
 from schemas.tables import VIDEOS, code_version, make_table, parquet_bytes
 from schemas.video import Plan
 
@@ -50,7 +50,8 @@ def new_row(plan: Plan, run: Run, *, started_at: datetime, **figures: Any) -> Ro
     }
     if plan.info:
         row |= dataclasses.asdict(plan.info)
-    return row | figures | _own_columns(run, started_at)
+    made = {"config_hash": run.config.hash, "algorithm_version": ALGORITHM_VERSION}
+    return row | figures | made | _own_columns(run, started_at)
 
 
 def copied_row(row: Row, file: FileInfo, run: Run) -> Row:
@@ -65,8 +66,6 @@ def copied_row(row: Row, file: FileInfo, run: Run) -> Row:
 
 def _own_columns(run: Run, started_at: datetime) -> Row:
     return {
-        "config_hash": run.config.hash,
-        "algorithm_version": ALGORITHM_VERSION,
         "started_at": started_at,
         "finished_at": datetime.now(UTC),
         "run_id": run.run_id,
@@ -74,11 +73,32 @@ def _own_columns(run: Run, started_at: datetime) -> Row:
     }
 
 
+def suffices(row: Row, config: Config) -> bool:
+    """Whether a row says what a run with a configuration wants to know.
+
+    It was made with that configuration, or the run is a scan and the row has more than a scan can tell: a scan never
+    replaces the tables of a run that looked at more than keyframes, whatever its settings were.
+    """
+    if row["config_hash"] in (config.hash, config.without_keyframes.hash):
+        return True
+    return config.sampling.keyframes and row["status"] in HAS_TABLES and row.get("keyframe_seconds") is None
+
+
 def write_row(row: Row, run: Run) -> None:
     """Writes one row under its final name."""
     table = make_table(VIDEOS, {name: [row.get(name)] for name in VIDEOS.names})
     figures = {_FIGURES: json.dumps(row[_FIGURES])} if _FIGURES in row else {}
-    storage.write_bytes(run.layout.ledger(row["uri"]), parquet_bytes(table, run.footer | figures))
+    storage.write_bytes(run.layout.ledger(row["uri"]), parquet_bytes(table, _footer(row, run) | figures))
+
+
+def _footer(row: Row, run: Run) -> dict[str, str]:
+    """The footer of a row's file, with the configuration that made the row."""
+    if row["config_hash"] == run.config.hash or not run.config.sampling.keyframes:
+        return run.footer
+    if row["config_hash"] == run.without_keyframes.config.hash or row["status"] not in HAS_TABLES:
+        return run.without_keyframes.footer
+    # The row of a copy, whose tables an earlier run has made with other settings.
+    return read_footer(run.layout.table("faces", row["video_id"])) | {"run_id": run.run_id}
 
 
 def forget_row(uri: str, run: Run) -> None:
@@ -175,7 +195,7 @@ def close_ledger(run: Run, rows: Mapping[str, Row] | None = None, *, changed: bo
     for video_id in sorted(videos_with_tables(run) - named):
         remove_tables(video_id, run)
     # Fragments of failed videos and of videos without a row stay, since another run may still finish them.
-    ours = [row for row in rows.values() if row["config_hash"] == run.config.hash]
+    ours = [row for row in rows.values() if suffices(row, run.config)]
     done = {row["video_id"] for row in ours if row["status"] != "failed"}
     for video_id in sorted(done & work.video_ids()):
         storage.delete_tree(work.video(video_id))
@@ -254,9 +274,11 @@ def _read_row(uri: str, out: str) -> Row:
     try:
         file = pq.ParquetFile(pa.BufferReader(storage.read_bytes(uri)))
         version = _version(file.schema_arrow)
-        rows = file.read(use_threads=False).to_pylist() if version == SCHEMA_VERSION else []
-        if version == SCHEMA_VERSION and not (len(rows) == 1 and file.schema_arrow.equals(VIDEOS)):
-            raise pa.ArrowInvalid("not one row of videos")
+        rows = []
+        if version == SCHEMA_VERSION:
+            rows = in_columns(file.read(use_threads=False), VIDEOS).to_pylist()
+            if len(rows) != 1:
+                raise pa.ArrowInvalid("not one row of videos")
     except FileNotFoundError:
         raise
     except (OSError, pa.ArrowException) as error:

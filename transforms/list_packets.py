@@ -47,6 +47,7 @@ class Packets:
       other_end: second of the file's own clock at which the other streams end; None where there are none.
       rest: share of the file behind the last packet of any stream; streams may begin there that nothing foretold.
       is_index: whether an index was read, which also lists packets that a truncated file has no more.
+      has_others: whether there are keyframes, and other packets between them.
     """
 
     count: int
@@ -60,6 +61,7 @@ class Packets:
     other_end: float | None
     is_index: bool
     rest: float = 0.0
+    has_others: bool = False
 
     @property
     def is_vfr(self) -> bool | None:
@@ -147,6 +149,7 @@ def _from_index(container: InputContainer, stream: av.VideoStream) -> Packets:
         last_claim=0,
         other_end=max(_ends_of_others(container, stream), default=None),
         is_index=True,
+        has_others=bool(key.any() and not key.all()),
     )
 
 
@@ -244,6 +247,7 @@ def _walk(uri: str, config: Config) -> Packets:
         other_end=other_end,
         is_index=False,
         rest=max(0.0, 1 - place / size) if size > 0 else 0.0,
+        has_others=bool(is_key.any() and not is_key.all()),
     )
 
 
@@ -272,13 +276,14 @@ def behind(shown: np.ndarray, base: Fraction, other_end: float | None) -> int:
 
 
 def with_pts(
-    container: InputContainer, stream: av.VideoStream, keyframes: Keyframes, clock: Clock, config: Config
+    container: InputContainer, stream: av.VideoStream, keyframes: Keyframes, clock: Clock, length: float
 ) -> Keyframes:
     """Adds presentation times to keyframes whose decoding times alone are known.
 
-    Only keyframes that may start a segment are looked up, by reading one packet each; the others are left out.
+    Only keyframes that may start a segment of `length` seconds are looked up, by reading one packet each; the others
+    are left out.
     """
-    length, last = config.sampling.segment_seconds, 0.0
+    last = 0.0
     rows, pts = [], []
     for row, dts in enumerate(keyframes.seek_to.tolist()):
         if clock.seconds(dts) + _REORDERED < last + length:

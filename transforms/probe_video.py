@@ -26,7 +26,7 @@ from transforms.list_packets import Packets, list_packets, with_pts
 from transforms.measure_length import measure_length
 from transforms.open_video import NoVideoError, open_video, read_frames
 from transforms.picture import Orientation
-from transforms.split_into_segments import Keyframes, split_into_segments
+from transforms.split_into_segments import Keyframes, segment_seconds, split_into_segments
 from transforms.video_id import video_id
 
 _LATEST_START = 60.0
@@ -143,15 +143,18 @@ def _probe_stream(container: InputContainer, stream: av.VideoStream, plan: Plan,
             *_notes_on_streams(plan.file.uri, container, stream),
         ),
     )
-    keyframes = _keyframes(container, stream, packets, clock, config)
+    # In a GIF, each frame is painted over the one before, also over one that is marked as a keyframe.
+    is_scan = config.sampling.keyframes and packets.has_others and container.format.name not in media.ANIMATED_FORMATS
+    seconds = segment_seconds(config.sampling, is_scan=is_scan)
     segments = split_into_segments(
         plan.file,
         plan.video_id or "",
         clock,
         info.duration,
-        keyframes,
-        config,
+        _keyframes(container, stream, packets, clock, seconds),
+        seconds,
         hold=_hold(stream, packets, info.duration),
+        is_scan=is_scan,
     )
     return dataclasses.replace(plan, segments=segments)
 
@@ -164,9 +167,9 @@ def _hold(stream: av.VideoStream, packets: Packets, duration: float | None) -> f
 
 
 def _keyframes(
-    container: InputContainer, stream: av.VideoStream, packets: Packets, clock: Clock, config: Config
+    container: InputContainer, stream: av.VideoStream, packets: Packets, clock: Clock, seconds: float
 ) -> Keyframes | None:
-    """Keyframes at which segments may begin; None where the file is one segment."""
+    """Keyframes at which segments of some length may begin; None where the file is one segment."""
     # Each frame of a GIF is painted over the one before, even where a packet is marked as a keyframe. In a raw stream,
     # and where time stamps begin anew, seeking guesses.
     name = container.format.name
@@ -176,7 +179,7 @@ def _keyframes(
         return None
     keyframes = packets.keyframes
     if keyframes.pts is None:
-        return with_pts(container, stream, keyframes, clock, config)
+        return with_pts(container, stream, keyframes, clock, seconds)
     early = int(np.searchsorted(packets.shown, clock.start_pts or 0))  # frames before the first that decodes
     return dataclasses.replace(keyframes, packets_before=keyframes.packets_before - early)
 

@@ -84,13 +84,14 @@ class SampleGrid:
 
     def takes(self, timestamp: float) -> bool:
         """Whether the frame at this time is a sample; call it once for each frame, in order of time."""
-        if self._fps is None:
-            return True
-        point = self.point(timestamp)
-        if point < self._next:
+        if not self.is_due(timestamp):
             return False
-        self._next = point + 1
+        self.pass_over(timestamp)
         return True
+
+    def is_due(self, timestamp: float) -> bool:
+        """Whether `takes` would say yes."""
+        return self._fps is None or self.point(timestamp) >= self._next
 
     def pass_over(self, timestamp: float) -> None:
         """Marks the points up to this time as done: the frame was taken for another reason."""

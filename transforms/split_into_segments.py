@@ -7,9 +7,12 @@ import dataclasses
 
 import numpy as np
 
-from schemas.config import Config
+from schemas.config import Sampling
 from schemas.storage import FileInfo
 from schemas.video import Clock, Segment
+
+_SCANNED = 10
+"""How many times as long a segment is of which only keyframes are decoded, because they take less time."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,15 +30,21 @@ class Keyframes:
     packets_before: np.ndarray
 
 
+def segment_seconds(sampling: Sampling, *, is_scan: bool) -> float:
+    """Seconds of a segment, roughly."""
+    return sampling.segment_seconds * (_SCANNED if is_scan else 1)
+
+
 def split_into_segments(
     file: FileInfo,
     video_id: str,
     clock: Clock,
     duration: float | None,
     keyframes: Keyframes | None,
-    config: Config,
+    length: float,
     *,
     hold: float = Segment.hold,
+    is_scan: bool = False,
 ) -> tuple[Segment, ...]:
     """Segments of one video. A file that is shorter than two segments or cannot be sought is one segment.
 
@@ -45,10 +54,10 @@ def split_into_segments(
       clock: its time.
       duration: its seconds, if known.
       keyframes: keyframes whose PTS is known; None where the file cannot be sought.
-      config: the run's configuration.
+      length: seconds of a segment.
       hold: seconds for which a picture counts at most while no other frame comes.
+      is_scan: whether only keyframes are decoded.
     """
-    length = config.sampling.segment_seconds
     starts: list[tuple[float, int | None, int | None, int]] = [(0.0, None, None, 0)]
     if keyframes is not None and keyframes.pts is not None and duration is not None and duration >= 2 * length:
         for pts, seek_to, before in zip(keyframes.pts, keyframes.seek_to, keyframes.packets_before, strict=True):
@@ -69,6 +78,7 @@ def split_into_segments(
             packets_before=before,
             duration=max(0.0, (duration or 0.0 if end is None else end) - start),
             hold=hold,
+            keyframes=is_scan,
         )
         for i, ((start, pts, seek_to, before), end) in enumerate(zip(starts, ends, strict=True))
     )

@@ -33,6 +33,9 @@ from transforms.write_fragment import Fragment, SegmentDone, fragment_of, read_f
 
 _TRUNCATED_SECONDS = 1.0
 
+_UNSEEN_SECONDS = 30.0
+"""Seconds without a keyframe beyond which the row of a scanned video says so."""
+
 
 @dataclasses.dataclass(frozen=True)
 class VideoDone:
@@ -58,7 +61,7 @@ def assemble_video(plan: Plan, run: Run, *, keep_observations: bool = False) -> 
     if failure := first_failure(plan, run.work, run.run_id):
         if run.config.identity.persons == "within":
             remove_fragments(run.work, video_id)
-        row = new_row(plan, run, started_at=started, status="failed", **failure)
+        row = new_row(plan, run.as_seen(plan), started_at=started, status="failed", **failure)
         write_row(row, run)
         metrics.count(videos_failed=1)
         return VideoDone(row)
@@ -106,7 +109,7 @@ def _replace_tables(plan: Plan, tables: Mapping[str, pa.Table], run: Run) -> Non
     video_id = plan.video_id or ""
     forget_row(plan.file.uri, run)
     remove_embeddings(video_id, run)
-    write_tables(video_id, tables, run)
+    write_tables(video_id, tables, run.as_seen(plan))
     storage.delete_tree(run.layout.observations(video_id))
 
 
@@ -150,6 +153,7 @@ def make_tables(
       started_at: when this began.
       embeddings: by segment, where the run asks for persons; if it keeps them, they are a fourth table.
     """
+    run = run.as_seen(plan)
     config, video_id = run.config, plan.video_id or ""
     stats = [fragment.stats for fragment in fragments]
     vectors = np.zeros((0, 0), np.float32)
@@ -163,21 +167,26 @@ def make_tables(
     }
     counts = {f"frames_{name}": sum(s[f"frames_{name}"] for s in stats) for name in ("decoded", "corrupt")}
     if not len(observations.timestamps):
-        error = f"{plan.file.uri} has a video stream and not one frame that decodes."
+        what = "keyframe" if plan.is_scan else "frame"
+        error = f"{plan.file.uri} has a video stream and not one {what} that decodes."
         why = {"status": "corrupt", "error_type": "no_frames", "error_message": error}
         return new_row(plan, run, started_at=started_at, **why, **counts, **own), {}
     unknown_below = _unknown_below(config)
     truncated = _truncated(plan, stats)
-    missing = _missing(plan.segments, observations.timestamps)
+    missing = _missing(plan.segments, stats, observations.timestamps)
     damaged = {second for s in stats for second in s["damaged_seconds"]}
     damaged |= {second for start, end in missing for second in range(int(start), math.ceil(end))}
     faces = aggregate_faces(observations, video_id, config, unknown_below)
     tracks = aggregate_tracks(observations, video_id, unknown_below)
+    last = max(s["last_timestamp"] for s in stats if s["last_timestamp"] is not None)
+    apart = np.diff(observations.timestamps, append=last)
+    if plan.is_scan:
+        plan = dataclasses.replace(plan, notes=(*plan.notes, *_note_on_keyframes(plan.file.uri, apart, last, config)))
     timeline = aggregate_timeline(
         observations,
         faces,
         video_id,
-        last_timestamp=max(s["last_timestamp"] for s in stats if s["last_timestamp"] is not None),
+        last_timestamp=last,
         damaged_seconds=damaged,
         missing_until=plan.info.duration if truncated is not None and plan.info else None,
     )
@@ -193,12 +202,30 @@ def make_tables(
         **own,
         **_verdict(plan, stats, truncated, missing),
         "frames_sampled": len(observations.timestamps),
+        "keyframe_seconds": float(np.median(apart[: max(len(apart) - 1, 1)])) if plan.is_scan else None,
         "n_tracks": len(tracks),
         "max_faces": _most_at_once(observations.columns["timestamp"]),
         "face_seconds": len(faces),
     }
     row = new_row(plan, run, started_at=started_at, **figures)
     return row, tables
+
+
+def _note_on_keyframes(uri: str, apart: np.ndarray, last: float, config: Config) -> Iterator[Note]:
+    """What is said of a scanned video whose keyframes leave long stretches unseen.
+
+    Args:
+      uri: of the file.
+      apart: [n] seconds from each sample to the next, or to the last frame.
+      last: second of the last frame.
+      config: of the scan.
+    """
+    asked = 2 / config.sampling.sample_fps if config.sampling.sample_fps else 0.0
+    if apart.max() > max(_UNSEEN_SECONDS, asked):
+        sentence = (
+            f"{uri}: keyframes that were looked at: {len(apart)} in {last:.1f} s, up to {apart.max():.1f} s apart."
+        )
+        yield Note("few_keyframes", sentence)
 
 
 def _figures(observations: Observations, fragments: Sequence[Fragment]) -> dict[str, Any]:
@@ -246,9 +273,11 @@ def _verdict(plan: Plan, stats: Sequence[Row], truncated: float | None, missing:
     return {"status": "partial" if problem else "ok", "error_type": said[0].kind, "error_message": message}
 
 
-def _missing(segments: Sequence[Segment], timestamps: np.ndarray) -> list[tuple[float, float]]:
+def _missing(segments: Sequence[Segment], stats: Sequence[Row], timestamps: np.ndarray) -> list[tuple[float, float]]:
     """Start and end of segments from which not one frame could be read."""
-    bounds = [(s.start, s.start + s.duration if s.end is None else s.end) for s in segments if s.duration > 0]
+    # A scan may find no picture that stands by itself, though all packets are there.
+    unread = [s for s, found in zip(segments, stats, strict=True) if not (s.keyframes and found["packet_end"])]
+    bounds = [(s.start, s.start + s.duration if s.end is None else s.end) for s in unread if s.duration > 0]
     return [(start, end) for start, end in bounds if not np.any((timestamps >= start) & (timestamps < end))]
 
 

@@ -43,6 +43,7 @@ class AnnotatedVideo:
       seconds: from the beginning of its first frame to the end of its last.
       n_tracks: number of tracks in the source.
       from_observations: whether there is a box for every sample; else there is one for each second.
+      by_keyframes: whether only faces in keyframes are known.
       dropped: number of frames that were out of order and were left out, as in the analysis.
       damaged: number of places that did not decode and were skipped.
       blurred_faces: faces that were blurred, counted in each frame anew.
@@ -54,6 +55,7 @@ class AnnotatedVideo:
     seconds: float
     n_tracks: int
     from_observations: bool
+    by_keyframes: bool
     dropped: int
     damaged: int
     blurred_faces: int
@@ -94,7 +96,8 @@ def annotate(
       on_progress: called after each frame with the seconds that are done and the seconds in all (None if unknown).
 
     Raises:
-      UsageError: a name or time is wrong, `out` does not know the video, or the container does not take its sound.
+      UsageError: a name or time is wrong, `out` does not know the video, or only its keyframes and it is to be blurred,
+        or the container does not take its sound.
       MediaError: the video cannot be read.
       StorageError: something cannot be read or written.
     """
@@ -103,6 +106,11 @@ def annotate(
     _check_times(start, end)
     identity = _identify(video, out)
     config = read_settings(out, identity)
+    if blur and config.sampling.keyframes:
+        raise UsageError(
+            f"{out} knows only the faces in keyframes of {video}, and those in between would stay as they are: "
+            "run analyze without --keyframes first."
+        )
     plan = probe_video(storage.stat(video), config)
     if plan.info is None:
         raise MediaError(plan.error_message or f"{video} cannot be read.")
@@ -127,6 +135,7 @@ def annotate(
         seconds=reader.last - reader.first,
         n_tracks=paths.n_tracks,
         from_observations=paths.from_observations,
+        by_keyframes=config.sampling.keyframes,
         dropped=reader.dropped,
         damaged=reader.damaged,
         blurred_faces=draw.blurred_faces,

@@ -21,6 +21,9 @@ from transforms.stitch_tracks import Observations
 
 Row = Mapping[str, Any]
 
+_SCAN_HOLD = 0.5
+"""Seconds for which a face of a scan is shown. Nobody knows how long it stays, and one frame would not be seen."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Caption:
@@ -164,6 +167,8 @@ def read_paths(out: str, video_id: str, config: Config) -> FacePaths:
     period = 1 / config.sampling.sample_fps if config.sampling.sample_fps else 0.1
     # A cut lies somewhere between two samples: what is held there may stand in the next shot.
     holds = np.array([0.0 if track["end_reason"] == "cut" else period for track in tracks])
+    if config.sampling.keyframes:
+        holds[:] = _SCAN_HOLD
     # A face may have come right after the detector ran, and a track ends with its last detection.
     every = config.detection.detect_every
     unseen = max(0.5, (0.5 if every is None else every) + period)

@@ -116,6 +116,16 @@ def analyze(
             metavar="N|all", help="Samples a second. \\[default: 4]", rich_help_panel=LOOK, show_default=False
         ),
     ] = None,
+    keyframes: Annotated[
+        bool | None,
+        typer.Option(
+            "--keyframes/--no-keyframes",
+            help="Decode and sample only keyframes: a scan, to see what is in an archive. A later run without it goes "
+            "over the same results.",
+            rich_help_panel=LOOK,
+            show_default=False,
+        ),
+    ] = None,
     detector: Detector = None,
     detector_model: DetectorModel = None,
     min_face: MinFace = None,
@@ -248,6 +258,7 @@ def analyze(
         find archive -name '*.mxf' | facelog analyze - --out results
         facelog analyze archive/ --out results --min-face 40 --dry-run
         facelog analyze archive/ --out results --persons within
+        facelog analyze archive/ --out results --keyframes
         facelog analyze s3://archive/ --out s3://results/run1 --runner flink --flink-master HOST:8081
 
     With --runner flink, options of Beam can follow after --.
@@ -268,6 +279,7 @@ def analyze(
             age_model=age_model,
             gender_model=gender_model,
             sample_fps=parse_fps(sample_fps) if sample_fps else None,
+            keyframes=keyframes,
             detector=detector,
             detector_model=detector_model,
             min_face=min_face,

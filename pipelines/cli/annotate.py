@@ -120,7 +120,9 @@ def annotate(
 def _lines(written: "AnnotatedVideo", blur: bool) -> list[str]:
     frames, tracks = counted(written.frames, "frame"), counted(written.n_tracks, "track")
     lines = [f"{written.path}: {frames}, {clock(written.seconds)}, {tracks} in the whole video"]
-    if not written.from_observations:
+    if written.by_keyframes:
+        lines.append("only faces in keyframes are known: analyze the video without --keyframes for all of them")
+    elif not written.from_observations:
         lines.append(
             "boxes are exact once a second and estimated in between, for samples were not kept: analyze the video with "
             "--keep-observations into another folder for smooth ones"

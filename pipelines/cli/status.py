@@ -65,6 +65,8 @@ def _lines(now: "Status") -> list[str]:
         if now.figures:
             lines += now.figures.lines
     counts = [f"{count} {name}" for name, count in sorted(now.statuses.items())]
+    if now.by_keyframes:
+        counts.append(f"{now.by_keyframes} of them by keyframes alone")
     lines.append("videos in the tables: " + (", ".join(counts) or "none yet"))
     lines += [f"  {reason}" for _, reason in now.failed[:_SHOWN]]
     if len(now.failed) > _SHOWN:

@@ -73,6 +73,7 @@ def archive_report(
         n_tracks=sum(row["n_tracks"] or 0 for row in contents),
         face_seconds=sum(row["face_seconds"] or 0 for row in contents),
         configurations=len({row["config_hash"] for row in rows}),
+        by_keyframes=sum(row["keyframe_seconds"] is not None for row in contents),
         models=tuple(models),
         absent=absent(models),
         figures=None if no_figures else _figures(connection),

@@ -105,6 +105,7 @@ class ArchiveReport:
       n_videos: different contents that could be read.
       n_tracks, face_seconds: of them.
       configurations: how many different ones made the tables.
+      by_keyframes: videos, copies counted once, of which only keyframes were looked at.
       models: of all of them.
       absent: attributes that nothing was used for.
       figures: distributions over the archive.
@@ -123,6 +124,7 @@ class ArchiveReport:
     n_tracks: int
     face_seconds: int
     configurations: int
+    by_keyframes: int
     models: tuple[Model, ...]
     absent: tuple[str, ...]
     figures: Figures | None

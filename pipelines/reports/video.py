@@ -79,7 +79,7 @@ def video_report(page: str, rows: Sequence[Row], tables: Tables) -> VideoReport:
         face_seconds_by_emotion=count_emotions(faces["emotion"]),
         tracks=tracks,
         persons=_persons(tracks),
-        shots=_shots(seconds, tracks),
+        shots=_shots(seconds, tracks) if row.get("keyframe_seconds") is None else (),
         unreadable=_stretches(seconds),
     )
 

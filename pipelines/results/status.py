@@ -29,6 +29,7 @@ class Status:
       progress: of a run that is running or stopped, and is not `facelog live`; otherwise None.
       figures: what the run has done so far, and what its steps cost; None if there is no record.
       statuses: number of videos by status, of all runs.
+      by_keyframes: number of videos of which only keyframes were looked at.
       failed: uri and reason of each video that is corrupt or failed.
     """
 
@@ -39,6 +40,7 @@ class Status:
     progress: Measurement | None
     figures: RunFigures | None
     statuses: Counter[str]
+    by_keyframes: int
     failed: list[tuple[str, str]]
 
     @property
@@ -68,6 +70,7 @@ class Status:
             "seconds_elapsed": self.elapsed,
             "seconds_left": self.seconds_left,
             "videos": dict(self.statuses),
+            "by_keyframes": self.by_keyframes,
             "failed": [{"uri": uri, "reason": reason} for uri, reason in self.failed],
         }
 
@@ -105,5 +108,6 @@ def status(
         progress=progress,
         figures=RunFigures.of(rows.values(), record.run_id) if record else None,
         statuses=Counter(row["status"] for row in rows.values()),
+        by_keyframes=sum(row["keyframe_seconds"] is not None for row in rows.values()),
         failed=sorted((row["uri"], row["error_message"] or row["error_type"] or "") for row in bad),
     )

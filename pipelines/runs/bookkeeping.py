@@ -13,7 +13,16 @@ from schemas.run import Run
 from schemas.storage import FileInfo
 from schemas.video import Plan
 from transforms.copies import earlier_results, is_up_to_date, rows_that_follow, rows_without_work
-from transforms.ledger import HAS_TABLES, Row, close_ledger, new_row, read_ledger, videos_with_tables, write_row
+from transforms.ledger import (
+    HAS_TABLES,
+    Row,
+    close_ledger,
+    new_row,
+    read_ledger,
+    suffices,
+    videos_with_tables,
+    write_row,
+)
 
 _LOG = logging.getLogger(__name__)
 
@@ -28,6 +37,7 @@ class Summary:
       new: files that got a row in this run.
       unchanged: files that were done before and did not change.
       copies: files that were not computed, since they have the content of another.
+      keyframe_seconds: of each file of which only keyframes were looked at: the seconds between two of them.
       passed_over: files that were found in folders and are no input, by reason.
       video_seconds: seconds of video that were analyzed.
       face_seconds: rows of `faces` that were written.
@@ -43,6 +53,7 @@ class Summary:
     new: int = 0
     unchanged: int = 0
     copies: int = 0
+    keyframe_seconds: list[float] = dataclasses.field(default_factory=list)
     passed_over: dict[str, int] = dataclasses.field(default_factory=dict)
     video_seconds: float = 0.0
     face_seconds: int = 0
@@ -90,7 +101,7 @@ class Archive:
         self.todo = [file for file in files if not self._is_up_to_date(file, retry_failed)]
         stored = videos_with_tables(run) if self.todo else set()
         self.earlier = earlier_results(
-            self._rows.values(), run.config.hash, asked=self._inputs, stored=stored, todo=self.todo
+            self._rows.values(), run.config, asked=self._inputs, stored=stored, todo=self.todo
         )
         for uri, reason in missing.items():
             file, row = FileInfo(uri, None, None), self._rows.get(uri)
@@ -102,7 +113,7 @@ class Archive:
         self.summary.unchanged = len(self._inputs) - len(self.todo) - self.summary.new
 
     def _is_up_to_date(self, file: FileInfo, retry_failed: bool) -> bool:
-        return is_up_to_date(self._rows.get(file.uri), file, self.run.config.hash, retry_failed=retry_failed)
+        return is_up_to_date(self._rows.get(file.uri), file, self.run.config, retry_failed=retry_failed)
 
     def forget_replaced(self) -> None:
         """Removes unfinished work on files that were replaced since; call it once, before the work begins."""
@@ -133,7 +144,7 @@ class Archive:
     def fail(self, plan: Plan, error_type: str, message: str) -> Row:
         """Writes the row of a file that was taken and could not be computed."""
         failed = dataclasses.replace(plan, status="failed", error_type=error_type, error_message=message)
-        row = new_row(failed, self.run, started_at=datetime.now(UTC))
+        row = new_row(failed, self.run.as_seen(plan), started_at=datetime.now(UTC))
         write_row(row, self.run)
         return self.finish(row)
 
@@ -197,7 +208,9 @@ class Archive:
         """How the run ended, according to the rows that were read or noted here."""
         rows = [self._rows[uri] for uri in sorted(self._inputs) if uri in self._rows]
         self.summary.statuses = Counter(row["status"] for row in rows)
+        apart = (row.get("keyframe_seconds") for row in rows)
+        self.summary.keyframe_seconds = [seconds for seconds in apart if seconds is not None]
         self.summary.bad = [row for row in rows if row["status"] in ("partial", "corrupt", "failed")]
         self.summary.figures = RunFigures.of(self._rows.values(), self.run.run_id)
-        self.summary.other_configs = sum(row["config_hash"] != self.run.config.hash for row in self._rows.values())
+        self.summary.other_configs = sum(not suffices(row, self.run.config) for row in self._rows.values())
         return self.summary

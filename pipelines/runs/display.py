@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import shlex
+import statistics
 import time
 from collections.abc import Iterator
 from typing import Protocol
@@ -143,6 +144,9 @@ def print_summary(summary: Summary, console: Console) -> None:
         table.add_row(str(summary.unchanged), "of them done before, unchanged")
     if summary.copies:
         table.add_row(str(summary.copies), "of them known by their content, not computed again")
+    if apart := summary.keyframe_seconds:
+        told = f"of them by keyframes alone, {statistics.median(apart):.1f} s apart"
+        table.add_row(str(len(apart)), told)
     for reason, count in summary.passed_over.items():
         table.add_row(str(count), Text(f"passed over: {reason}", "dim"))
     speed = summary.video_seconds / max(summary.wall_seconds, 1e-9)

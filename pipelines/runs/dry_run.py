@@ -23,6 +23,9 @@ from transforms.probe_video import probe_video
 CPU_SECONDS_PER_MEGAPIXEL_SECOND = 0.5
 """CPU seconds for a second of video of a megapixel at the defaults, with a face or two; see docs/performance.md."""
 
+SCAN_SHARE = 0.08
+"""Share of that for a scan of keyframes; see docs/performance.md."""
+
 BYTES_PER_HOUR = 3_000_000
 """Bytes of tables for an hour of video with a face or two; see docs/performance.md."""
 
@@ -102,7 +105,9 @@ def _seconds(plan: Plan) -> float:
 
 def _estimate_seconds(plans: Sequence[Plan], ledger: Sequence[Row], workers: int) -> tuple[float, str]:
     """Seconds that a run will take, and where the estimate comes from."""
-    done = [row for row in ledger if row["status"] in HAS_TABLES and row["wall_seconds"] and row["duration"]]
+    is_scan = any(plan.is_scan for plan in plans)
+    alike = (row for row in ledger if (row["keyframe_seconds"] is not None) == is_scan)
+    done = [row for row in alike if row["status"] in HAS_TABLES and row["wall_seconds"] and row["duration"]]
     seconds = sum(_seconds(plan) for plan in plans)
     if len(done) >= 5:
         rate = sum(row["wall_seconds"] for row in done) / sum(row["duration"] for row in done)
@@ -110,4 +115,5 @@ def _estimate_seconds(plans: Sequence[Plan], ledger: Sequence[Row], workers: int
     megapixels = sum(
         _seconds(plan) * plan.info.width * plan.info.height / 1e6 for plan in plans if plan.info is not None
     )
-    return megapixels * CPU_SECONDS_PER_MEGAPIXEL_SECOND / workers, "a rough guess from their sizes"
+    share = SCAN_SHARE if is_scan else 1.0
+    return megapixels * share * CPU_SECONDS_PER_MEGAPIXEL_SECOND / workers, "a rough guess from their sizes"

@@ -48,6 +48,7 @@ DESCRIBED = {
         duration float64?, start_offset float64?, width int32?, height int32?, rotation int16?,
         sample_aspect_ratio float?, avg_fps float64?, is_vfr bool?, start_pts int64?, time_base string?,
         recorded_at utc?, frames_decoded int64?, frames_sampled int64?, frames_corrupt int64?, sample_fps float?,
+        keyframe_seconds float?,
         n_tracks int32?, n_persons int32?, max_faces int32?, face_seconds int32?, config_hash string,
         algorithm_version int32, wall_seconds float64, peak_rss_mb float, started_at utc, finished_at utc,
         run_id string, code_version string

@@ -71,7 +71,7 @@ def test_earlier_results_are_sorted_by_configuration() -> None:
         row("/v/failed.mp4", video_id=A, config_hash="other", status="failed"),
         row("/v/without tables.mp4", video_id=B),
     ]
-    earlier = earlier_results(rows, Config().hash, asked={"/v/a.mp4", "/v/asked.mp4"}, stored={A})
+    earlier = earlier_results(rows, Config(), asked={"/v/a.mp4", "/v/asked.mp4"}, stored={A})
     assert earlier.computed == {A: rows[0]}
     assert {key: [file.uri for file in files] for key, files in earlier.other_config_copies.items()} == {
         A: ["/v/c.mp4"]
@@ -94,5 +94,5 @@ def test_earlier_results_are_sorted_by_configuration() -> None:
 def test_a_row_is_up_to_date(columns: dict[str, Any], retry_failed: bool, up_to_date: bool) -> None:
     file = example_file("/v/a.mp4", etag="new")
     known = row("/v/a.mp4", size_bytes=file.size_bytes, modified_at=file.modified_at, etag="new") | columns
-    assert is_up_to_date(known, file, Config().hash, retry_failed=retry_failed) is up_to_date
-    assert not is_up_to_date(None, file, Config().hash)
+    assert is_up_to_date(known, file, Config(), retry_failed=retry_failed) is up_to_date
+    assert not is_up_to_date(None, file, Config())

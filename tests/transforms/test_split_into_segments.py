@@ -91,7 +91,7 @@ def test_a_long_gap_between_keyframes_makes_a_long_segment(tmp_path):
 
 
 def test_a_file_without_keyframes_to_seek_is_one():
-    (segment,) = split_into_segments(_FILE, "id", Clock(None, 1, 25), 1000.0, None, Config())
+    (segment,) = split_into_segments(_FILE, "id", Clock(None, 1, 25), 1000.0, None, 60.0)
     assert (segment.start, segment.end, segment.duration) == (0, None, 1000)
 
 
@@ -104,8 +104,7 @@ def test_any_keyframes(steps, length, last):
     pts = np.cumsum([0, *steps])
     duration = float(pts[-1] + last)
     keyframes = Keyframes(pts, pts, np.arange(len(pts)))
-    config = Config().override(segment_seconds=float(length))
-    found = split_into_segments(_FILE, "id", Clock(0, 1, 1), duration, keyframes, config)
+    found = split_into_segments(_FILE, "id", Clock(0, 1, 1), duration, keyframes, float(length))
     assert found[0].start == 0 and found[-1].end is None
     assert all(a.end == b.start for a, b in itertools.pairwise(found))
     assert {s.start for s in found} <= set(pts.tolist())

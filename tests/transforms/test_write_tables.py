@@ -123,6 +123,54 @@ def test_truncated(run: Run, states: dict[str, Any], status: str, rows: int):
     assert tables["faces"]["second"].to_pylist() == [0, 1, 2, 3]
 
 
+def scan(*keyframes: float, run: Run, sample_fps: float = 4.0, **changes: Any):
+    """Row and tables of ten seconds, or 100, of which these keyframes were looked at."""
+    plan = example_plan(**changes)
+    plan = dataclasses.replace(plan, segments=tuple(dataclasses.replace(s, keyframes=True) for s in plan.segments))
+    run = dataclasses.replace(run, config=Config().override(keyframes=True, sample_fps=sample_fps))
+    stats = {"last_timestamp": 9.9 if len(keyframes) > 2 else 99.9, "packet_end": 10.0}
+    track = example_track(0, np.array(keyframes))
+    return tables_of(plan, track, run=run, samples=np.array(keyframes), stats=stats)
+
+
+def test_a_scan_says_how_far_keyframes_are_apart(run: Run):
+    row, tables = scan(0.0, 2.5, 5.0, 9.0, run=run)
+    assert (row["status"], row["keyframe_seconds"], row["error_type"]) == ("ok", 2.5, None)
+    assert row["config_hash"] == Config().override(keyframes=True).hash
+    timeline = tables["timeline"]
+    assert timeline["n_faces"].to_pylist() == [1, None, 1, None, None, 1, None, None, None, 1]
+    assert timeline["n_samples"].to_pylist() == [1, 0, 1, 0, 0, 1, 0, 0, 0, 1]
+    assert timeline["decode_ok"].to_pylist() == [True] * 10
+    assert row["face_seconds"] == 4
+
+
+@pytest.mark.parametrize(
+    ("keyframes", "apart", "said"),
+    [((0.0,), 99.9, "1 in 99.9 s, up to 99.9 s apart"), ((0.0, 40.0), 40.0, "2 in 99.9 s, up to 59.9 s apart")],
+)
+def test_few_keyframes_are_said(run: Run, keyframes: tuple[float, ...], apart: float, said: str):
+    row, _ = scan(*keyframes, run=run, stated_end=None)
+    assert (row["status"], row["error_type"]) == ("ok", "few_keyframes")
+    assert row["keyframe_seconds"] == pytest.approx(apart)
+    assert row["error_message"] == f"/videos/clip.mp4: keyframes that were looked at: {said}."
+    assert scan(*keyframes, run=run, sample_fps=0.02, stated_end=None)[0]["error_type"] is None
+
+
+def test_segments_of_a_scan_without_a_picture_are_not_missing(run: Run):
+    row, _ = scan(0.0, 1.0, 2.0, run=run)
+    assert row["status"] == "ok"
+    plan = example_plan(5.0)
+    plan = dataclasses.replace(plan, segments=tuple(dataclasses.replace(s, keyframes=True) for s in plan.segments))
+    stats = {"last_timestamp": 9.9, "packet_end": 10.0}
+    assert tables_of(plan, run=run, samples=SAMPLES[:8], stats=stats)[0]["status"] == "ok"
+
+
+def test_not_one_keyframe_that_decodes(run: Run):
+    row, tables = scan(run=run)
+    assert (row["status"], row["error_type"], tables) == ("corrupt", "no_frames", {})
+    assert row["error_message"].endswith("not one keyframe that decodes.")
+
+
 def test_cut_off_after_its_first_frame(run: Run):
     row, tables = tables_of(example_plan(), run=run, samples=SAMPLES[:1], stats={"packet_end": 0.0})
 

@@ -9,6 +9,7 @@ import pytest
 from pipelines.annotations.annotate import annotate
 from pipelines.annotations.face_paths import caption, read_paths
 from schemas import storage
+from schemas.errors import UsageError
 from tests.annotated import CONFIG, happy, read, track, write, write_results
 from tests.clips import Clip, portrait_clip
 from transforms.probe_video import probe_video
@@ -21,6 +22,19 @@ def test_blur_hides_the_face_and_nothing_else(clip: Clip, results: Path, tmp_pat
         assert (change[90:150, 125:185].mean() > 8) == (t <= 1.25 + 0.75 + 1e-6), t
         assert change[:, :60].mean() < 3 and change[:, 260:].mean() < 3
         assert not happy(other)
+
+
+def test_a_face_of_a_scan_is_shown_for_half_a_second_and_never_blurred(tmp_path: Path) -> None:
+    clip = portrait_clip(tmp_path / "clip.mp4", seconds=4, gop=20)
+    config = CONFIG.override(keyframes=True)
+    faces = (track(0, 0.0, 0.0), track(1, 2.0, 2.0))
+    write_results(clip.path, tmp_path / "r", *faces, ended={0: "cut"}, config=config)
+    written, film = write(clip, tmp_path / "r", tmp_path / "out.mp4")
+    shown = [t for t, frame in zip(clip.times, film.frames, strict=True) if happy(frame) > 200]
+    assert shown == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, 0.5, 2, 2.1, 2.2, 2.3, 2.4, 2.5])
+    assert written.by_keyframes
+    with pytest.raises(UsageError, match="run analyze without --keyframes first"):
+        write(clip, tmp_path / "r", tmp_path / "blurred.mp4", blur=True)
 
 
 def test_blur_with_labels(clip: Clip, results: Path, tmp_path: Path) -> None:

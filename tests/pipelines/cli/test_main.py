@@ -212,6 +212,18 @@ def test_options_win_over_the_file(analyze: Facelog, clip: Path, tmp_path: Path)
     assert videos(tmp_path / "out")["clip.mp4"]["sample_fps"] == 2
 
 
+def test_keyframes(analyze: Facelog, tmp_path: Path) -> None:
+    clip = portrait_clip(tmp_path / "scan.mp4", seconds=4, gop=20).path
+    assert analyze(clip, "--keyframes", "--dry-run").exit_code == 0
+    (tmp_path / "settings.toml").write_text("keyframes = true\n")
+    result = analyze(clip, "--config", tmp_path / "settings.toml")
+    assert re.search(r"1\s+of them by keyframes alone, 2\.0 s apart", result.stdout)
+    assert videos(tmp_path / "out")["scan.mp4"]["keyframe_seconds"] == 2
+    assert "1 more are done already" in analyze(clip, "--keyframes", "--dry-run").stdout
+    assert analyze(clip, "--config", tmp_path / "settings.toml", "--no-keyframes").exit_code == 0
+    assert videos(tmp_path / "out")["scan.mp4"]["keyframe_seconds"] is None
+
+
 def test_help_is_quick() -> None:
     """Beam and TensorFlow take seconds to import, which nobody waits for who only asks."""
     listed = subprocess.run(

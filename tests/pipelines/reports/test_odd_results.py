@@ -20,6 +20,18 @@ def test_seconds_without_a_sample_are_unknown(tmp_path: Path) -> None:
     assert faces == {"0": 1, "1": 0, "2": 0, "3": 0, "4": 0, "5 or more": 2, "unknown": 3}
 
 
+def test_a_scan_says_that_it_is_one(tmp_path: Path) -> None:
+    write_video(tmp_path, tracks=[feeling(0, 0.0, ["happy"])], seconds=3, cuts=[2.0], keyframe_seconds=2.5)
+    report(str(tmp_path), to=str(tmp_path / "pages"), as_json=True)
+    index = (tmp_path / "pages" / "index.html").read_text()
+    assert "Of 1 video only keyframes were looked at" in index
+    (page,) = (path for path in (tmp_path / "pages").glob("*.html") if path.name != "index.html")
+    text = page.read_text()
+    assert "Only keyframes were looked at, mostly 2.5 s apart." in text and "keyframes, at most 4 a second" in text
+    assert "Cuts between keyframes are unknown." in text
+    assert json.loads(page.with_suffix(".json").read_bytes())["shots"] == []
+
+
 def test_a_page_that_cannot_be_made_costs_that_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def odd(page: str, *more: Any) -> VideoReport:
         if "bad" in page:

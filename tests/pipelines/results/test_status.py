@@ -100,8 +100,15 @@ def test_videos_are_counted_over_all_runs_and_bad_ones_named(run: Run, out: Path
     add_row(run, "/v/e.mp4", status="corrupt", error_type="unreadable", error_message=None)
     now = status(str(out))
     assert (now.state, now.record, now.progress) == ("none", None, None)
-    assert now.statuses == {"ok": 1, "failed": 2, "corrupt": 1}
+    assert (now.statuses, now.by_keyframes) == ({"ok": 1, "failed": 2, "corrupt": 1}, 0)
     assert now.failed == [("/v/c.mp4", "c ended it"), ("/v/d.mp4", "d ended it"), ("/v/e.mp4", "unreadable")]
+
+
+def test_videos_of_a_scan_are_counted(run: Run, out: Path, facelog: Facelog) -> None:
+    add_row(run, "/v/a.mp4", keyframe_seconds=2.0)
+    add_row(run, "/v/b.mp4")
+    assert status(str(out)).as_json()["by_keyframes"] == 1
+    assert "videos in the tables: 2 ok, 1 of them by keyframes alone" in facelog("status", out).stdout
 
 
 @pytest.mark.parametrize("made", [True, False])

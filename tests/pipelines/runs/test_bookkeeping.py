@@ -354,3 +354,31 @@ def test_a_copy_that_was_not_asked_about_follows_its_tables(world: World):
     assert rows["/v/0-copy.mp4"]["modified_at"] == twin.modified_at
     world.files["/v/0-copy.mp4"] = twin
     assert world.start().todo == []
+
+
+def test_a_scan_looks_at_what_no_run_has_seen_and_all_of_it_comes_later(world: World):
+    world.go()
+    world.put("/v/3.mp4", C)
+    world.put("/v/4.mp4", A)
+    world.config = Config().override(keyframes=True)
+    summary = world.go()
+    assert (world.computed, summary.copies, summary.unchanged) == (["/v/3.mp4"], 1, 2)
+    assert (summary.keyframe_seconds, summary.other_configs) == ([2.0], 0)
+    assert world.go().new == 0
+
+    world.config = Config()
+    assert world.go().keyframe_seconds == []
+    assert world.computed == ["/v/3.mp4"]
+    assert {row["config_hash"] for row in world.rows().values()} == {Config().hash}
+
+
+def test_a_scan_that_failed_is_tried_again_with_all_of_it(world: World):
+    world.config = Config().override(keyframes=True)
+    archive = world.start()
+    for plan in map(world.plan, archive.todo):
+        assert archive.take(plan)
+        archive.fail(plan, "crash", "it ended")
+    archive.close()
+    assert world.start().todo == []
+    world.config = Config()
+    assert len(world.start().todo) == 2

@@ -1,5 +1,6 @@
 """Files with contents, and runs over them as a runner would do them, without pictures."""
 
+import dataclasses
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from schemas.config import Config
 from schemas.layout import ROW_TABLES, Layout
 from schemas.run import Run
 from schemas.storage import FileInfo
+from schemas.tables import TABLES, parquet_bytes
 from schemas.video import Plan
 from tests.examples import WHEN, example_file, example_plan
 from transforms.ledger import new_row, read_ledger, write_row
@@ -50,17 +52,20 @@ class World:
             return Plan(file, "0b" * 16, "corrupt", "unreadable", f"{file.uri} does not open")
         if content == "away":
             return Plan(file, None, "failed", "storage_error", f"{file.uri} cannot be reached")
-        return example_plan(uri=file.uri, video_id=content, file=file)
+        plan = example_plan(uri=file.uri, video_id=content, file=file)
+        segments = (dataclasses.replace(s, keyframes=self.config.sampling.keyframes) for s in plan.segments)
+        return dataclasses.replace(plan, segments=tuple(segments))
 
     def assemble(self, plan: Plan, run: Run) -> dict[str, Any]:
         """Writes tables and row."""
         self.computed.append(plan.file.uri)
         figures = {"status": "ok", "n_tracks": 2, "max_faces": 1, "face_seconds": 7, "wall_seconds": 3.0}
-        figures |= self.status.get(plan.file.uri, {})
+        figures |= {"keyframe_seconds": 2.0 if plan.is_scan else None} | self.status.get(plan.file.uri, {})
         row = new_row(plan, run, started_at=WHEN, **figures)
         if row["status"] in ("ok", "partial"):
             for table in ROW_TABLES:
-                storage.write_bytes(run.layout.table(table, plan.video_id or ""), run.run_id.encode())
+                empty = parquet_bytes(TABLES[table].empty_table(), run.footer)
+                storage.write_bytes(run.layout.table(table, plan.video_id or ""), empty)
         write_row(row, run)
         return row
 
