@@ -3,7 +3,8 @@
 usage: python -m benchmarks.keyframes [VIDEO...]
        default: 20 s of 640x360 with one face and a keyframe every 2, 5 and 10 s, which it makes
 
-The scan reads each clip thirty times in a row. Everything runs in this process, probe included and the start of a worker left out, and is counted in its CPU seconds.
+The scan reads each clip thirty times in a row. Both run in this process, probe included and the start of a worker left
+out, and are counted in its CPU seconds.
 """
 
 import argparse
