@@ -10,7 +10,6 @@ Of a scan, samples are the keyframes that the grid takes. Each is decoded alone.
 more apart are shots of their own, because nothing is known of the time between them.
 """
 
-import bisect
 import collections
 import dataclasses
 import math
@@ -24,8 +23,9 @@ from schemas import storage
 from schemas.config import Config
 from schemas.errors import FacelogError
 from schemas.step_times import StepTimes
-from schemas.video import Clock, DecodeStats, Segment
+from schemas.video import DecodeStats, Segment
 from transforms.continuous_clock import ClockLine
+from transforms.frame_times import FrameTimes
 from transforms.heif import decode_grid, grid_of
 from transforms.list_packets import hides
 from transforms.lone_keyframes import closed_groups, decode_alone
@@ -35,9 +35,6 @@ from transforms.samples import Sample, SampleGrid, SegmentStream
 
 _REORDER = 24
 """Packets read ahead: more than the 16 frames that H.264 and HEVC may reorder, so display order is known."""
-
-_KEPT = 1024
-"""Time stamps kept at least, of the packets read last."""
 
 _LAZY_BYTES = 16_000_000
 """Bytes of packets that wait at most for a frame that is needed."""
@@ -86,37 +83,6 @@ def check_unchanged(segment: Segment) -> None:
         raise FileChangedError(f"{listed.uri} was changed while it was read; run again when it is complete.")
 
 
-class _Times:
-    """Time stamps of the last frames that were read, in order: they give a frame's rank and its neighbours."""
-
-    def __init__(self, clock: Clock, frames_before: int):
-        self._first = clock.start_pts or 0
-        self._forgotten = frames_before
-        self._pts: list[int] = []
-
-    def add(self, pts: int) -> None:
-        if pts < self._first:
-            return  # pictures before the first that decodes are never shown
-        bisect.insort(self._pts, pts)
-        if len(self._pts) > 2 * _KEPT:
-            del self._pts[:_KEPT]
-            self._forgotten += _KEPT
-
-    def rank(self, pts: int) -> int:
-        """Frames of the video that are shown before."""
-        return self._forgotten + bisect.bisect_left(self._pts, pts)
-
-    def before(self, pts: int) -> int | None:
-        """The next smaller PTS."""
-        place = bisect.bisect_left(self._pts, pts)
-        return self._pts[place - 1] if place else None
-
-    def after(self, pts: int) -> int | None:
-        """The next larger PTS that was read so far."""
-        place = bisect.bisect_right(self._pts, pts)
-        return self._pts[place] if place < len(self._pts) else None
-
-
 @dataclasses.dataclass
 class _OnScreen:
     """The frame that is shown until the next one comes."""
@@ -142,7 +108,7 @@ class _Reader:
         self._end = math.inf if segment.end is None else segment.end
         self._stop = self._end + config.tracking.lost_after
         self._grid = SampleGrid(config.sampling.sample_fps)
-        self._times = _Times(segment.clock, segment.packets_before)
+        self._times = FrameTimes(segment.clock, segment.packets_before)
         self._line = ClockLine(segment.clock)
         self._hides = hides(stream.codec_context.name)
         self._aspects = Aspects(stream)
