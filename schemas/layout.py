@@ -5,6 +5,7 @@ DIR/videos/bucket=3f/<sha256 of the uri, 32 digits>.parquet  the ledger, one fil
 DIR/observations/bucket=3f/<video_id>/<segment>.parquet      every sample, when asked for
 DIR/embeddings/bucket=3f/<video_id>.parquet                  embeddings of tracks, when asked for: biometric data
 DIR/reports/<page>.html, .json                               pages of `facelog report`, unless they go elsewhere
+DIR/recordings/<name>.mp4                                    videos of the camera's page, when asked for
 DIR/_work/lock                                               locked by the process that writes to DIR
 DIR/_work/lease.json                                         who writes to DIR, on file systems without locks
 DIR/_work/run.json                                           the current run, or the last one
@@ -26,7 +27,7 @@ WORK = "_work"
 EMBEDDINGS = "embeddings"
 """Name of the folder of everything biometric, and ending of the names of such files in `_work`."""
 
-FOLDERS = (*ROW_TABLES, "videos", "observations", EMBEDDINGS, "reports", WORK)
+FOLDERS = (*ROW_TABLES, "videos", "observations", EMBEDDINGS, "reports", "recordings", WORK)
 """All folders that facelog makes in DIR."""
 
 PAGE_STATES = "pages.json"
@@ -75,6 +76,10 @@ class Layout:
     def observations(self, video_id: str) -> str:
         """Folder of a video's kept observations: its fragments, under the names that they had in `_work`."""
         return storage.join(self.out, "observations", f"bucket={video_id[:2]}", video_id)
+
+    def recording(self, name: str) -> str:
+        """A video that the camera's page has recorded."""
+        return storage.join(self.out, "recordings", f"{name}.mp4")
 
     @property
     def page_states(self) -> str:

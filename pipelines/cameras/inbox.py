@@ -16,6 +16,10 @@ _WAITING = 8
 """Samples that wait at most for whoever analyzes them."""
 
 
+_REMEMBERED = 16
+"""Connections that are remembered; those of which a sample waits are among them."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Counts:
     """What a source has given so far, all connections together.
@@ -77,8 +81,8 @@ class Inbox:
     """The newest samples of a live source.
 
     Attributes:
-      connections: by number; the last two.
-      last_time: time of the last frame, sample or not; None before the first.
+      connections: by number; the last few.
+      last_times: of these, time of the last frame, sample or not.
     """
 
     def __init__(self, sample_fps: float | None, *, silence: float = 10.0, stop: threading.Event | None = None):
@@ -90,7 +94,7 @@ class Inbox:
           stop: ends everything once it is set, by a signal's handler for instance.
         """
         self.connections: dict[int, Connection] = {}
-        self.last_time: float | None = None
+        self.last_times: dict[int, float] = {}
         self._grid, self._silence = SampleGrid(sample_fps), silence
         self._counts, self._number = Counts(), -1
         self._waiting: collections.deque[Shown] = collections.deque()
@@ -102,8 +106,9 @@ class Inbox:
     def open(self, container: str, codec: str, fps: float | None) -> None:
         """Begins a connection; see `Connection`."""
         self._number += 1
-        self.connections = {number: c for number, c in self.connections.items() if number == self._number - 1}
         self.connections[self._number] = Connection(self._number, container, codec, fps)
+        for kept in (self.connections, self.last_times):
+            kept.pop(self._number - _REMEMBERED, None)
         self._is_open = True
 
     def close(self) -> None:
@@ -123,7 +128,7 @@ class Inbox:
           at: seconds since 1970, later than the frame before.
           picture: makes its picture.
         """
-        self.last_time = at
+        self.last_times[self._number] = at
         if not self._grid.takes(at):
             return
         with self._changed:

@@ -26,7 +26,7 @@ from schemas.tables import OBSERVATIONS
 from schemas.video import Clock, DecodeStats, Note, Plan, Segment, VideoInfo
 from transforms.crop_faces import crop_faces
 from transforms.follow_faces import follow_faces
-from transforms.ledger import Row, write_row
+from transforms.ledger import Row, forget_row, remove_tables, write_row
 from transforms.samples import Sample, SegmentStream
 from transforms.write_fragment import Fragment, fragment_of, joined
 from transforms.write_tables import make_tables, write_tables
@@ -45,18 +45,19 @@ class Recording:
       row: as it was written last; None before that.
     """
 
-    def __init__(self, run: Run, name: str, first: Shown, connection: Connection):
-        """Begins with a sample, which is second 0.
+    def __init__(self, run: Run, name: str, first: Shown, connection: Connection, *, zero: float | None = None):
+        """Begins with a sample, which is second 0 by default.
 
         Args:
           run: configuration, layout and name of the run.
           name: short name of the source.
           first: the first sample; it is not taken yet.
           connection: that it came by.
+          zero: second 0, in seconds since 1970; default: that of the sample.
         """
         self.row: Row | None = None
-        self._run, self._zero = run, first.time
-        self._began = datetime.fromtimestamp(first.time, UTC)
+        self._run, self._zero = run, first.time if zero is None else zero
+        self._began = datetime.fromtimestamp(self._zero, UTC)
         self._file = FileInfo(_uri(name, self._began, run), None, None)
         identity = f"{self._file.uri} {first.time:.6f} {run.run_id}"
         self._video_id = hashlib.blake2b(identity.encode(), digest_size=16).hexdigest()
@@ -88,10 +89,11 @@ class Recording:
         first = next(iterator, None)
         if first is None:
             return
-        start = self._ticks(first.time) * TICK
+        start = _CLOCK.seconds(self._ticks(first.time))
         if (gap := self._gap(start)) is not None:
             self._done.append(gap)
             self._segments.append(self._segment(len(self._segments), gap.start, gap.end))
+        self._silent_from = None
         stats = DecodeStats()
         segment = self._segment(len(self._segments), start, None)
         self._segments.append(segment)
@@ -111,13 +113,14 @@ class Recording:
         Args:
           last: time of its last frame, in seconds since 1970.
         """
-        self._silent_from = (self._ticks(last) + 1) * TICK
+        self._silent_from = _CLOCK.seconds(self._ticks(last) + 1)
 
-    def write(self, now: float) -> Row | None:
+    def write(self, now: float, *, video: Plan | None = None) -> Row | None:
         """Writes the tables as they are now, and the row in `videos` last; None if there is nothing yet.
 
         Args:
           now: seconds since 1970; if the connection is lost, the timeline goes on until then.
+          video: what the probe says of the file that holds these pictures, once it is whole; the row becomes its row.
         """
         if self._open:
             self._open = [joined(self._open)]
@@ -129,18 +132,19 @@ class Recording:
             fragments.append(gap)
             segments.append(self._segment(len(segments), gap.start, gap.end))
         duration = max(f.stats["last_timestamp"] for f in fragments if f.stats["last_timestamp"] is not None)
-        plan = Plan(
-            self._file,
-            self._video_id,
-            info=dataclasses.replace(self._info, duration=round(duration, 3)),
-            segments=tuple(segments),
-            notes=tuple(self._notes()),
-        )
+        plan = Plan(self._file, self._video_id, info=dataclasses.replace(self._info, duration=round(duration, 3)))
+        if video is not None and video.info is not None:
+            info = dataclasses.replace(video.info, recorded_at=self._began)
+            plan = Plan(video.file, video.video_id, info=info, notes=video.notes)
+        plan = dataclasses.replace(plan, segments=tuple(segments), notes=(*plan.notes, *self._notes()))
         row, tables = make_tables(plan, fragments, self._run, started_at=self._began)
         row["frames_decoded"] = self._counts.since(self._before).frames
         row["frames_corrupt"] = self._counts.since(self._before).corrupt
-        write_tables(self._video_id, tables, self._run)
+        write_tables(row["video_id"], tables, self._run)
         write_row(row, self._run)
+        if self.row is not None and self.row["uri"] != row["uri"]:
+            forget_row(self.row["uri"], self._run)
+            remove_tables(self.row["video_id"], self._run)
         self.row = row
         return row
 

@@ -16,6 +16,7 @@ from pipelines.cameras.capture import Capture
 from pipelines.cameras.inbox import Counts, Inbox, Shown
 from pipelines.cameras.recording import Recording
 from pipelines.cameras.source import parse_source
+from pipelines.cameras.video_file import VideoFile
 from pipelines.cameras.warm import load_models
 from pipelines.keeping.files_of_videos import find_traces, remove_traces
 from pipelines.results.holding import hold
@@ -164,6 +165,7 @@ class Watch:
       name: short name of the source.
       bundles: the loaded models.
       say, show, keep_days, write_every, video_seconds: as of `live`.
+      video: where the same pictures are kept, all of them in one row; None: nowhere.
       watched: what has been done.
     """
 
@@ -175,6 +177,7 @@ class Watch:
     keep_days: float | None = None
     write_every: float = WRITE_EVERY
     video_seconds: float = HOUR
+    video: VideoFile | None = None
 
     def __post_init__(self) -> None:
         self.watched = Watched(self.run.layout.out)
@@ -209,12 +212,13 @@ class Watch:
         """Analyzes the samples from one on, as long as they belong to one connection and one recording."""
         if self._recording is None:
             connection = inbox.connections[sample.connection]
-            self._recording = Recording(self.run, self.name, sample, connection)
-            self._end = (sample.time // self.video_seconds + 1) * self.video_seconds
+            zero = self.video.zero if self.video else None
+            self._recording = Recording(self.run, self.name, sample, connection, zero=zero)
+            self._end = math.inf if self.video else (sample.time // self.video_seconds + 1) * self.video_seconds
         for faces in self._recording.follow(inbox.samples(sample.connection, self._end), self.bundles):
             self._tell(faces, inbox)
-        if inbox.last_time is not None:
-            self._recording.lost(inbox.last_time)
+        if (last := inbox.last_times.get(sample.connection)) is not None:
+            self._recording.lost(last)
 
     def _tell(self, faces: int, inbox: Inbox) -> None:
         """Writes the tables if that is due, and shows how it stands."""
@@ -235,7 +239,8 @@ class Watch:
         """Ends the recording under way, if there is one, with whole tables."""
         if self._recording is not None:
             recording, self._recording = self._recording, None
-            self.watched.add(recording.write(self._now()))
+            video = self.video.finish(self.run.config) if self.video else None
+            self.watched.add(recording.write(self._now(), video=video))
 
     def _remove_old(self) -> None:
         if self.keep_days is not None:

@@ -38,7 +38,7 @@ class CameraSession:
 
         Args:
           wish: `{"do": "choose", "emotion": NAME or null, "age_gender": NAME or null, "detector": NAME, "min_face":
-            PIXELS}`, `{"do": "record", "name": NAME}` or `{"do": "stop"}`.
+            PIXELS}`, `{"do": "record", "name": NAME, "video": BOOL}` or `{"do": "stop"}`.
 
         Returns:
           What the page is told.
@@ -109,7 +109,8 @@ class CameraSession:
             raise UsageError(f"{self._out} is a compact copy, and recordings go where facelog analyze writes.")
         if self._recorder is None:
             name = short_name(str(wish.get("name") or "browser"))
-            self._recorder = Recorder(self._out, self._config, self._bundles, name)
+            with_video = wish.get("video") is True
+            self._recorder = Recorder(self._out, self._config, self._bundles, name, with_video=with_video)
         return {"recording": self._recording()}
 
     def _recording(self) -> dict[str, Any] | None:

@@ -70,7 +70,7 @@ function next() {
   state.isFresh = false;
   state.sentAt = performance.now();
   const scale = Math.min(1, LONGEST_SIDE / Math.max(video.videoWidth, video.videoHeight));
-  const [width, height] = [Math.round(video.videoWidth * scale), Math.round(video.videoHeight * scale)];
+  const [width, height] = [video.videoWidth, video.videoHeight].map((side) => 2 * Math.round((side * scale) / 2));
   if (sent.width !== width || sent.height !== height) Object.assign(sent, { width, height });
   sent.getContext("2d").drawImage(video, 0, 0, width, height);
   const stamp = new Float64Array([state.sentAt]);
@@ -208,7 +208,7 @@ $("snapshot").addEventListener("click", () => {
 });
 $("record").addEventListener("click", () => {
   const isOn = $("record").getAttribute("aria-pressed") === "true";
-  wish(isOn ? { do: "stop" } : { do: "record", name: $("name").value });
+  wish(isOn ? { do: "stop" } : { do: "record", name: $("name").value, video: $("video").checked });
 });
 $("choices").addEventListener("submit", (event) => event.preventDefault());
 for (const id of ["emotion", "age_gender", "detector", "min_face"]) $(id).addEventListener("change", choose);

@@ -4,6 +4,7 @@ import io
 import time
 from pathlib import Path
 
+import av
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from pipelines.cameras.source import parse_source
 from pipelines.cameras.wall_clock import WallClock
 from schemas.config import Config
 from schemas.errors import UsageError
+from transforms.picture import Picture
 
 ALL = Config().override(sample_fps="all")
 
@@ -98,3 +100,15 @@ def test_stamps_that_begin_anew_in_a_connection_are_put_on_the_clock() -> None:
     clock = WallClock()
     times = [clock.time(stamp, now) for stamp, now in [(50.0, 1000.0), (51.0, 1001.0), (0.0, 1002.0), (1.0, 1003.0)]]
     assert times == pytest.approx([1000.0, 1001.0, 1002.0, 1003.0], abs=0.01)
+
+
+def test_an_inbox_knows_the_end_of_a_connection_when_the_next_one_goes_on() -> None:
+    picture = Picture(av.VideoFrame(16, 16, "gray"))
+    box = inbox.Inbox(4.0)
+    for number in range(3):
+        box.open("mpegts", "h264", 25.0)
+        box.put(10.0 * number + 1.0, lambda: picture)
+        box.put(10.0 * number + 1.04, lambda: picture)  # no sample
+        box.close()
+    assert box.last_times == {0: 1.04, 1: 11.04, 2: 21.04}
+    assert [sample.time for number in range(3) for sample in box.samples(number, 99.0)] == [1.0, 11.0, 21.0]

@@ -9,13 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
+from pipelines.runs.analyze_archive import analyze
 from pipelines.serve import camera_page
 from pipelines.serve.app import make_app
+from pipelines.settings import make_config
 from runners.lock import hold
 from tests.browser import Page, chromium_with
 from tests.clips import scene
@@ -100,6 +103,29 @@ def test_the_record_button_writes_the_four_tables(socket: Any, out: Path) -> Non
     assert done["face_seconds"] == video["face_seconds"] == len(rows(out, "faces", video_id=video["video_id"])) >= 1
     assert len(rows(out, "timeline", video_id=video["video_id"])) >= 2
     assert grant(socket, {"do": "stop"}) == {"recorded": None}
+
+
+def test_the_video_is_kept_if_it_is_asked_for(socket: Any, out: Path) -> None:
+    grant(socket, _BARE)
+    grant(socket, {"do": "record", "name": "desk", "video": True})
+    sent = 0
+    while sent < 20:
+        sent += "recording" in look(socket, picture(sent / 10))
+        time.sleep(0.08)
+    assert grant(socket, {"do": "stop"})["recorded"]["face_seconds"] >= 1
+    (video,) = [row for row in rows(out, "videos") if "desk" in row["uri"]]
+    file = Path(video["uri"])
+    assert file.parent == out / "recordings" and file.name.startswith("desk-20") and file.suffix == ".mp4"
+    assert (video["status"], video["codec"], video["start_pts"]) == ("ok", "h264", 0)
+    stored = {row["video_id"] for table in ("faces", "tracks", "timeline") for row in rows(out, table)}
+    assert video["video_id"] in stored and len(stored) == 2  # the other one is that of talk.mp4
+    with av.open(str(file)) as container:
+        shown = {frame.pts: rank for rank, frame in enumerate(container.decode(video=0))}
+    assert len(shown) == sent and sent - 5 <= video["frames_decoded"] <= sent  # up to the last sample
+    faces = rows(out, "faces", video_id=video["video_id"])
+    assert faces and [shown[face["pts"]] for face in faces] == [face["frame"] for face in faces]
+    config = make_config(emotion_model=None, age_gender_model=None, min_face=60)
+    assert analyze(str(file), str(out), config=config, runner="direct").unchanged == 1
 
 
 def test_a_recording_says_who_else_writes_and_one_that_is_left_is_whole(socket: Any, out: Path) -> None:
