@@ -108,6 +108,19 @@ def scene(
     return picture, boxes
 
 
+NUMBER_BITS = 10
+_NUMBER_ROW = 0.94
+"""Middle of the row of squares that say a frame's number, as a share of the height: below the heads."""
+
+
+def burn_number(picture: np.ndarray, number: int) -> None:
+    """Writes a number into a picture [H, W, 3] as a row of black and white squares, the lowest bit first."""
+    height, width = picture.shape[:2]
+    for bit in range(NUMBER_BITS):
+        left, right = (round((bit + side) * width / NUMBER_BITS) for side in (0, 1))
+        picture[round((2 * _NUMBER_ROW - 1) * height) :, left:right] = 255 * (number >> bit & 1)
+
+
 def portrait_clip(
     path: Path,
     *,
@@ -132,6 +145,7 @@ def portrait_clip(
     start: float = 0.0,
     audio: float = 0.0,
     faststart: bool = False,
+    numbered: bool = False,
 ) -> Clip:
     """Writes the scene as a video file; the ending of `path` says in which container.
 
@@ -159,6 +173,7 @@ def portrait_clip(
       start: seconds before the first frame in the container's time.
       audio: seconds of silence as a second stream.
       faststart: the index in front (mp4, mov), so that a file cut short still opens.
+      numbered: each frame says its number, see `burn_number`.
 
     Returns:
       What the file holds.
@@ -195,7 +210,9 @@ def portrait_clip(
         if rotation or mirrored:
             stream.set_display_rotation(rotation, hflip=mirrored)
         sound = add_silence(container) if audio else None
-        for time, (picture, _) in zip(seen, shots, strict=True):
+        for number, (time, (picture, _)) in enumerate(zip(seen, shots, strict=True)):
+            if numbered:
+                burn_number(picture, number)
             picture = cv2.resize(picture, (width, size[1]), interpolation=cv2.INTER_AREA)
             picture = picture[:, ::-1] if mirrored else picture
             picture = np.rot90(picture, -rotation // 90)

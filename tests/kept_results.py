@@ -45,11 +45,26 @@ def make_results(out: Path, *, kept: bool = True) -> Path:
 
 
 def write_analyzed(
-    out: Path, plan: Plan, columns: dict[str, np.ndarray], *, kept: bool, cuts: Sequence[float] = ()
+    out: Path,
+    plan: Plan,
+    columns: dict[str, np.ndarray],
+    *,
+    kept: bool,
+    cuts: Sequence[float] = (),
+    samples: np.ndarray | None = None,
 ) -> dict[str, Any]:
-    """One video as `assemble_video` leaves it; its row."""
+    """One video as `assemble_video` leaves it; its row.
+
+    Args:
+      out: DIR.
+      plan: of the video.
+      columns: its observations.
+      kept: whether they are kept.
+      cuts: times of samples that begin a shot.
+      samples: times of all samples; default: four a second for ten seconds.
+    """
     run = _run(out)
-    fragments = cut_into_fragments(plan, columns, example_samples(10.0), cuts=cuts)
+    fragments = cut_into_fragments(plan, columns, example_samples(10.0) if samples is None else samples, cuts=cuts)
     row, tables = make_tables(plan, fragments, run, started_at=datetime.now(UTC))
     for name, table in tables.items():
         storage.write_bytes(run.layout.table(name, plan.video_id or ""), parquet_bytes(table, run.footer))

@@ -22,12 +22,16 @@ from pipelines.annotations.video_writer import VideoWriter, container_of
 from pipelines.colours import EMOTION_COLOURS, UNKNOWN_COLOUR, Colour
 from pipelines.results.videos import read_videos
 from schemas import storage
+from schemas.config import Config
 from schemas.errors import MediaError, StorageError, UsageError
 from transforms.ledger import HAS_TABLES
 from transforms.media import is_still
 from transforms.open_video import open_video
 from transforms.probe_video import probe_video
 from transforms.video_id import video_id
+
+Draw = Callable[[av.VideoFrame, float, Fraction], av.VideoFrame]
+"""Gives a frame to write, upright and in 8-bit 4:2:0, for one that was decoded, its second, and its pixel aspect."""
 
 _COARSE = 1.5
 """Factor on the blurred margin around a face whose box is known only once a second."""
@@ -111,24 +115,11 @@ def annotate(
             f"{out} knows only the faces in keyframes of {video}, and those in between would stay as they are: "
             "run analyze without --keyframes first."
         )
-    plan = probe_video(storage.stat(video), config)
-    if plan.info is None:
-        raise MediaError(plan.error_message or f"{video} cannot be read.")
-    if start is not None and plan.info.duration is not None and start >= plan.info.duration:
-        raise UsageError(f"{video} ends at {plan.info.duration:.1f} s; --from {start:g} lies behind it.")
     paths = read_paths(out, identity, config)
     draw = _Draw(paths, blur, not blur if labels is None else labels)
     if isinstance(audio, bool):
         audio = "copy" if audio else "none"
-    with open_video(video, config) as (container, stream):
-        if is_still(container):
-            raise UsageError(f"{video} is a picture: use `facelog image {shlex.quote(video)} --out .`")
-        ways = choose_sound(video, config, target, container_of(target), audio)
-        sound = {source: ways[source.index] for source in container.streams.audio if source.index in ways}
-        reader = VideoReader(container, stream, list(sound), plan, start, end)
-        _write(reader, draw, target, sound, on_progress)
-        if not reader.frames:
-            raise UsageError(f"{video} has no frame in the time that was asked for.")
+    reader = copy_video(video, target, config, draw.on, start=start, end=end, audio=audio, on_progress=on_progress)
     return AnnotatedVideo(
         path=target,
         frames=reader.frames,
@@ -141,6 +132,54 @@ def annotate(
         blurred_faces=draw.blurred_faces,
         blurred_frames=draw.blurred_frames,
     )
+
+
+def copy_video(
+    video: str,
+    target: str,
+    config: Config,
+    draw: Draw,
+    *,
+    start: float | None = None,
+    end: float | None = None,
+    audio: AudioChoice = "copy",
+    gop: int | None = None,
+    on_progress: Callable[[float, float | None], None] | None = None,
+) -> VideoReader:
+    """Writes a video again, with something done to each of its frames.
+
+    Args:
+      video: the file, as `storage.normalize` gives it.
+      target: file to write, on disk.
+      config: that the video was analyzed with.
+      draw: gives the frame to write for each frame.
+      start: as for `annotate`.
+      end: as for `annotate`.
+      audio: copy the sound, encode it anew, or leave it out.
+      gop: most frames from one keyframe to the next; None: the encoder decides.
+      on_progress: as for `annotate`.
+
+    Returns:
+      What the video was read by; it says what was there and what was left out.
+
+    Raises:
+      UsageError, MediaError, StorageError: as `annotate`.
+    """
+    plan = probe_video(storage.stat(video), config)
+    if plan.info is None:
+        raise MediaError(plan.error_message or f"{video} cannot be read.")
+    if start is not None and plan.info.duration is not None and start >= plan.info.duration:
+        raise UsageError(f"{video} ends at {plan.info.duration:.1f} s; --from {start:g} lies behind it.")
+    with open_video(video, config) as (container, stream):
+        if is_still(container):
+            raise UsageError(f"{video} is a picture: use `facelog image {shlex.quote(video)} --out .`")
+        ways = choose_sound(video, config, target, container_of(target), audio)
+        sound = {source: ways[source.index] for source in container.streams.audio if source.index in ways}
+        reader = VideoReader(container, stream, list(sound), plan, start, end)
+        _write(reader, draw, target, sound, gop, on_progress)
+        if not reader.frames:
+            raise UsageError(f"{video} has no frame in the time that was asked for.")
+    return reader
 
 
 def _check_target(video: str, target: str, overwrite: bool) -> None:
@@ -189,9 +228,10 @@ def _identify(video: str, out: str) -> str:
 
 def _write(
     reader: VideoReader,
-    draw: "_Draw",
+    draw: Draw,
     path: str,
     sound: Mapping[AudioStream, How],
+    gop: int | None,
     on_progress: Callable[[float, float | None], None] | None,
 ) -> None:
     """Draws on every frame of the reader and encodes it, with its sound."""
@@ -205,7 +245,7 @@ def _write(
                 continue
             picture, timestamp, pts = item
             pixel_aspect = reader.pixel_aspect(picture)
-            frame = draw.on(picture, timestamp, pixel_aspect)
+            frame = draw(picture, timestamp, pixel_aspect)
             if writer is None:
                 size, shape = (frame.width, frame.height), pixel_aspect
                 writer = VideoWriter(
@@ -216,6 +256,7 @@ def _write(
                     pixel_aspect=pixel_aspect,
                     time_base=reader.written_time_base,
                     bit_rate=reader.bit_rate,
+                    gop=gop,
                 )
                 stack.enter_context(writer)
             if (frame.width, frame.height) != size or pixel_aspect != shape:

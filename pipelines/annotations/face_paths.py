@@ -59,9 +59,10 @@ class ShownFace:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Path:
-    """One track: [n] times in order, [n, 4] boxes, and its captions by second."""
+class FacePath:
+    """One track: its number, [n] times in order, [n, 4] boxes, and its captions by second."""
 
+    track_id: int
     times: np.ndarray
     boxes: np.ndarray
     seconds: np.ndarray
@@ -78,30 +79,32 @@ class FacePaths:
     """The faces of one video.
 
     Attributes:
+      paths: of the tracks, in the order of their numbers.
+      holds: [n] seconds for which each is shown behind its last sample.
       from_observations: whether every sample is known, and not one a second alone.
       n_tracks: how many tracks there are.
     """
 
-    def __init__(self, paths: list[_Path], holds: np.ndarray, *, from_observations: bool, unseen: float):
+    def __init__(self, paths: list[FacePath], holds: np.ndarray, *, from_observations: bool, unseen: float):
         """Takes tracks.
 
         Args:
-          paths: of the tracks.
-          holds: [n] seconds for which each is shown behind its last sample.
+          paths: see the class.
+          holds: see the class.
           from_observations: see the class.
           unseen: seconds that a face may be in the picture before its first sample or behind its last.
         """
-        self._paths = paths
+        self.paths = paths
         self._starts = np.array([path.times[0] for path in paths])
         self._ends = np.array([path.times[-1] for path in paths])
-        self._holds = holds
+        self.holds = holds
         self._unseen = unseen
         self.from_observations = from_observations
         self.n_tracks = len(paths)
 
     def at(self, time: float) -> Iterator[ShownFace]:
         """The faces at a time, in seconds since the first displayed frame."""
-        return self._among((self._starts <= time) & (time <= self._ends + self._holds), time)
+        return self._among((self._starts <= time) & (time <= self._ends + self.holds), time)
 
     def around(self, time: float) -> Iterator[ShownFace]:
         """The faces at a time and shortly before or after their tracks: all that have to be blurred."""
@@ -109,7 +112,7 @@ class FacePaths:
 
     def _among(self, chosen: np.ndarray, time: float) -> Iterator[ShownFace]:
         for row in np.flatnonzero(chosen):
-            yield self._paths[row].at(time)
+            yield self.paths[row].at(time)
 
 
 def caption(face: Row, person: Row, known: frozenset[str] = frozenset({"emotion", "age", "gender"})) -> Caption:
@@ -163,7 +166,7 @@ def read_paths(out: str, video_id: str, config: Config) -> FacePaths:
         rows = by_track[track["track_id"]]
         times, boxes = _best(track, rows) if observations is None else _samples(observations, track["track_id"])
         captions = [caption(face, track, known) for face in rows]
-        paths.append(_Path(times, boxes, np.array([face["second"] for face in rows]), captions))
+        paths.append(FacePath(track["track_id"], times, boxes, np.array([face["second"] for face in rows]), captions))
     period = 1 / config.sampling.sample_fps if config.sampling.sample_fps else 0.1
     # A cut lies somewhere between two samples: what is held there may stand in the next shot.
     holds = np.array([0.0 if track["end_reason"] == "cut" else period for track in tracks])

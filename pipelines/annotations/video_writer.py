@@ -66,6 +66,7 @@ class VideoWriter:
       pixel_aspect: width of a displayed pixel over its height.
       time_base: seconds of a tick of the new file.
       bit_rate: bits a second of the source's pictures; None where nobody knows.
+      gop: most frames from one keyframe to the next; None: the encoder decides.
 
     Raises:
       StorageError: (also later) it cannot be written.
@@ -81,6 +82,7 @@ class VideoWriter:
         pixel_aspect: Fraction,
         time_base: Fraction,
         bit_rate: float | None,
+        gop: int | None = None,
     ):
         """Opens a dot-named file beside it, which gets its name at the end of `with`, unless something failed."""
         self._path = path
@@ -97,6 +99,8 @@ class VideoWriter:
         try:
             with self._said_of_this_file():
                 self._video = self._add_video(video, like, pixel_aspect, time_base, bit_rate)
+                if gop is not None:
+                    self._video.codec_context.gop_size = gop
                 self._sound = {stream.index: add_sound(self._container, stream, how) for stream, how in sound.items()}
         except BaseException:
             self._give_up()

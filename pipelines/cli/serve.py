@@ -41,6 +41,9 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    cache_gb: Annotated[
+        float, typer.Option("--cache-gb", min=0.0, metavar="GB", help="What previews in it take at most.")
+    ] = 10.0,
     storage_options: StorageOptions = None,
 ) -> None:
     """Look into the results in a browser: all videos, each video with its faces, and moments to find.
@@ -71,5 +74,6 @@ def serve(
             certificate=certificate,
             key=key,
             cache=cache,
+            cache_gb=cache_gb,
             ready=lambda address: console.print(f"open {address}", markup=False),
         )

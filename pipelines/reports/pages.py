@@ -21,7 +21,7 @@ CARDS_SHOWN = 12
 """Number of tracks that have a card; the others are rows of a table."""
 ROWS_SHOWN = 500
 """Rows of a long table that are shown at once."""
-_MOST_ROWS = 2000
+MOST_ROWS = 2000
 """Rows of a table of tracks, spans or shots that a page holds; the JSON document and the tables hold all."""
 
 ASSETS = "assets"
@@ -32,7 +32,7 @@ _HERE = Path(__file__).parent
 def video_page(report: VideoReport) -> bytes:
     """The page of a video."""
     figure = charts.timeline_figure(report)
-    return _render("video.html.j2", report=report, figure=figure, most_rows=_MOST_ROWS, plotly=plotly_name())
+    return _render("video.html.j2", report=report, figure=figure, most_rows=MOST_ROWS, plotly=plotly_name())
 
 
 def index_page(report: ArchiveReport) -> bytes:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import tempfile
 from collections.abc import AsyncIterator, Sequence
 
 from starlette.applications import Starlette
@@ -16,7 +18,9 @@ from pipelines.serve import pages
 from pipelines.serve.archive import Archive
 from pipelines.serve.archive_page import archive_routes
 from pipelines.serve.camera_page import camera_routes
+from pipelines.serve.previews import GIGABYTE, Previews
 from pipelines.serve.security import Access, Guard
+from pipelines.serve.video_page import video_routes
 
 
 def make_app(
@@ -24,6 +28,7 @@ def make_app(
     *,
     access: Access | None = None,
     cache: str | None = None,
+    cache_bytes: int = 10 * GIGABYTE,
     archive: Archive | None = None,
     routes: Sequence[BaseRoute] = (),
 ) -> Starlette:
@@ -32,7 +37,8 @@ def make_app(
     Args:
       out: DIR, or a compact copy of one.
       access: who may use it; default: everybody on this machine.
-      cache: folder for what is made once and may be removed at any time; None: what can be is kept in memory.
+      cache: folder for what is made once and may be removed at any time; None: a temporary folder.
+      cache_bytes: that previews of videos take at most.
       archive: one that has been read already; default: that of `out`.
       routes: of other parts, such as the camera's; they come before ours, and are protected like them.
 
@@ -41,10 +47,11 @@ def make_app(
       StorageError: it cannot be read.
     """
     known = archive or Archive(out, cache)
+    previews = Previews(os.path.join(cache or tempfile.mkdtemp(prefix="facelog-"), "previews"), cache_bytes)
 
     @contextlib.asynccontextmanager
-    async def followed(_: Starlette) -> AsyncIterator[None]:
-        with known.followed():
+    async def in_background(_: Starlette) -> AsyncIterator[None]:
+        with known.followed(), contextlib.closing(previews):
             yield
 
     app = Starlette(
@@ -52,12 +59,13 @@ def make_app(
             *routes,
             *archive_routes(known),
             *camera_routes(known.out),
+            *video_routes(known, previews),
             Route("/static/colours.css", _colours),
             Route("/static/{name}", _static),
         ],
         middleware=[Middleware(Guard, access=access or Access())],
         exception_handlers={HTTPException: _explain},
-        lifespan=followed,
+        lifespan=in_background,
     )
     app.state.archive = known
     return app

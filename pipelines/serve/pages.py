@@ -60,7 +60,7 @@ def assets() -> dict[str, Path]:
 def colours() -> str:
     """A style sheet with the colours of emotions, as variables and as classes: our pages have no style in elements."""
     variables = " ".join(f"--{name}: {colour};" for name, colour in charts.COLOURS.items())
-    classes = "\n".join(f".c-{name} {{ background: var(--{name}); }}" for name in charts.COLOURS)
+    classes = "\n".join(f".c-{name}, .track i.c-{name} {{ background: var(--{name}); }}" for name in charts.COLOURS)
     return f":root {{ {variables} }}\n{classes}\n"
 
 

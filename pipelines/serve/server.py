@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute
 
 from pipelines.results.videos import require_results
 from pipelines.serve.app import make_app
+from pipelines.serve.previews import GIGABYTE
 from pipelines.serve.security import TOKEN, Access
 from schemas.errors import UsageError
 
@@ -25,6 +26,7 @@ def serve(
     certificate: Path | None = None,
     key: Path | None = None,
     cache: Path | None = None,
+    cache_gb: float = 10.0,
     routes: Sequence[BaseRoute] = (),
     ready: Callable[[str], None] = print,
 ) -> None:
@@ -38,6 +40,7 @@ def serve(
       certificate: file of a TLS certificate; the app then speaks HTTPS.
       key: file of its key.
       cache: folder for what is made once, see `default_cache`.
+      cache_gb: gigabytes that previews in it take at most.
       routes: of other parts, see `make_app`.
       ready: is told the address, with the token, once the app listens there.
 
@@ -47,7 +50,13 @@ def serve(
     if (certificate is None) != (key is None):
         raise UsageError("TLS needs both files: --tls-cert and --tls-key.")
     access = Access.to(host, token, secure=certificate is not None)
-    app = make_app(require_results(out), access=access, cache=str(cache or default_cache()), routes=routes)
+    app = make_app(
+        require_results(out),
+        access=access,
+        cache=str(cache or default_cache()),
+        cache_bytes=round(cache_gb * GIGABYTE),
+        routes=routes,
+    )
     with _listen(host, port) as listener:
         # Without its log of requests, where the token would stand.
         config = uvicorn.Config(

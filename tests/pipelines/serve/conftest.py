@@ -5,9 +5,17 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
+
+from pipelines.settings import make_config
+from schemas import storage
+from tests.clips import Clip
+from tests.examples import example_track, join_tracks
+from tests.kept_results import write_analyzed
+from transforms.probe_video import probe_video
 
 
 @contextlib.contextmanager
@@ -24,3 +32,13 @@ def running(app: ASGIApp) -> Iterator[str]:
         finally:
             server.should_exit = True
             thread.join()
+
+
+def analyze(out: Path, clip: Clip, *, kept: bool = True) -> None:
+    """Tables of a clip, with its true boxes as observations of each frame."""
+    plan = probe_video(storage.stat(str(clip.path)), make_config())
+    faces = [
+        example_track(face, clip.times, **dict(zip(("x", "y", "width", "height"), clip.boxes[:, face].T, strict=True)))
+        for face in range(clip.boxes.shape[1])
+    ]
+    write_analyzed(out, plan, join_tracks(*faces), kept=kept, samples=clip.times)
