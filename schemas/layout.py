@@ -4,6 +4,7 @@ DIR/{faces,tracks,timeline}/bucket=3f/<video_id>.parquet     tables, one file pe
 DIR/videos/bucket=3f/<sha256 of the uri, 32 digits>.parquet  the ledger, one file per uri, written last
 DIR/observations/bucket=3f/<video_id>/<segment>.parquet      every sample, when asked for
 DIR/embeddings/bucket=3f/<video_id>.parquet                  embeddings of tracks, when asked for: biometric data
+DIR/annotations/bucket=3f/<video_id>.<annotation_id>.parquet what people say of a face in `facelog serve`
 DIR/reports/<page>.html, .json                               pages of `facelog report`, unless they go elsewhere
 DIR/recordings/<name>.mp4                                    videos of the camera's page, when asked for
 DIR/_work/lock                                               locked by the process that writes to DIR
@@ -27,7 +28,8 @@ WORK = "_work"
 EMBEDDINGS = "embeddings"
 """Name of the folder of everything biometric, and ending of the names of such files in `_work`."""
 
-FOLDERS = (*ROW_TABLES, "videos", "observations", EMBEDDINGS, "reports", "recordings", WORK)
+ANNOTATIONS = "annotations"
+FOLDERS = (*ROW_TABLES, "videos", "observations", EMBEDDINGS, ANNOTATIONS, "reports", "recordings", WORK)
 """All folders that facelog makes in DIR."""
 
 PAGE_STATES = "pages.json"
@@ -80,6 +82,17 @@ class Layout:
     def recording(self, name: str) -> str:
         """A video that the camera's page has recorded."""
         return storage.join(self.out, "recordings", f"{name}.mp4")
+
+    def annotation(self, video_id: str, annotation_id: str) -> str:
+        """The file of one annotation."""
+        return storage.join(self.out, ANNOTATIONS, f"bucket={video_id[:2]}", f"{video_id}.{annotation_id}.parquet")
+
+    def annotations(self, video_id: str) -> list[str]:
+        """The files of all annotations of a video that are there."""
+        folder = storage.join(self.out, ANNOTATIONS, f"bucket={video_id[:2]}")
+        return [
+            info.uri for info in storage.list_files(folder) if info.uri.rsplit("/", 1)[-1].startswith(f"{video_id}.")
+        ]
 
     @property
     def page_states(self) -> str:

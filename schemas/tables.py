@@ -198,6 +198,31 @@ OBSERVATIONS = _schema(
 )
 """The format of fragments: one row for each sample of each track of a segment; `track` counts within the segment."""
 
+ANNOTATIONS = _schema(
+    [
+        ("annotation_id", pa.string()),
+        ("video_id", pa.string()),
+        ("track_id", pa.int32()),
+        ("second", pa.int32()),
+        ("timestamp", pa.float64()),
+        *_floats(*_box),
+        ("scope", _name),
+        ("kind", _name),
+        ("emotion", _name),
+        ("comment", pa.string()),
+        ("author", pa.string()),
+        ("created_at", _utc),
+        ("config_hash", pa.string()),
+    ],
+    null=("emotion", "comment"),
+)
+"""What people say of a face. `second`, `timestamp` and the box are those of the row of `faces` that they looked at, so
+that it is found again when the video was analyzed anew and tracks have other numbers."""
+
+ANNOTATION_SCOPES = ("second", "track")
+ANNOTATION_KINDS = ("emotion", "not_a_face", "comment")
+"""`emotion`: the column `emotion` is right, whether the tables agree or not. `comment`: a remark alone."""
+
 TABLES = {"faces": FACES, "tracks": TRACKS, "timeline": TIMELINE, "videos": VIDEOS}
 
 

@@ -1,6 +1,7 @@
 """`facelog evaluate`: measure a model on a labelled data set."""
 
 import enum
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,14 +31,28 @@ def evaluate(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="Name or folder of a bundle; analyze uses emotion and age-gender by default.",
+            help="Name or folder of a bundle; analyze uses emotion and age-gender by default. With --annotations, an "
+            "output folder.",
             show_default=False,
         ),
     ],
     data: Annotated[
-        Path,
-        typer.Option("--data", metavar="PATH", help="The data set: its folder, its zip, or its table (fer2013.csv)."),
-    ],
+        Path | None,
+        typer.Option(
+            "--data",
+            metavar="PATH",
+            help="The data set: its folder, its zip, or its table (fer2013.csv).",
+            show_default=False,
+        ),
+    ] = None,
+    annotations: Annotated[
+        bool,
+        typer.Option(
+            "--annotations",
+            help="Measure the tables of an output folder, given as MODEL, by what people said in `facelog serve`.",
+            rich_help_panel=_DATA,
+        ),
+    ] = False,
     kind: Annotated[
         str | None,
         typer.Option(
@@ -112,9 +127,15 @@ def evaluate(
         facelog evaluate emotion --data fer2013/ --split validation --labels ferplus --end-to-end
         facelog evaluate age-gender --data fairface.zip --end-to-end --detector hog
         facelog evaluate age-gender --data utkface.zip --predictions ages.csv
+        facelog evaluate results --annotations
     """
     console, stderr = Console(), Console(stderr=True)
     with exit_on_error(), log_to(stderr, None):
+        if annotations:
+            _score(model, console, as_json=as_json)
+            return
+        if data is None:
+            raise UsageError("Give a data set with --data, or --annotations with an output folder.")
         from pipelines.datasets.evaluate import evaluate
 
         report = evaluate(
@@ -138,6 +159,26 @@ def evaluate(
             typer.echo(report.to_json())
         else:
             print_report(report, console)
+
+
+def _score(out: str, console: Console, *, as_json: bool) -> None:
+    """Prints how right the tables of an output folder are by what people said."""
+    from pipelines.results.corrections import score_annotations
+
+    score = score_annotations(out)
+    if as_json:
+        typer.echo(json.dumps(score.as_json()))
+        return
+    console.print(f"{out} by what people said", style="bold", markup=False, highlight=False, soft_wrap=True)
+    table = Table("", "", box=None, show_header=False)
+    table.add_row("faces with a judged emotion", f"{score.judged:,}")
+    table.add_row("of them found in the tables", f"{score.found:,}")
+    table.add_row("right emotion", _cell("accuracy", score.accuracy))
+    for name, recall in score.as_json()["recall"].items():
+        table.add_row(f"  {name}", _cell("recall", recall))
+    table.add_row("not faces, by judgement", f"{score.not_faces:,}")
+    table.add_row("of them in the tables", f"{score.still_there:,}")
+    console.print(table)
 
 
 _WORDS = {

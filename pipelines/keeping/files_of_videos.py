@@ -17,7 +17,7 @@ from schemas.layout import ROW_TABLES, Layout, Work, page_ending, row_name
 from schemas.table_files import count_rows
 from transforms.ledger import renew_index
 
-KINDS = ("reports", *ROW_TABLES, "observations", "work", "videos")
+KINDS = ("reports", *ROW_TABLES, "observations", "annotations", "work", "videos")
 """Kinds of files, in the order in which they are deleted. Rows of `videos` are last: they say which video_id a uri has,
 so a repeated call finds what an interrupted one has left."""
 
@@ -31,8 +31,8 @@ class Traces:
     Attributes:
       out: DIR.
       uris: the videos whose rows these are.
-      files: the files to delete, by kind: reports, faces, tracks, timeline, observations, work (fragments, failures,
-        plans, jobs), videos.
+      files: the files to delete, by kind: reports, faces, tracks, timeline, observations, annotations, work (fragments,
+        failures, plans, jobs), videos.
       folders: folders on disk that belong to one video alone, empty ones included.
       rewritten: files about many videos, each with its content without these videos.
     """
@@ -80,6 +80,7 @@ def find_traces(
         "observations": [
             info.uri for video_id in sorted(video_ids) for info in storage.list_files(layout.observations(video_id))
         ],
+        "annotations": [uri for video_id in sorted(video_ids) for uri in layout.annotations(video_id)],
         "work": [
             info.uri
             for info in storage.list_files(layout.work)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import av
 import cv2
 import numpy as np
 
-from pipelines.reports.content import Track, VideoReport
+from pipelines.reports.content import VideoReport
 from schemas import storage
 from schemas.config import Config
 from schemas.errors import FacelogError
@@ -33,6 +33,14 @@ _SAME = 0.001
 _SEEK_BACK = 10.0
 
 
+class Seen(Protocol):
+    """A face at one time: x, y, width and height of its box, and the second of a frame."""
+
+    track_id: int
+    best_timestamp: float
+    box: tuple[float, float, float, float]
+
+
 def add_thumbnails(report: VideoReport, tracks: int, *, blur: bool) -> VideoReport:
     """The report with pictures of its first tracks; where there are none, `no_thumbnails` says why.
 
@@ -50,7 +58,7 @@ def add_thumbnails(report: VideoReport, tracks: int, *, blur: bool) -> VideoRepo
     for uri in report.uris:
         try:
             _check(uri, report.facts["video_id"])
-            pictures = _read(uri, report.facts, wanted, blur=blur)
+            pictures = read_thumbnails(uri, report.facts, wanted, blur=blur)
         except FileNotFoundError:
             reasons.append(f"{uri} is not there any more.")
         except (FacelogError, OSError, av.error.FFmpegError) as error:
@@ -69,7 +77,7 @@ def _check(uri: str, wanted: str) -> None:
             raise FacelogError(f"{uri} is another file than the one that was analyzed.")
 
 
-def _read(uri: str, facts: dict[str, Any], tracks: Sequence[Track], *, blur: bool) -> dict[int, str]:
+def read_thumbnails(uri: str, facts: Mapping[str, Any], tracks: Sequence[Seen], *, blur: bool) -> dict[int, str]:
     """Pictures as `data:` URLs by track; a time at which nothing decodes has none."""
     ordered = sorted(tracks, key=lambda t: t.best_timestamp)
     if facts["duration"] is None or "time stamps" in (facts["error_message"] or ""):
@@ -86,7 +94,7 @@ def _read(uri: str, facts: dict[str, Any], tracks: Sequence[Track], *, blur: boo
     return pictures
 
 
-def _read_through(uri: str, tracks: Sequence[Track], *, blur: bool) -> dict[int, str]:
+def _read_through(uri: str, tracks: Sequence[Seen], *, blur: bool) -> dict[int, str]:
     """The same by reading the file from its start: of a picture, and where its time stamps are no way to seek."""
     config = Config().override(sample_fps=float("inf"))
     pictures: dict[int, str] = {}

@@ -1,4 +1,4 @@
-"""An output folder, or a compact copy of one, as a database: the four tables as views of DuckDB."""
+"""An output folder, or a compact copy of one, as a database: the tables as views of DuckDB."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from pipelines.results.videos import read_videos
 from schemas import storage
 from schemas.config import ALGORITHM_VERSION, SCHEMA_VERSION
 from schemas.errors import UsageError
-from schemas.layout import ROW_TABLES
-from schemas.tables import TABLES, VIDEOS, make_table
+from schemas.layout import ROW_TABLES, Layout
+from schemas.tables import ANNOTATIONS, TABLES, VIDEOS, make_table
 
 BUCKET = ds.partitioning(pa.schema([("bucket", pa.string())]), flavor="hive")
 """The partition of folders such as `bucket=3f`: text, or folders that happen to be all digits would become numbers."""
@@ -25,16 +26,17 @@ RECORD = "compact.json"
 """Name of the file in a compact copy that says what it is, and whether it is whole."""
 
 
-def connect(out: str) -> duckdb.DuckDBPyConnection:
-    """A connection of its own, in memory, with the views `faces`, `tracks`, `timeline` and `videos`.
+def connect(out: str, videos: pa.Table | None = None) -> duckdb.DuckDBPyConnection:
+    """A connection of its own, in memory, with the views `faces`, `tracks`, `timeline`, `videos` and `annotations`.
 
         connect("out").sql("SELECT emotion, count(*) FROM faces GROUP BY emotion").show()
 
-    The first three are read with each query. They have one more column, `bucket`, the first two digits of `video_id`; a
-    condition on it opens only those folders. `videos` holds the rows of the moment of this call.
+    All but `videos` are read with each query. They have one more column, `bucket`, the first two digits of `video_id`;
+    a condition on it opens only those folders. `videos` holds the rows of the moment of this call.
 
     Args:
       out: DIR, or a copy of it by `facelog compact`, on disk or on an object store.
+      videos: rows of `videos` that were read already; None: they are read.
 
     Raises:
       UsageError: there are no results in it, or of another schema version, or the copy is not whole.
@@ -43,24 +45,30 @@ def connect(out: str) -> duckdb.DuckDBPyConnection:
     out = storage.normalize(out)
     if record := read_record(out):
         return _connect_copy(out, record)
-    rows = read_videos(out)
+    if videos is None:
+        rows = read_videos(out)
+        videos = make_table(VIDEOS, {name: [row[name] for row in rows] for name in VIDEOS.names})
     connection = duckdb.connect()
     connection.execute("SET timezone = 'UTC'")
-    connection.register("videos", make_table(VIDEOS, {name: [row[name] for row in rows] for name in VIDEOS.names}))
-    has_older = any(row["algorithm_version"] < ALGORITHM_VERSION for row in rows)
+    connection.register("videos", videos)
+    oldest = pc.min(videos["algorithm_version"]).as_py()
+    has_older = oldest is not None and oldest < ALGORITHM_VERSION
     for name in ROW_TABLES:
-        _make_view(connection, name, storage.join(out, name), has_older)
+        _make_view(connection, name, TABLES[name], storage.join(out, name), has_older)
+    _make_view(connection, "annotations", ANNOTATIONS, Layout(out).folder("annotations"), False)
     return connection
 
 
-def _make_view(connection: duckdb.DuckDBPyConnection, name: str, folder: str, has_older: bool) -> None:
+def _make_view(
+    connection: duckdb.DuckDBPyConnection, name: str, schema: pa.Schema, folder: str, has_older: bool
+) -> None:
     if not any(storage.list_files(folder)):
-        connection.register(name, TABLES[name].append(pa.field("bucket", pa.string())).empty_table())
+        connection.register(name, schema.append(pa.field("bucket", pa.string())).empty_table())
     elif has_older or not storage.is_local(folder) or "=" in folder:
         # Files of an older facelog may lack columns. DuckDB's own way to object stores is an extension that it would
         # have to download; and on disk it takes every folder called `key=value` for a partition, also those that DIR
         # lies in.
-        connection.register(name, open_dataset(folder, TABLES[name]))
+        connection.register(name, open_dataset(folder, schema))
     else:
         files = (glob.escape(folder) + "/bucket=*/*.parquet").replace("'", "''")
         try:
@@ -69,7 +77,7 @@ def _make_view(connection: duckdb.DuckDBPyConnection, name: str, folder: str, ha
                 f"read_parquet('{files}', hive_partitioning = true, hive_types = {{'bucket': VARCHAR}})"
             )
         except duckdb.Error:  # it takes the columns from one file, which is damaged; others may be asked for
-            connection.register(name, open_dataset(folder, TABLES[name]))
+            connection.register(name, open_dataset(folder, schema))
 
 
 def open_dataset(folder: str, schema: pa.Schema) -> ds.Dataset:
@@ -116,4 +124,5 @@ def _connect_copy(target: str, record: Mapping[str, Any]) -> duckdb.DuckDBPyConn
                 connection.register(files, ds.dataset(path, schema=schema, filesystem=system, format="parquet"))
         columns = "*" if name == "videos" else "*, video_id[:2] AS bucket"
         connection.execute(f"CREATE VIEW {name} AS SELECT {columns} FROM {files}")
+    connection.register("annotations", ANNOTATIONS.append(pa.field("bucket", pa.string())).empty_table())
     return connection

@@ -18,6 +18,8 @@ from pipelines.serve import pages
 from pipelines.serve.archive import Archive
 from pipelines.serve.archive_page import archive_routes
 from pipelines.serve.camera_page import camera_routes
+from pipelines.serve.corrections_page import correction_routes
+from pipelines.serve.find_page import find_routes
 from pipelines.serve.previews import GIGABYTE, Previews
 from pipelines.serve.security import Access, Guard
 from pipelines.serve.video_page import video_routes
@@ -60,6 +62,8 @@ def make_app(
             *archive_routes(known),
             *camera_routes(known.out),
             *video_routes(known, previews),
+            *find_routes(known),
+            *correction_routes(known),
             Route("/static/colours.css", _colours),
             Route("/static/{name}", _static),
         ],

@@ -40,6 +40,7 @@ class Snapshot:
     Attributes:
       database: with the table `lines`: `videos` with the columns of `summaries.SUMS`.
       rows: of `videos` by uri.
+      videos: the same as a table.
       by_id: rows of each content with tables, in the order of their uris.
       summed: contents that have sums.
       number: of the snapshot; a page asks whether there is a newer one.
@@ -47,6 +48,7 @@ class Snapshot:
 
     database: duckdb.DuckDBPyConnection
     rows: Mapping[str, Row]
+    videos: pa.Table
     by_id: Mapping[str, list[Row]]
     summed: int
     number: int
@@ -57,6 +59,7 @@ class Archive:
 
     Attributes:
       out: DIR, normalized.
+      is_copy: whether it is a compact copy.
     """
 
     def __init__(self, out: str, cache: str | None = None):
@@ -72,7 +75,7 @@ class Archive:
         self.out = storage.normalize(out)
         key = hashlib.sha256(self.out.encode()).hexdigest()[:32]
         self._kept = None if cache is None else storage.join(cache, "sums", f"{key}.parquet")
-        self._is_copy = read_record(self.out) is not None
+        self.is_copy = read_record(self.out) is not None
         self._files: dict[RowFile, Row] = {}
         self._ended = threading.Event()
         self._asked = threading.Event()
@@ -128,7 +131,7 @@ class Archive:
             self._asked.wait()
 
     def _read(self) -> dict[str, Row]:
-        if self._is_copy:
+        if self.is_copy:
             if self._files:
                 return dict(self.now.rows)
             with connect(self.out) as tables:
@@ -161,7 +164,7 @@ class Archive:
         )
         database.unregister("videos")
         database.unregister("sums")
-        return Snapshot(database, rows, by_id, len(self._sums), number)
+        return Snapshot(database, rows, self._table_of[1], by_id, len(self._sums), number)
 
     def _make_sums(self) -> None:
         known = set(self._sums["video_id"].to_pylist())
@@ -185,7 +188,7 @@ class Archive:
             summaries.keep(self._kept, self._sums)
 
     def _sums_of(self, rows: list[Row]) -> Iterator[pa.Table]:
-        if not self._is_copy:
+        if not self.is_copy:
             yield from summaries.sum_up_files(self.out, rows)
             return
         with connect(self.out) as tables:

@@ -23,7 +23,6 @@ from pipelines.annotations.annotate import copy_video
 from pipelines.annotations.frame_copy import upright_copy
 from schemas.config import Config
 from schemas.errors import FacelogError, UsageError
-from transforms.open_video import open_video
 
 _LOG = logging.getLogger(__name__)
 
@@ -172,10 +171,3 @@ def _small(picture: av.VideoFrame, _: float, pixel_aspect: Fraction) -> av.Video
     if frame.height <= _MOST_LINES:
         return frame
     return frame.reformat(round(frame.width * _MOST_LINES / frame.height / 2) * 2, _MOST_LINES)
-
-
-def start_of(path: Path) -> float:
-    """Seconds at which a player shows the first frame of a preview."""
-    with open_video(str(path), Config()) as (container, stream):
-        first = float((stream.start_time or 0) * (stream.time_base or 0))
-        return max(0.0, first - (container.start_time or 0) / av.time_base)

@@ -85,6 +85,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listener = socket.socket(family, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(place)
+        listener.listen()  # who comes before the app is up waits
     except OSError as error:
         raise UsageError(
             f"Nothing can listen at {host}, port {port}: {error.strerror}. Give another --port."

@@ -21,7 +21,7 @@ from pipelines.reports.video import read_tables, video_report
 from pipelines.results.tables import read_video_table
 from pipelines.serve import media, pages
 from pipelines.serve.archive import Archive
-from pipelines.serve.previews import Previews, start_of
+from pipelines.serve.previews import Previews
 from pipelines.serve.security import CHART_POLICY
 from pipelines.serve.summaries import made_of
 from schemas.errors import FacelogError, StorageError
@@ -163,9 +163,9 @@ class _Videos:
         try:
             uri = media.find_file(rows)
             if not begin and media.is_played(uri, rows[0]):
-                return {"kind": "file", "address": f"/media/{video_id}", "offset": rows[0]["start_offset"] or 0.0}
-            if (path := self._previews.find(video_id)) is not None:
-                return {"kind": "preview", "address": f"/preview/{video_id}", "offset": start_of(path)}
+                return {"kind": "file", "address": f"/media/{video_id}"}
+            if self._previews.find(video_id) is not None:
+                return {"kind": "preview", "address": f"/preview/{video_id}"}
             state = self._previews.progress(video_id)
             if begin:
                 state = self._previews.make(video_id, uri, read_settings(self._archive.out, video_id))

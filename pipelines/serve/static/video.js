@@ -3,12 +3,14 @@
 import { ask, clock, element } from "./common.js";
 import { Faces, draw } from "./faces.js";
 import { details } from "./details.js";
+import { Judgements } from "./judgements.js";
 
 const known = JSON.parse(document.getElementById("known").textContent);
 const get = (id) => document.getElementById(id);
 const video = get("video");
 const canvas = get("overlay");
 const faces = new Faces(known);
+const judgements = new Judgements(known.id, (second, chosen) => { state.chosen = chosen; seek(second); });
 const state = { time: 0, offset: 0, playable: false, chosen: null, drawn: "" };
 const TINY = 0.0015; // seconds into a frame that a seek aims at: players round to microseconds
 
@@ -52,7 +54,8 @@ function choose(now) {
     return button;
   }));
   const chosen = now.find((face) => face.track === state.chosen);
-  get("details").replaceChildren(...details(chosen, known.id));
+  get("details").replaceChildren(...details(chosen));
+  judgements.of(chosen);
 }
 
 function pick(track) {
@@ -82,7 +85,7 @@ get("screen").addEventListener("click", (event) => {
 
 function seek(time) {
   const to = Math.min(Math.max(time, 0), known.length);
-  if (state.playable) video.currentTime = to + state.offset;
+  if (state.playable) video.currentTime = to + state.offset + 0.0005; // times of frames are rounded
   else moved(to);
 }
 
@@ -115,8 +118,8 @@ function waiting({ share, seconds, error }, begin) {
 }
 
 function play(source, begin) {
-  state.offset = source.offset;
   video.hidden = false;
+  const first = firstFrame();
   video.src = source.address;
   video.addEventListener("error", () => {
     state.playable = false;
@@ -126,22 +129,22 @@ function play(source, begin) {
   video.addEventListener("loadedmetadata", async () => {
     get("screen").style.aspectRatio = `${video.videoWidth} / ${video.videoHeight}`;
     tell(source.kind === "preview" ? "This is a preview; browsers do not play the file itself." : "");
-    await measureOffset();
+    state.offset = await first;
     state.playable = true;
     video.requestVideoFrameCallback(follow);
-    video.currentTime = state.time + state.offset + (state.time ? 0 : TINY);
+    seek(state.time);
+    canvas.dataset.ready = "yes";
   }, { once: true });
 }
 
 // Where the first frame lies on the player's clock. Browsers differ in what they do where a file's clock does not begin
-// at 0, so the first frame that is shown tells.
-function measureOffset() {
+// at 0, so the first frame that is shown tells. It may have been shown before anybody asks: then it is shown again.
+function firstFrame() {
   return new Promise((done) => {
-    const timer = setTimeout(done, 8000);
+    const again = setInterval(() => { if (video.readyState >= 2) video.currentTime += 0.0001; }, 700);
     video.requestVideoFrameCallback((_, frame) => {
-      clearTimeout(timer);
-      state.offset = frame.mediaTime;
-      done();
+      clearInterval(again);
+      done(frame.mediaTime);
     });
   });
 }

@@ -70,7 +70,7 @@ video.play();
 _SOUGHT = (
     _READ
     + """
-const offset = video.currentTime - 0.0015;
+const offset = video.currentTime - 0.0005;
 const times = [1.99, 0.5, 1.301, 0.02, 1.0, 0.7];
 function next() {
   if (!times.length) return done(seen);
@@ -107,8 +107,8 @@ def opened(chromium: Any, home: str, name: str, query: str = "") -> Page:
     page = Page(chromium, f"{home}/?q={name}")
     page.wait(lambda: page.all("#list tbody a"))
     page = Page(chromium, page.one("#list tbody a").get_attribute("href") + query)
-    page.wait(lambda: page.run("document.getElementById('video').readyState >= 3 && overlay.shown?.length > 0"))
-    page.wait(lambda: page.run("!video.seeking && video.currentTime > 0"))
+    page.wait(lambda: page.run("document.getElementById('video').readyState >= 3 && overlay.dataset.ready"))
+    page.wait(lambda: page.run("!video.seeking && overlay.shown.length > 0"))
     return page
 
 
@@ -180,7 +180,7 @@ def test_a_click_on_the_timeline_goes_there_and_the_needle_follows(sparse: Page)
 def test_the_chosen_face_is_told_of_and_what_lies_between_samples_is_said(sparse: Page) -> None:
     assert "Dashed boxes are interpolated" in sparse.one("#certainty").text
     buttons = sparse.all("#faces button")
-    assert [button.get_attribute("aria-pressed") for button in buttons] == ["true", "false"]
+    assert sorted(button.get_attribute("aria-pressed") for button in buttons) == ["false", "true"]
     buttons[1].click()
     sparse.wait(lambda: sparse.one("#details h3").text == "Track 1")
     told = sparse.one("#details").text
