@@ -11,7 +11,7 @@ from starlette.responses import Response, StreamingResponse
 
 from schemas import storage
 from schemas.config import Config
-from schemas.errors import FacelogError, StorageError
+from schemas.errors import FacelogError
 from transforms.ledger import Row
 from transforms.open_video import open_video, read_frames
 from transforms.picture import Orientation
@@ -51,7 +51,7 @@ def find_file(rows: Sequence[Row]) -> str:
             reasons.append(f"{uri} is another file than the one that was analyzed.")
         except FileNotFoundError:
             reasons.append(f"{uri} is not there any more.")
-        except (StorageError, OSError) as error:
+        except (FacelogError, OSError) as error:
             reasons.append(str(error))
     raise GoneError(" ".join(reasons[:3]))
 
