@@ -363,7 +363,7 @@ def test_an_archive_of_failures_alone_has_an_index(tmp_path: Path) -> None:
 def test_templates_escape_whatever_they_are_given() -> None:
     from pipelines.reports import pages as module
 
-    environment = module._environment()
+    environment = module.environment()
     assert environment.autoescape is True and environment.undefined is jinja2.StrictUndefined
     sources = [p.read_text("utf-8") for p in (Path(module.__file__).parent / "templates").iterdir()]
     assert not [s for s in sources if re.search(r"\|\s*safe\b|autoescape false|Markup", s)]
