@@ -6,6 +6,7 @@ DASH, sdp, concat), which name further addresses, are refused. A redirection to 
 
 import contextlib
 import dataclasses
+import gc
 import os
 import re
 import stat
@@ -132,6 +133,7 @@ def open_source(source: Source, *, max_pixels: int, timeout: float) -> Iterator[
     Raises:
       LostError: it does not open now.
     """
+    gc.collect()  # a decoder that is closed lives on until then; see transforms.open_video
     try:
         container = _open(source, max_pixels, timeout)
     except (av.error.FFmpegError, OSError) as error:

@@ -130,6 +130,8 @@ def live(
     config = settled(config or make_config(), device)
     if config.identity.persons:
         raise UsageError("facelog live groups no persons: leave the setting persons away.")
+    if config.sampling.keyframes:
+        raise UsageError("facelog live decodes every frame: leave the setting keyframes away.")
     with held_run(out, config) as run:
         watch = Watch(run, named.name, load_models(config, device), say, show, keep_days, write_every, video_seconds)
         with Capture(named, config, timeout=timeout, stop=stop, say=say) as capture:

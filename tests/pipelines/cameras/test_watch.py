@@ -25,7 +25,7 @@ from pipelines.results.database import connect
 from pipelines.results.status import status
 from pipelines.runs.analyze_archive import analyze
 from runners.lock import hold
-from schemas.config import Config, Identity
+from schemas.config import Config, Identity, Sampling
 from schemas.errors import FacelogError, UsageError
 from schemas.run import read_run
 from tests.clips import portrait_clip
@@ -167,9 +167,9 @@ def test_a_wrong_source_says_so_at_once(facelog: Call, tmp_path: Path) -> None:
     assert said.exit_code == 2 and "is no live source" in said.output and not (tmp_path / "out").exists()
     with pytest.raises(UsageError, match="neither letters nor digits"):
         live("-", str(tmp_path), name="///", stdin=io.BytesIO(b""))
-    persons = Config(identity=Identity(persons="within"))
-    with pytest.raises(UsageError, match="no persons"):
-        live("-", str(tmp_path), config=persons, stdin=io.BytesIO(b""))
+    for config in (Config(identity=Identity(persons="within")), Config(sampling=Sampling(keyframes=True))):
+        with pytest.raises(UsageError, match="leave the setting (persons|keyframes) away"):
+            live("-", str(tmp_path), config=config, stdin=io.BytesIO(b""))
 
 
 def test_what_cannot_be_reached_is_tried_until_it_is_stopped(bare: Config, tmp_path: Path) -> None:
