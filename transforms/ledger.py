@@ -220,9 +220,9 @@ def index_ledger(run: Run, rows: Mapping[str, Row] | None = None) -> None:
       run: that has DIR.
       rows: all rows by uri, as they are on disk; None: they are read.
     """
-    rows = read_rows(run.layout.out, held=rows)
-    if rows:
-        _write_index(run.layout.out, rows, run.footer)
+    found = read_rows(run.layout.out, held=rows)
+    if found:
+        _write_index(run.layout.out, found, run.footer)
 
 
 def renew_index(out: str, without: Collection[str] = ()) -> None:

@@ -36,9 +36,12 @@ _SEEK_BACK = 10.0
 class Seen(Protocol):
     """A face at one time: x, y, width and height of its box, and the second of a frame."""
 
-    track_id: int
-    best_timestamp: float
-    box: tuple[float, float, float, float]
+    @property
+    def track_id(self) -> int: ...
+    @property
+    def best_timestamp(self) -> float: ...
+    @property
+    def box(self) -> tuple[float, float, float, float]: ...
 
 
 def add_thumbnails(report: VideoReport, tracks: int, *, blur: bool) -> VideoReport:

@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -22,7 +23,8 @@ _HOME = "http://127.0.0.1:8765"
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("media")
-    for name, more in {"a.mp4": {}, "b.avi": {"codec": "mpeg4"}, "c.mp4": {"mirrored": True}}.items():
+    clips: dict[str, dict[str, Any]] = {"a.mp4": {}, "b.avi": {"codec": "mpeg4"}, "c.mp4": {"mirrored": True}}
+    for name, more in clips.items():
         analyze(made / "out", portrait_clip(made / name, seconds=1, faces=1, **more))
     return made
 
@@ -110,7 +112,7 @@ def test_previews_take_no_more_than_they_may(folder: Path, tmp_path: Path) -> No
     state = small.make("a" * 32, str(folder / "b.avi"), config)
     small._pool.shutdown()
     assert state.error and "--cache-gb" in state.error and not list((tmp_path / "small").iterdir())
-    size = (tmp_path / "big").mkdir() or 0
+    size = 0
     for number in range(2):
         big = Previews(str(tmp_path / "big"), size or 10**9)
         big.make(f"{number}" * 32, str(folder / "b.avi"), config)
