@@ -68,11 +68,12 @@ def fit_head(points: np.ndarray, head: np.ndarray) -> HeadFit | None:
       head: [5, 3], the same points of the head: `LANDMARKS` or `DETECTED`.
     """
     points = np.asarray(points, np.float64)
-    if not np.isfinite(points).all() or np.ptp(points, axis=0).max() < 1:
-        return None  # all points in one place, for which OpenCV raises
-    focal = _FOCAL * max(float(np.ptp(points[:, 0])), float(np.ptp(points[:, 1])), 1.0)
+    extent = float(np.ptp(points, axis=0).max())
+    if not 1 <= extent < np.inf:  # all points in one place, for which OpenCV raises; or none known
+        return None
+    focal = _FOCAL * extent
     centre = points.mean(axis=0)
-    camera = np.diag((focal, focal, 1.0))
+    camera = np.array(((focal, 0, 0), (0, focal, 0), (0, 0, 1)))
     found, turned, moved = cv2.solvePnP(head, points - centre, camera, None, flags=cv2.SOLVEPNP_SQPNP)
     if not found or not np.isfinite(turned).all():
         return None

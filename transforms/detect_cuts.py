@@ -81,12 +81,12 @@ def _correlation(before: np.ndarray, after: np.ndarray) -> float:
 def _found(block: np.ndarray, place: np.ndarray, around: np.ndarray) -> float:
     """How well a block [h, w, 3] is found around its place in the picture before, from 0 to 1."""
     (mean, spread), (mean_before, spread_before) = cv2.meanStdDev(block), cv2.meanStdDev(place)
-    flat, flat_before = spread.mean(), spread_before.mean()
+    flat, flat_before = cv2.mean(spread)[0], cv2.mean(spread_before)[0]
     if max(flat, flat_before) < _FLAT:
-        return float(np.abs(mean - mean_before).max() < _SAME_LEVEL)
+        return float(cv2.norm(mean, mean_before, cv2.NORM_INF) < _SAME_LEVEL)
     if min(flat, flat_before) < _FLATTER:
         return 0.0
-    best = float(cv2.matchTemplate(around, block, cv2.TM_CCOEFF_NORMED).max())
+    best = cv2.minMaxLoc(cv2.matchTemplate(around, block, cv2.TM_CCOEFF_NORMED))[1]
     return min(max(best, 0.0), 1.0)
 
 
