@@ -4,6 +4,8 @@ DIR/{faces,tracks,timeline}/bucket=3f/<video_id>.parquet     tables, one file pe
 DIR/videos/bucket=3f/<sha256 of the uri, 32 digits>.parquet  the ledger, one file per uri, written last
 DIR/observations/bucket=3f/<video_id>/<segment>.parquet      every sample, when asked for
 DIR/embeddings/bucket=3f/<video_id>.parquet                  embeddings of tracks, when asked for: biometric data
+DIR/embeddings/enrolled                                      embeddings of pictures of enrolled persons: biometric data
+DIR/persons/{persons,appearances,decisions}.parquet          who appears where in the archive, and what was decided
 DIR/annotations/bucket=3f/<video_id>.<annotation_id>.parquet what people say of a face in `facelog serve`
 DIR/reports/<page>.html, .json                               pages of `facelog report`, unless they go elsewhere
 DIR/recordings/<name>.mp4                                    videos of the camera's page, when asked for
@@ -29,7 +31,8 @@ EMBEDDINGS = "embeddings"
 """Name of the folder of everything biometric, and ending of the names of such files in `_work`."""
 
 ANNOTATIONS = "annotations"
-FOLDERS = (*ROW_TABLES, "videos", "observations", EMBEDDINGS, ANNOTATIONS, "reports", "recordings", WORK)
+PERSONS = "persons"
+FOLDERS = (*ROW_TABLES, "videos", "observations", EMBEDDINGS, PERSONS, ANNOTATIONS, "reports", "recordings", WORK)
 """All folders that facelog makes in DIR."""
 
 PAGE_STATES = "pages.json"
@@ -69,6 +72,15 @@ class Layout:
     def embeddings(self, video_id: str) -> str:
         """The file with the embeddings of a video's tracks."""
         return self.table(EMBEDDINGS, video_id)
+
+    @property
+    def enrolled(self) -> str:
+        """The file with the embeddings of pictures of enrolled persons."""
+        return storage.join(self.out, EMBEDDINGS, "enrolled")
+
+    def persons(self, name: str) -> str:
+        """The table `persons`, `appearances` or `decisions`."""
+        return storage.join(self.out, PERSONS, f"{name}.parquet")
 
     def ledger(self, uri: str) -> str:
         """The file with a uri's row of `videos`."""

@@ -28,18 +28,19 @@ _WINGS = {
     "analyze": set(),
     "results": _GROUND,
     "runs": {*_GROUND, "analyze", "results"},
+    "persons": {*_GROUND, "results"},
     "queries": {*_GROUND, "results"},
     "annotations": {*_GROUND, "results"},
     "exports": {*_GROUND, "results", "queries"},
     "reports": {*_GROUND, "results"},
-    "keeping": {*_GROUND, "results"},
+    "keeping": {*_GROUND, "results", "persons"},
     "cameras": {*_GROUND, "results", "keeping"},
     "datasets": {*_GROUND},
     "detectors": {*_GROUND},
     "serve": {*_GROUND, "results", "queries", "annotations", "reports", "cameras"},
     "cli": {
         *(*_GROUND, "results", "runs", "queries", "annotations", "exports", "reports", "keeping", "datasets"),
-        *("detectors", "cameras", "serve"),
+        *("detectors", "cameras", "serve", "persons"),
     },
 }
 

@@ -17,6 +17,7 @@ from pipelines.cli.forget import forget
 from pipelines.cli.image import image
 from pipelines.cli.live import live
 from pipelines.cli.models import models_app
+from pipelines.cli.persons import persons_app
 from pipelines.cli.prepare import prepare
 from pipelines.cli.prune import prune
 from pipelines.cli.query import query
@@ -59,6 +60,7 @@ _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
 for _panel, _functions in _COMMANDS.items():
     for _function in _functions:
         app.command(rich_help_panel=_panel, cls=WithMore if _function is analyze else None)(_function)
+app.add_typer(persons_app, name="persons", rich_help_panel="Results")
 app.add_typer(detectors_app, name="detectors", rich_help_panel="Models")
 app.add_typer(models_app, name="models", rich_help_panel="Models")
 app.add_typer(data_app, name="data", rich_help_panel="Models")

@@ -19,6 +19,7 @@ from rich.console import Console
 from pipelines.progress_bar import bar
 from pipelines.results.database import RECORD, read_record
 from pipelines.results.holding import hold
+from pipelines.results.persons import TABLES as PERSON_TABLES
 from pipelines.results.videos import read_videos, require_results
 from schemas import storage
 from schemas.config import Config
@@ -339,9 +340,20 @@ def _put_in_place(copy: Compacted, texts: Mapping[str, str]) -> None:
                 storage.delete_file(info.uri)
         if not names:
             storage.delete_tree(storage.join(copy.target, table))
+    _copy_persons(copy.out, copy.target)
     tables = {table: [dataclasses.asdict(part) for part in parts] for table, parts in copy.parts.items()}
     _write_record(copy.target, record | {"whole": True, "videos": copy.videos, "tables": tables})
     storage.delete_tree(storage.join(copy.target, _NEW))
+
+
+def _copy_persons(out: str, target: str) -> None:
+    """Copies who appears where, and what users decided; embeddings stay where they are."""
+    for name in PERSON_TABLES:
+        source, copy = (Layout(folder).persons(name) for folder in (out, target))
+        if storage.exists(source):
+            storage.write_bytes(copy, storage.read_bytes(source))
+        elif storage.exists(copy):
+            storage.delete_file(copy)
 
 
 def _write_record(target: str, record: Mapping[str, Any]) -> None:

@@ -12,12 +12,13 @@ from collections.abc import Collection, Iterable, Iterator
 
 import markupsafe
 
+from pipelines.persons.forgetting import files_without_videos
 from schemas import storage
-from schemas.layout import ROW_TABLES, Layout, Work, page_ending, row_name
+from schemas.layout import EMBEDDINGS, ROW_TABLES, Layout, Work, page_ending, row_name
 from schemas.table_files import count_rows
 from transforms.ledger import renew_index
 
-KINDS = ("reports", *ROW_TABLES, "observations", "annotations", "work", "videos")
+KINDS = ("reports", EMBEDDINGS, *ROW_TABLES, "observations", "annotations", "work", "videos")
 """Kinds of files, in the order in which they are deleted. Rows of `videos` are last: they say which video_id a uri has,
 so a repeated call finds what an interrupted one has left."""
 
@@ -31,8 +32,8 @@ class Traces:
     Attributes:
       out: DIR.
       uris: the videos whose rows these are.
-      files: the files to delete, by kind: reports, faces, tracks, timeline, observations, annotations, work (fragments,
-        failures, plans, jobs), videos.
+      files: the files to delete, by kind: reports, embeddings, faces, tracks, timeline, observations, annotations, work
+        (fragments, failures, plans, jobs), videos.
       folders: folders on disk that belong to one video alone, empty ones included.
       rewritten: files about many videos, each with its content without these videos.
     """
@@ -53,7 +54,7 @@ class Traces:
         return {
             kind: sum(storage.at_once(count_rows, files))
             for kind, files in self.files.items()
-            if files and kind in (*ROW_TABLES, "observations", "videos")
+            if files and kind in (*ROW_TABLES, "observations", "videos", EMBEDDINGS)
         }
 
 
@@ -65,7 +66,7 @@ def find_traces(
     Args:
       out: DIR, normalized.
       uris: videos whose rows and plans are to be deleted.
-      video_ids: contents whose tables and observations are to be deleted: no other uri has them.
+      video_ids: contents whose tables, observations and embeddings are to be deleted: no other uri has them.
       shared: contents of these uris that others name too; only what speaks of the uri goes: pages and unfinished work.
       jobs: also what is left of jobs on a cluster, which lists all their files together. Nothing needs it once no job
         holds DIR.
@@ -77,6 +78,7 @@ def find_traces(
     files = {
         "reports": list(_reports(out, uris, ids)),
         **{table: _existing(layout.table(table, video_id) for video_id in sorted(video_ids)) for table in ROW_TABLES},
+        EMBEDDINGS: _existing(layout.embeddings(video_id) for video_id in sorted(video_ids)),
         "observations": [
             info.uri for video_id in sorted(video_ids) for info in storage.list_files(layout.observations(video_id))
         ],
@@ -94,7 +96,7 @@ def find_traces(
         uris=frozenset(uris),
         files={kind: files[kind] for kind in KINDS},
         folders=_folders(layout, video_ids, ids, jobs) if storage.is_local(out) else [],  # elsewhere there are none
-        rewritten=_states(out, ids),
+        rewritten=_states(out, ids) | files_without_videos(out, set(video_ids)),
     )
 
 

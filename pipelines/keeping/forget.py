@@ -16,7 +16,7 @@ from pipelines.results.holding import hold
 from pipelines.results.videos import find_ids, find_uris, require_results
 from schemas import storage
 from schemas.errors import StorageError, UsageError
-from schemas.layout import FOLDERS, PLANS, ROW_TABLES, WORK, Layout
+from schemas.layout import EMBEDDINGS, FOLDERS, PLANS, ROW_TABLES, WORK, Layout
 from schemas.video import Plan
 from transforms.ledger import read_ledger
 
@@ -104,9 +104,10 @@ def forget(
 ) -> Forgotten:
     """Removes everything that DIR holds about some videos; the video files stay as they are.
 
-    Rows, tables, observations, fragments, plans, attempts, the copy of the ledger, reports and thumbnails, and names in
-    the run's record; and tables that no row names any more, as they may be of what a file held before. Rows go last, so
-    the same call finishes what an interrupted one began.
+    Rows, tables, observations, embeddings, appearances of persons, decisions about them, fragments, plans, attempts,
+    the copy of the ledger, reports and thumbnails, and names in the run's record; and tables that no row names any
+    more, as they may be of what a file held before. Rows go last, so the same call finishes what an interrupted one
+    began.
 
     Args:
       videos: names of videos, see `pipelines.results.videos`; a `video_id` means all uris of a content.
@@ -167,7 +168,7 @@ class _Known:
                 plans.append(info.uri)
             elif folders[0] == WORK:
                 self.begun.update(folder for folder in folders if _ID.fullmatch(folder))
-            elif folders[0] in (*ROW_TABLES, "observations"):
+            elif folders[0] in (*ROW_TABLES, "observations", EMBEDDINGS):
                 self.stored.update(part for part in (*folders, name.partition(".")[0]) if _ID.fullmatch(part))
         for uri, row in read_ledger(out).items():
             self.ids.setdefault(uri, set()).update({row["video_id"]} - {None})

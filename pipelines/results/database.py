@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
+from pipelines.results import persons
 from pipelines.results.videos import read_videos
 from schemas import storage
 from schemas.config import ALGORITHM_VERSION, SCHEMA_VERSION
@@ -27,12 +28,13 @@ RECORD = "compact.json"
 
 
 def connect(out: str, videos: pa.Table | None = None) -> duckdb.DuckDBPyConnection:
-    """A connection of its own, in memory, with the views `faces`, `tracks`, `timeline`, `videos` and `annotations`.
+    """A connection of its own, in memory, with the views `faces`, `tracks`, `timeline`, `videos` and more.
 
         connect("out").sql("SELECT emotion, count(*) FROM faces GROUP BY emotion").show()
 
-    All but `videos` are read with each query. They have one more column, `bucket`, the first two digits of `video_id`;
-    a condition on it opens only those folders. `videos` holds the rows of the moment of this call.
+    These and `annotations` are read with each query, but for `videos`, which holds the rows of the moment of this call.
+    They have one more column, `bucket`, the first two digits of `video_id`; a condition on it opens only those folders.
+    `persons` and `appearances`, too, are those of the moment; they have no rows unless `facelog persons` found some.
 
     Args:
       out: DIR, or a copy of it by `facelog compact`, on disk or on an object store.
@@ -56,7 +58,14 @@ def connect(out: str, videos: pa.Table | None = None) -> duckdb.DuckDBPyConnecti
     for name in ROW_TABLES:
         _make_view(connection, name, TABLES[name], storage.join(out, name), has_older)
     _make_view(connection, "annotations", ANNOTATIONS, Layout(out).folder("annotations"), False)
+    _register_persons(connection, out)
     return connection
+
+
+def _register_persons(connection: duckdb.DuckDBPyConnection, out: str) -> None:
+    """The views `persons` and `appearances`, empty where `facelog persons` was never called."""
+    for name in persons.VIEWS:
+        connection.register(name, persons.read_persons(out, name).replace_schema_metadata(None))
 
 
 def _make_view(
@@ -125,4 +134,5 @@ def _connect_copy(target: str, record: Mapping[str, Any]) -> duckdb.DuckDBPyConn
         columns = "*" if name == "videos" else "*, video_id[:2] AS bucket"
         connection.execute(f"CREATE VIEW {name} AS SELECT {columns} FROM {files}")
     connection.register("annotations", ANNOTATIONS.append(pa.field("bucket", pa.string())).empty_table())
+    _register_persons(connection, target)
     return connection
