@@ -16,7 +16,7 @@ from apache_beam.transforms import core, userstate
 def remember() -> None:
     """From now on in this process."""
     core.get_function_args_defaults = _Remembered(core.get_function_args_defaults)  # type: ignore[assignment]
-    userstate.get_dofn_specs = _by_class(userstate.get_dofn_specs)  # type: ignore[assignment]
+    userstate.get_dofn_specs = _by_class(userstate.get_dofn_specs)
     PipelineOptions.__init__ = _remembering(PipelineOptions.__init__)  # type: ignore[method-assign]
 
 
@@ -37,15 +37,14 @@ class _Remembered:
 
 
 def _by_class(look: Any) -> Any:
-    """State and timers of a DoFn are written in its class, except where a function became one."""
-    found: dict[type, Any] = {}
+    """A DoFn's state and timers are defaults in its class's methods, or in the bound method that became one."""
+    found: dict[Any, Any] = {}
 
     def specs(dofn: Any) -> Any:
-        if isinstance(dofn, core.CallableWrapperDoFn):
-            return look(dofn)
-        if type(dofn) not in found:
-            found[type(dofn)] = look(dofn)
-        states, timers = found[type(dofn)]
+        key = type(dofn), getattr(vars(dofn).get("process"), "__func__", None)
+        if key not in found:
+            found[key] = look(dofn)
+        states, timers = found[key]
         return set(states), set(timers)
 
     return specs

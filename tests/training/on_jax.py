@@ -80,9 +80,7 @@ def train_small(folder: Path) -> None:
     fit(recipe, training, held, folder / "taught", teachers=[teacher], taught=0.9)
     faces = bands(96, 2)
     faces.emotion[:] = -1
-    blended = change(
-        recipe, {"jitter": {"mixup": 0.2}}, "test"
-    )  # their chance alone takes as long to compile as the rest
+    blended = change(recipe, {"jitter": {"mixup": 0.2}}, "test")  # compiles twice as long
     few = Pictures(**{name: values[:24] for name, values in vars(bands(96, 0)).items()})
     fit(blended, few, held, folder / "without-labels", teachers=[teacher], taught=0.9, unlabelled=faces, plain=True)
 

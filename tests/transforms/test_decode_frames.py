@@ -332,10 +332,11 @@ def test_packets_are_not_kept(tmp_path):
     with av.open(tmp_path / "x.mkv", "w") as container:
         stream = container.add_stream("mjpeg", rate=10, options={"qmin": "1", "qmax": "1"})
         stream.width, stream.height, stream.pix_fmt = 480, 360, "yuvj420p"
+        (packet,) = [*stream.encode(frame), *stream.encode(None)]
         for pts in range(600):
-            frame.pts = pts
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+            packet.pts = packet.dts = pts
+            packet.time_base = Fraction(1, 10)
+            container.mux(packet)
     assert (tmp_path / "x.mkv").stat().st_size > 80e6
     (segment,) = plan_of(tmp_path / "x.mkv", Config().override(segment_seconds=1e9)).segments
     samples = decode_segment(segment, Config().override(sample_fps=0.5)).samples
