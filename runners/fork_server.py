@@ -40,7 +40,7 @@ _lock = threading.Lock()
 
 def import_ahead(modules: Sequence[str]) -> None:
     """Names what the server imports when it starts, with the first process that this one starts."""
-    CONTEXT.set_forkserver_preload(list(modules))
+    CONTEXT.set_forkserver_preload(["runners.quiet_imports", *modules])
 
 
 def start(process: BaseProcess, environment: Mapping[str, str] = ONE_THREAD) -> None:

@@ -276,7 +276,8 @@ def run_worker(control: str, worker_id: str, connected: connection.Connection) -
     assert pool is not None
     let_server_end()  # and the kernel ends this process when the server ends
     end_with_parent(pool.join)
-    logging.basicConfig(format=f"worker {worker_id}: %(levelname)s %(name)s: %(message)s")
+    # In place of what the server's imports may have set up.
+    logging.basicConfig(format=f"worker {worker_id}: %(levelname)s %(name)s: %(message)s", force=True)
     quiet_beam()
     from apache_beam.runners.worker.sdk_worker import SdkHarness
 

@@ -63,7 +63,8 @@ def main(
         let_server_end()  # and the kernel ends this process when the server ends
         end_with_parent(supervisor.join)
     _link = _Link(connection)
-    logging.getLogger().addHandler(_SendRecords())  # basicConfig would format the records before they are sent
+    # In place of what the server's imports may have set up; basicConfig would format the records before they are sent.
+    logging.getLogger().handlers = [_SendRecords()]
     logging.getLogger().setLevel(log_level)
     quiet_beam()
     try:

@@ -183,6 +183,9 @@ def test_two_jobs_may_have_workers_of_one_id(pool: Pool, control: str) -> None:
         (second,) = set(pool.workers()) - {first}
         first_manager.kill()  # its streams end; what follows is its last call
         assert ends(lambda: is_gone(first))
+        assert f"worker 8-1: WARNING runners.flink.worker_pool: the task manager at {first_control} is gone" in (
+            pool.log.read_text()
+        )
         pool.stop("8-1")
         assert not is_gone(second)
         pool.stop("8-1")
