@@ -11,6 +11,7 @@ import argparse
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import cv2
 
@@ -29,7 +30,7 @@ _TIMES = 30
 
 def twenty_seconds(folder: Path, keyframe_seconds: int) -> Path:
     """One moving face, H.264 with B-frames."""
-    options = {"fps": 25, "size": (640, 360), "moving": True, "b_frames": 2}
+    options: dict[str, Any] = {"fps": 25, "size": (640, 360), "moving": True, "b_frames": 2}
     path = folder / f"keyframe_every_{keyframe_seconds}_s.mp4"
     return portrait_clip(path, seconds=20, gop=25 * keyframe_seconds, **options).path
 

@@ -42,6 +42,7 @@ def encoded(path: Path, source: Path, codec: str, parameters: str) -> Path:
     """The frames of a clip, encoded anew."""
     with av.open(source) as old, av.open(path, "w") as new:
         stream = new.add_stream(codec, rate=10, options={f"{codec.removeprefix('lib')}-params": parameters})
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
         stream.codec_context.thread_count = 1
         for frame in old.decode(video=0):
