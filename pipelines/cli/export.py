@@ -21,6 +21,7 @@ class Target(enum.StrEnum):
     openface = "openface"
     subtitles = "subtitles"
     fiftyone = "fiftyone"
+    rttm = "rttm"
 
 
 class SubtitleFormat(enum.StrEnum):
@@ -38,7 +39,7 @@ def export(
         Target,
         typer.Option(
             help="mot: MOTChallenge text. csv: the tables for spreadsheets. openface: columns of its CSV that facelog "
-            "knows. subtitles: for a player. fiftyone: a data set in JSON.",
+            "knows. subtitles: for a player. fiftyone: a data set in JSON. rttm: which person is seen when.",
             show_default=False,
         ),
     ],

@@ -1,4 +1,4 @@
-"""Results for other programs: MOT, OpenFace-like CSV, spreadsheets, subtitles, FiftyOne."""
+"""Results for other programs: MOT, OpenFace-like CSV, spreadsheets, subtitles, FiftyOne, RTTM."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable, Iterator
 
 from rich.console import Console
 
-from pipelines.exports import fiftyone, mot, openface, spreadsheet, subtitles
+from pipelines.exports import fiftyone, mot, openface, rttm, spreadsheet, subtitles
 from pipelines.exports.videos import NothingToExportError, Video, choose_videos
 from pipelines.progress_bar import with_bar
 from schemas import storage
 from schemas.errors import FacelogError, StorageError, StorageFullError, UsageError
 
-FORMATS = ("mot", "csv", "openface", "subtitles", "fiftyone")
+FORMATS = ("mot", "csv", "openface", "subtitles", "fiftyone", "rttm")
 _FROM_OBSERVATIONS = ("mot", "openface")
 
 
@@ -48,7 +48,7 @@ def export(
 
     Args:
       out: DIR, on disk or on an object store.
-      to: mot, csv, openface, subtitles or fiftyone (see docs/exports.md).
+      to: mot, csv, openface, subtitles, fiftyone or rttm (see docs/exports.md).
       target: a folder, made if it is not there; for fiftyone a JSON file, or a folder that gets `facelog.json`.
       videos: uris, names of files, or ids; none: all.
       subtitle_format: ass or vtt.
@@ -82,13 +82,15 @@ def export(
     elif to == "fiftyone":
         files = list(fiftyone.export_fiftyone(shown, _json_file(target), leave_out))
     else:
+        names = rttm.names_of_persons(chosen[0].out) if to == "rttm" else {}
         one = {
             "mot": mot.export_mot,
             "openface": openface.export_openface,
             "subtitles": lambda video, folder: subtitles.export_subtitles(video, folder, form=subtitle_format),
+            "rttm": lambda video, folder: rttm.export_rttm(video, folder, names),
         }[to]
         files = [name for video in shown for name in _one_video(video, one, target, leave_out)]
-    if to in _FROM_OBSERVATIONS and len(left_out) == len(chosen):
+    if to in (*_FROM_OBSERVATIONS, "rttm") and len(left_out) == len(chosen):
         raise UsageError(_nothing(to, chosen[0].out, left_out))
     if not files and failed:
         raise StorageError(failed[0][1])

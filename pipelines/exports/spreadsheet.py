@@ -1,5 +1,7 @@
 """The four tables as CSV files for spreadsheets: `faces.csv`, `tracks.csv`, `timeline.csv`, `videos.csv`.
 
+Where `facelog persons` found persons, `persons.csv` and `appearances.csv` follow.
+
 RFC 4180 in UTF-8: comma, carriage return and line feed, double quotes; null is nothing. Names of files are other
 people's, and a spreadsheet takes a text that begins with = + - @ (or a tab) as a formula: such a text gets an
 apostrophe in front.
@@ -13,6 +15,8 @@ import pyarrow as pa
 from pipelines.exports.videos import Video
 from pipelines.queries.query import write_csv
 from pipelines.results.database import connect
+from pipelines.results.persons import TABLES as PERSON_TABLES
+from pipelines.results.persons import VIEWS, read_persons
 from schemas import storage
 from schemas.errors import FacelogError, StorageError, StorageFullError
 from schemas.tables import TABLES
@@ -50,6 +54,12 @@ def export_csv(
             # DuckDB does not say which file is damaged, so each is read by itself.
             good = pa.RecordBatchReader.from_batches(schema, _readable(videos, table, left_out))
             _write(connection.from_arrow(good).project(columns), name)
+        yield name
+    for table in VIEWS if read_persons(videos[0].out, "persons").num_rows else ():
+        columns = ", ".join(map(_cell, PERSON_TABLES[table]))
+        where = "" if whole or table == "persons" else " WHERE video_id IN (SELECT video_id FROM chosen)"
+        name = storage.join(folder, f"{table}.csv")
+        _write(connection.sql(f"SELECT {columns} FROM {table}{where}"), name)
         yield name
     connection.close()
 
