@@ -2,7 +2,7 @@
 
 A line is `SPEAKER file 1 start duration <NA> <NA> person <NA> <NA>`, one for each track of a person. The person is
 named as `facelog persons` has it (its name, or `person_12`); where an archive has no persons, as `tracks.person_id`
-counts within the video. Times are the player's clock, `timestamp + start_offset`. Seen is not heard: no line says who speaks.
+counts within the video. Times are the player's clock, `timestamp + start_offset`. No line says who speaks.
 The format: NIST, Rich Transcription 2009 evaluation plan.
 """
 
