@@ -269,7 +269,7 @@ _EMOTION_WIDE = dataclasses.replace(
         coarse=0.15,
     ),
     options={"dropout": 0.2, "decay": 1e-4},
-    heads=(Head("votes", votes=0.9, smoothing=0.05, balance=0.3, recall_cost=0.01),),
+    heads=(Head("votes", votes=0.9, smoothing=0.03, balance=0.3, recall_cost=0.02),),
     mix=Mix(),
     further=Further(taught=0.5, kept=0.2),
 )

@@ -95,7 +95,7 @@ def train(
     # Read and split the data sets; find out what each of the network's outputs learns from them.
     sets = read_sets([Path(path) for path in data], network, recipe, cache)
     training, held = part_of(sets, TRAINING, recipe.mix), part_of(sets, CALIBRATION, recipe.mix)
-    drawn, held = training.sample(schedule.seed), held.sample(schedule.seed)
+    drawn, held = training.sample(schedule.seed, own_votes=True), held.sample(schedule.seed)
     learned = tasks(network.outputs, recipe.heads, recipe.weights, drawn)
     stream: dict[str, Any] = {
         "size": network.geometry.size,

@@ -80,12 +80,12 @@ class Part:
         """Number of faces that an epoch draws."""
         return len(self.order(0, 0))
 
-    def sample(self, seed: int) -> Part:
+    def sample(self, seed: int, *, own_votes: bool = False) -> Part:
         """The faces of an epoch as a part, those that are drawn several times included, in the order of the sets."""
         if self.mix is None:
             return self
         numbers = np.sort(np.concatenate(draws(self, self.mix, np.random.default_rng([seed, 0]))))
-        return Part(self.sets, self.owner[numbers], self.row[numbers], own_votes=True)
+        return Part(self.sets, self.owner[numbers], self.row[numbers], own_votes=own_votes)
 
     def chips(self, numbers: np.ndarray) -> np.ndarray:
         """Chips of some faces, [m, S, S, channels] uint8."""

@@ -90,11 +90,11 @@ def test_without_voted_pictures_the_others_share() -> None:
 
 def test_a_sample_is_the_epoch_in_the_order_of_the_sets() -> None:
     part = mixed(faces("fer2013", FER), faces("kdef", {HAPPY: 100, FEAR: 10}))
-    sample = part.sample(1)
+    sample = part.sample(1, own_votes=True)
     assert len(sample) == part.per_epoch and (np.diff(sample.owner) >= 0).all()
     of_kdef = sample.owner == 1
     np.testing.assert_array_equal(sample.votes[of_kdef].argmax(axis=1), sample.emotion[of_kdef])  # their own label
-    assert (part.votes[part.owner == 1] == 0).all()
+    assert (part.votes[part.owner == 1] == 0).all() and (part.sample(1).votes[of_kdef] == 0).all()
 
 
 def test_sequences_are_spread_evenly() -> None:
