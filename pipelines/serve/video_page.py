@@ -84,7 +84,7 @@ class FacesOfVideo:
         known = {name: row[column] for name, column in zip(EMOTIONS, EMOTION_COLUMNS, strict=True)}
         age = {name: row[name] for name in ("age", "age_low", "age_high")}
         return {
-            "probabilities": {name: round(value, 4) for name, value in known.items() if value is not None},
+            "probabilities": {name: round(value, 6) for name, value in known.items() if value is not None},
             "measured": row["emotion"],
             **{name: None if years is None else round(years, 1) for name, years in age.items()},
             "age_words": age_words(*age.values(), note="80 %: "),
