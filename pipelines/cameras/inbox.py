@@ -83,6 +83,7 @@ class Inbox:
     Attributes:
       connections: by number; the last few.
       last_times: of these, time of the last frame, sample or not.
+      ended_at: seconds since 1970 at which everything ended; None: it goes on.
     """
 
     def __init__(self, sample_fps: float | None, *, silence: float = 10.0, stop: threading.Event | None = None):
@@ -95,6 +96,7 @@ class Inbox:
         """
         self.connections: dict[int, Connection] = {}
         self.last_times: dict[int, float] = {}
+        self.ended_at: float | None = None
         self._grid, self._silence = SampleGrid(sample_fps), silence
         self._counts, self._number = Counts(), -1
         self._waiting: collections.deque[Shown] = collections.deque()
@@ -117,7 +119,7 @@ class Inbox:
 
     def end(self, error: BaseException | None = None) -> None:
         """Ends everything; whoever analyzes gets the error, if there is one."""
-        self._error, self._has_ended = error, True
+        self._error, self._has_ended, self.ended_at = error, True, time.time()
         with self._changed:
             self._changed.notify_all()
 

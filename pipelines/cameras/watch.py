@@ -62,6 +62,7 @@ class Watched:
       face_seconds: rows of `faces`.
       counts: what the source has given.
       removed: recordings that were removed because of their age.
+      last: the last row; None if there is none.
     """
 
     out: str
@@ -70,6 +71,7 @@ class Watched:
     face_seconds: int = 0
     counts: Counts = dataclasses.field(default_factory=Counts)
     removed: int = 0
+    last: Row | None = None
 
     def add(self, row: Row | None) -> None:
         """Counts a recording that has ended."""
@@ -77,6 +79,7 @@ class Watched:
             self.videos += 1
             self.seconds += row["duration"] or 0.0
             self.face_seconds += row["face_seconds"] or 0
+            self.last = row
 
 
 def live(
@@ -192,7 +195,7 @@ class Watch:
             self._until_the_end(inbox)
         finally:
             self.watched.counts = inbox.counts
-            self._close()
+            self._close(inbox)
 
     def _until_the_end(self, inbox: Inbox) -> None:
         self._remove_old()
@@ -202,7 +205,7 @@ class Watch:
                 return
             now = sample.time if sample else time.time()
             if self._recording is not None and now >= self._end:
-                self._close()
+                self._close(inbox)
                 index_ledger(self.run)
                 self._remove_old()
             if sample is not None:
@@ -227,22 +230,23 @@ class Watch:
         recording = self._recording
         if recording is not None and recording.seconds_since_written >= self.write_every:
             try:
-                recording.write(self._now())
+                recording.write(self._now(inbox))
             except StorageFullError:
                 raise
             except StorageError as error:  # the next time writes all
                 self.say(f"{error} It is tried again.")
         self.show(Now(faces, inbox.counts, recording.row if recording else None))
 
-    def _now(self) -> float:
-        return min(time.time(), self._end)
+    def _now(self, inbox: Inbox) -> float:
+        """Until when the recording goes; what is done with its samples after the end is no gap in it."""
+        return min(inbox.ended_at or time.time(), self._end)
 
-    def _close(self) -> None:
+    def _close(self, inbox: Inbox) -> None:
         """Ends the recording under way, if there is one, with whole tables."""
         if self._recording is not None:
             recording, self._recording = self._recording, None
             video = self.video.finish(self.run.config) if self.video else None
-            self.watched.add(recording.write(self._now(), video=video))
+            self.watched.add(recording.write(self._now(inbox), video=video))
 
     def _remove_old(self) -> None:
         if self.keep_days is not None:

@@ -15,6 +15,7 @@ from pipelines.reports.content import VideoReport
 from schemas import storage
 from schemas.config import Config
 from schemas.errors import FacelogError
+from schemas.layout import LIVE
 from schemas.video import Clock
 from transforms.decode_frames import decode_segment
 from transforms.open_video import open_video
@@ -74,6 +75,8 @@ def add_thumbnails(report: VideoReport, tracks: int, *, blur: bool) -> VideoRepo
 
 def _check(uri: str, wanted: str) -> None:
     """Raises FacelogError unless the file is the one that was analyzed."""
+    if uri.startswith(LIVE):
+        raise FacelogError("The pictures of a live source were not kept.")
     size = storage.stat(uri).size_bytes or 0
     with storage.open_input(uri) as file, storage.plain_errors(uri):
         if video_id(file, size) != wanted:

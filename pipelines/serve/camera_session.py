@@ -134,4 +134,10 @@ class CameraSession:
         done = recorder.stop()
         if recorder.error is not None:
             raise recorder.error
-        return None if done is None else {"seconds": round(done.seconds, 1), "face_seconds": done.face_seconds}
+        if done is None or done.last is None:
+            return None
+        return {
+            "seconds": round(done.seconds, 1),
+            "face_seconds": done.face_seconds,
+            "video_id": done.last["video_id"],
+        }

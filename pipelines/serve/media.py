@@ -12,6 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from schemas import storage
 from schemas.config import Config
 from schemas.errors import FacelogError
+from schemas.layout import LIVE
 from transforms.ledger import Row
 from transforms.open_video import open_video, read_frames
 from transforms.picture import Orientation
@@ -43,6 +44,9 @@ def find_file(rows: Sequence[Row]) -> str:
     reasons = []
     for row in rows:
         uri = row["uri"]
+        if uri.startswith(LIVE):
+            reasons.append("The pictures of a live source were not kept.")
+            continue
         try:
             info = storage.stat(uri)
             is_known = (info.size_bytes, info.modified_at) == (row["size_bytes"], row["modified_at"])

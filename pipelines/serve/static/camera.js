@@ -9,7 +9,7 @@ const REMEMBERED = 400; // milliseconds for which a face that is not found any m
 
 const $ = (id) => document.getElementById(id);
 const [shown, video, sent] = [$("shown"), document.createElement("video"), document.createElement("canvas")];
-const state = { socket: null, isReady: false, isPaused: false, isFresh: false, sentAt: null, times: [], delays: [], faces: [], blurred: [], recorded: "no", told: 0, troubleAt: -Infinity };
+const state = { socket: null, isReady: false, isPaused: false, isFresh: false, sentAt: null, times: [], delays: [], faces: [], blurred: [], recorded: "no", link: null, told: 0, troubleAt: -Infinity };
 const colours = Object.fromEntries(EMOTIONS.map((name) => [name, getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim()]));
 
 // Says what is wrong; a text stays for some seconds, since answers go on.
@@ -168,12 +168,16 @@ function card(face) {
 function recording(now) {
   $("record").setAttribute("aria-pressed", String(now !== null));
   $("record").textContent = now === null ? "Record" : "Stop recording";
-  if (now) state.recorded = "no";
-  $("recording").textContent = now === null ? state.recorded : clock(now.seconds) + (now.dropped ? `, ${now.dropped} samples dropped` : "");
+  if (now) [state.recorded, state.link] = ["no", null];
+  const text = now === null ? state.recorded : clock(now.seconds) + (now.dropped ? `, ${now.dropped} samples dropped` : "");
+  // Made anew only where it changes: a link that is replaced with each answer cannot be clicked.
+  if ($("recording").dataset.text !== text) $("recording").replaceChildren(text, ...(state.link ? [" ", state.link] : []));
+  $("recording").dataset.text = text;
 }
 
 function recorded(done) {
   state.recorded = done ? `saved: ${clock(done.seconds)}, ${done.face_seconds} rows of faces` : "no";
+  state.link = done ? element("a", { href: `/video/${done.video_id}` }, "look at it") : null;
   recording(null);
 }
 

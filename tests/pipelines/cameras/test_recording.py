@@ -1,12 +1,14 @@
 """Connections and the time between them, as segments of one video."""
 
+import time
 from pathlib import Path
 
 import av
 import pytest
 
-from pipelines.cameras.inbox import Connection, Counts, Shown
+from pipelines.cameras.inbox import Connection, Counts, Inbox, Shown
 from pipelines.cameras.recording import Recording
+from pipelines.cameras.watch import Watch
 from schemas.config import Config
 from schemas.run import Run
 from tests.tables import rows
@@ -58,6 +60,18 @@ def test_what_was_dropped_stands_in_the_row(bare: Config, tmp_path: Path) -> Non
     assert "64x48, 32x24" in row["error_message"]
     assert (row["frames_decoded"], row["frames_corrupt"], row["frames_sampled"]) == (201, 1, 3)
     assert [row["decode_ok"] for row in rows(tmp_path, "timeline")] == [True, False, True]
+
+
+def test_a_slow_end_is_no_gap(bare: Config, tmp_path: Path) -> None:
+    box, run, samples = Inbox(4.0), Run.new(str(tmp_path), bare), [shown(time.time() + n / 4) for n in range(-4, 0)]
+    box.open("mpegts", "h264", 25.0)
+    for sample in samples:
+        box.put(sample.time, lambda: samples[0].picture)
+    box.end()
+    time.sleep(1.3)
+    Watch(run, "door", []).follow(box)
+    (row,) = rows(tmp_path, "videos")
+    assert (row["status"], row["error_type"]) == ("ok", None)
 
 
 def test_nothing_is_written_before_there_is_a_sample(bare: Config, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from starlette.testclient import TestClient
 from pipelines.runs.analyze_archive import analyze
 from pipelines.serve import camera_page
 from pipelines.serve.app import make_app
+from pipelines.serve.media import GoneError, find_file
 from pipelines.settings import make_config
 from runners.lock import hold
 from tests.browser import Page, chromium_with
@@ -143,6 +144,11 @@ def test_a_recording_says_who_else_writes_and_one_that_is_left_is_whole(socket: 
         time.sleep(0.05)
 
 
+def test_a_live_source_has_no_file_to_play() -> None:
+    with pytest.raises(GoneError, match="were not kept"):
+        find_file([{"uri": "live://door/door-20261128T101500Z"}])
+
+
 def test_a_compact_copy_is_not_recorded_into(socket: Any, out: Path) -> None:
     (out / "compact.json").write_text('{"whole": true}')
     grant(socket, _BARE)
@@ -219,6 +225,7 @@ class TestInABrowser:
         page.one("#record").click()
         page.wait(lambda: "saved: 0:00:0" in page.one("#recording").text)
         (video,) = [row for row in rows(out, "videos") if row["uri"].startswith("live://browser/")]
+        assert page.one("#recording a").get_attribute("href").endswith(f"/video/{video['video_id']}")
         assert video["n_tracks"] == 1 and video["face_seconds"] >= 1
 
         page.run("(HTMLAnchorElement.prototype.click = function () { window.saved = [this.download, this.href]; })")
