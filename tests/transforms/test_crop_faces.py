@@ -2,6 +2,7 @@
 
 import dataclasses
 from fractions import Fraction
+from typing import Any
 
 import cv2
 import numpy as np
@@ -116,7 +117,8 @@ class TestWhichRowsCount:
         if "x" in seen:
             sequence[seen.index("x")] = faces({}, box, {0: "lost"})
         given = stream(portrait, sequence, luma)
-        given.samples = (dataclasses.replace(s, picture=Counting(luma)) for s in given.samples)
+        seen_by: Any = Counting(luma)
+        given.samples = (dataclasses.replace(sample, picture=seen_by) for sample in given.samples)
         batch = one_batch(given, Config(models=()))
         assert len(cut) == counting
         assert len(batch) == len(cut) * ("C" in seen)
