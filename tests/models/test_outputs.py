@@ -89,8 +89,8 @@ def test_the_card_says_how_an_age_is_read() -> None:
     logits[0, [8, 9, 10, 70]] = np.log([0.3, 0.3, 0.3, 0.1])
     plain = Output(attribute="age", kind="logits")
     middle = Output(attribute="age", kind="logits", tails=0.25)
-    assert say(logits.tolist(), middle)["age"] < 10 < say(logits, plain)["age"]
-    assert say(logits.tolist(), middle)["age_std"] == say(logits, plain)["age_std"]
+    assert say(logits.tolist(), middle)["age"] < 10 < say(logits.tolist(), plain)["age"]
+    assert say(logits.tolist(), middle)["age_std"] == say(logits.tolist(), plain)["age_std"]
     assert "tails" not in plain.model_dump() and middle.model_dump()["tails"] == 0.25
 
 
