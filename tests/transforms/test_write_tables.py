@@ -339,8 +339,12 @@ def test_a_video_of_one_segment_needs_no_fragment(run: Run, monkeypatch: pytest.
     by_fragment = tables_on_disk(run)
     written: list[str] = []
     write = storage.write_bytes
-    monkeypatch.setattr(storage, "write_bytes", lambda uri, data: (written.append(uri), write(uri, data)))
 
+    def noting(uri: str, data: bytes) -> None:
+        written.append(uri)
+        write(uri, data)
+
+    monkeypatch.setattr(storage, "write_bytes", noting)
     (done,) = write_whole_video(whole(plan), run)
 
     assert tables_on_disk(run) == by_fragment
