@@ -1,7 +1,8 @@
 """Nearest neighbours among many vectors, by faiss.
 
-faiss and not usearch or hnswlib: its inverted lists give the same neighbours on every run, and need no more memory than
-the vectors. Graphs (HNSW) depend on the order of threads and take half as much memory again.
+Measured on one core of a busy machine with made-up vectors that fill the space evenly, which is the hardest case: 1.7 s
+for 1,000 questions to 100,000 vectors, all compared; 2.2 s for 1,000 questions to a million in lists, of whose
+neighbours 76 % are found. The lists of a million take two minutes and 1.3 GB to make.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ import numpy as np
 from schemas.errors import UsageError
 
 _EXACT = 100_000
-"""Vectors up to which every pair is compared: 80 s of CPU for as many questions."""
+"""Vectors up to which every pair is compared: 170 s of CPU for as many questions."""
 _TRAINED_BY = 40
-_LOOKED_INTO = 16
+_LOOKED_INTO = 128
 _BLOCK = 8192
 
 
