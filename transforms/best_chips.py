@@ -31,7 +31,8 @@ class BestChips:
     """The chips of a few good faces of each track, no two of the same two seconds; or of one doubtful face.
 
     A chip is cut only if it is better than what is kept, so memory and work follow from the number of tracks. An
-    embedding takes as long as eight samples of a face do, so a short track has few, and a dark crowd one each.
+    embedding takes nearly as long as all other steps take for a sample, so a short track has few, and a dark crowd one
+    each.
 
     Args:
       card: of the embedding.
