@@ -52,7 +52,8 @@ def test_a_host_with_another_version_ends_the_job_with_a_sentence(site: Site, tm
     other = tmp_path / "site" / "facelog-9.9.dist-info"
     other.mkdir(parents=True)
     (other / "METADATA").write_text("Metadata-Version: 2.1\nName: facelog\nVersion: 9.9\n")
-    pool = f"env PYTHONPATH={tmp_path / 'site'} {site.cluster.pool}"
+    # From a folder of its own: the checkout may state a version, too, and would come first.
+    pool = f"env --chdir={tmp_path} PYTHONPATH={tmp_path / 'site'} {site.cluster.pool}"
     with other_pool(site.cluster, pool, site.cluster.task_managers[-1]):
         ended = site.call(*site.flink(site.archive, site.out("version")[0]))
     assert ended.exit_code == 1, ended.output
