@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
@@ -45,7 +46,13 @@ class Page:
         browser.get(address)
 
     def wait(self, until: Any) -> Any:
-        return WebDriverWait(self.browser, SECONDS, 0.1).until(lambda _: until())
+        # a page that is made anew meanwhile has other elements
+        ignored = [StaleElementReferenceException]
+        return WebDriverWait(self.browser, SECONDS, 0.1, ignored).until(lambda _: until())
+
+    def link(self, selector: str) -> str:
+        """Where the first link of this kind leads, once there is one."""
+        return self.wait(lambda: self.run("document.querySelector(arguments[0])?.href", selector))
 
     def all(self, selector: str) -> list[Any]:
         return self.browser.find_elements(By.CSS_SELECTOR, selector)

@@ -105,8 +105,7 @@ def home(clips: dict[str, Clip], tmp_path_factory: pytest.TempPathFactory) -> It
 def opened(chromium: Any, home: str, name: str, query: str = "") -> Page:
     """A video's page, ready to play."""
     page = Page(chromium, f"{home}/?q={name}")
-    page.wait(lambda: page.all("#list tbody a"))
-    page = Page(chromium, page.one("#list tbody a").get_attribute("href") + query)
+    page = Page(chromium, page.link("#list tbody a") + query)
     page.wait(lambda: page.run("document.getElementById('video').readyState >= 3 && overlay.dataset.ready"))
     page.wait(lambda: page.run("!video.seeking && overlay.shown.length > 0"))
     return page
@@ -211,8 +210,7 @@ def test_a_video_whose_file_is_gone_says_so_and_shows_its_tables(chromium: Any, 
     clip.path.unlink()
     with running(make_app(str(tmp_path / "out"))) as home:
         page = Page(chromium, home)
-        page.wait(lambda: page.all("#list tbody a"))
-        page = Page(chromium, page.one("#list tbody a").get_attribute("href"))
+        page = Page(chromium, page.link("#list tbody a"))
         page.wait(lambda: "There is nothing to play" in page.one("#notice").text)
         assert "is not there any more" in page.one("#notice").text and not page.all("#notice i")
         page.one("body").send_keys(Keys.ARROW_RIGHT)
