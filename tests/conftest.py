@@ -17,6 +17,7 @@ from tests.bundles import no_conversion
 from tests.clips import Clip, portrait_clip
 from tests.odd_clips import sideways_pair
 from tests.s3 import s3_bucket, s3_program, s3_proxy, s3_server  # noqa: F401 (fixtures)
+from transforms.open_video import freeze_objects
 
 # Shells start background jobs with SIGINT ignored, and programs that tests start would inherit that:
 # Ctrl-C could not end them. What is handled here is not inherited.
@@ -91,6 +92,24 @@ def pytest_collection_finish() -> None:
         from tests.quick_beam import remember
 
         remember()
+
+
+_frozen: tuple[object, int] | None = None
+"""The test module, and the number of modules imported, when objects were last left out of Python's searches."""
+
+
+@pytest.hookimpl(trylast=True)  # after the fixtures
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Leaves what exists out of Python's searches for unreachable objects, as commands do before their first video.
+
+    A search comes before each file that is opened (`transforms.open_video`). Among all that a process of the suite has
+    imported, it takes half a second of a processor.
+    """
+    global _frozen
+    now = item.getparent(pytest.Module), len(sys.modules)
+    if now != _frozen:
+        freeze_objects()
+        _frozen = now
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)  # so that it writes after all others
