@@ -187,6 +187,7 @@ class Plan:
       stated_end: second at which the video ends according to its stream's header.
       container_end: second at which it ends according to the container's header; for streams that state no end.
       cut_off: what in its structure shows that its end is missing; None: nothing does.
+      has_unread_file: whether another file was joined to it, in a format of which libav reads the first alone.
       has_unread_streams: whether a large part of it has streams that its beginning does not show and nobody read.
       notes: what readers of its tables should know.
     """
@@ -203,6 +204,7 @@ class Plan:
     container_end: float | None = None
     cut_off: str | None = None
     has_unread_streams: bool = False
+    has_unread_file: bool = False
     notes: tuple[Note, ...] = ()
 
     @property

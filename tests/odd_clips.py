@@ -146,6 +146,38 @@ def remuxed(source: Path, path: Path, *, start: float = 0.0, **options: str) -> 
     return path
 
 
+def with_edits(source: Path, path: Path, *edits: tuple[float, float | None]) -> Path:
+    """An mp4 with another edit list, whose index lies at the end.
+
+    Args:
+      source: an mp4 that has an edit list, as those with B-frames do.
+      path: where to write.
+      *edits: for each part, how long it is shown, and at which second of the media it begins; None: nothing is shown.
+    """
+    data = source.read_bytes()
+
+    def number(box: bytes, skip: int) -> int:
+        return int.from_bytes(data[(place := data.index(box) + skip) : place + 4])
+
+    begin, movie, media = number(b"elst", 16), number(b"mvhd", 16), number(b"mdhd", 16)
+    entries = b"".join(
+        round(length * movie).to_bytes(4)
+        + (-1 if start is None else begin + round(start * media)).to_bytes(4, signed=True)
+        + (1 << 16).to_bytes(4)
+        for length, start in edits
+    )
+    place = data.index(b"elst") - 4
+    old, new = int.from_bytes(data[place : place + 4]), 16 + len(entries)
+    box = new.to_bytes(4) + b"elst" + bytes(4) + len(edits).to_bytes(4) + entries
+    data = data[:place] + box + data[place + old :]
+    for kind in (b"moov", b"trak", b"edts"):
+        place = data.index(kind) - 4
+        size = int.from_bytes(data[place : place + 4]) + new - old
+        data = data[:place] + size.to_bytes(4) + data[place + 4 :]
+    path.write_bytes(data)
+    return path
+
+
 def joined(path: Path, *parts: Path) -> Path:
     """Files one behind the other, as recordings are joined by `cat`."""
     path.write_bytes(b"".join(part.read_bytes() for part in parts))

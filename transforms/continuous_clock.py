@@ -56,6 +56,10 @@ class Stamps:
     dts: np.ndarray
     time_base: Fraction
 
+    def without(self, left_out: np.ndarray) -> "Stamps":
+        """The same, as if some packets had no stamps; `left_out` [n] says which."""
+        return Stamps(np.where(left_out, NO_STAMP, self.pts), np.where(left_out, NO_STAMP, self.dts), self.time_base)
+
 
 @dataclasses.dataclass(frozen=True)
 class Corrections:
@@ -135,7 +139,7 @@ class _Search:
         if len(self._key) < 2:
             return Corrections()
         step = self._typical * self._tick
-        if len(self._key) > 2 and not _FASTEST <= step <= _SLOWEST:
+        if (len(self._key) > 2 and not _FASTEST <= step <= _SLOWEST) or _stands_still(self._key):
             return Corrections(usable=False)
         strays = self._shown_elsewhere()
         steps = np.diff(self._key.astype(np.float64))
@@ -241,6 +245,12 @@ class _Search:
         inside = self._others[(self._others > begin) & (self._others < end)]
         silences = np.diff(np.concatenate([[begin], inside, [end]]))
         return end - begin <= _PAUSE and float(silences.max()) < 0.5 * (end - begin)
+
+
+def _stands_still(key: np.ndarray) -> bool:
+    """Whether one stamp is that of many packets in a row, as where libav goes on behind what an index lists."""
+    changes = np.flatnonzero(np.diff(key, prepend=key[:1] - 1, append=key[-1:] + 1))
+    return int(np.diff(changes).max()) > max(_MAX_STRAYS, len(key) // 4)
 
 
 class StampedPacket(Protocol):

@@ -1,5 +1,7 @@
 """Whether a file was cut off, as far as its own structure tells: by sizes that it states, or by an end that is missing.
 
+And whether another one was put behind it, which libav does not read in most formats.
+
 It is asked for the bytes alone, by their first few, so it needs no decoder. Formats that state nothing about their end,
 such as program streams, never count as cut off here.
 """
@@ -11,6 +13,12 @@ from typing import BinaryIO
 
 _LARGEST_PICTURE = 256 << 20
 """Bytes of a picture that are looked through."""
+
+_LARGEST_INDEX_SHARE, _LARGEST_INDEX = 0.05, 4 << 20
+"""Share of a file behind its last packet that is not looked at, and bytes that are: an index may lie there."""
+
+_HEAD = 8
+"""Bytes by which files of a kind begin alike: FLV's and ASF's heads, an mp4's first box and its length."""
 
 _MOST_BOXES = 64
 """Boxes of an mp4 file that are looked at; a fragmented one has thousands, and its packets tell."""
@@ -44,6 +52,22 @@ def what_is_missing(file: BinaryIO, size: int) -> str | None:
     except (struct.error, IndexError):  # cut off within its head, of which libav says more
         return None
     return f"it states {stated:,} bytes and has {size:,}" if stated is not None and stated > size else None
+
+
+def has_another_behind(file: BinaryIO, size: int, read_to: int) -> bool:
+    """Whether behind what was read another file of the kind begins, as where recordings were joined by `cat`.
+
+    Args:
+      file: at any place.
+      size: its bytes.
+      read_to: byte at which its last packet ends.
+    """
+    if size - read_to <= _LARGEST_INDEX_SHARE * size:
+        return False
+    file.seek(0)
+    head = file.read(_HEAD)
+    file.seek(read_to)
+    return head in file.read(_LARGEST_INDEX)
 
 
 def is_animated_webp(file: BinaryIO) -> bool:

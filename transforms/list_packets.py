@@ -26,7 +26,7 @@ _REORDERED = 1.0
 _LONGEST_ALONE = 60.0
 """Seconds that the only frame of a file, or a packet of another stream, lasts at most, whatever a header says."""
 
-_RESTARTS = 0x200
+RESTARTS = 0x200
 """libav's flag of formats whose time stamps may begin anew (AVFMT_TS_DISCONT)."""
 
 
@@ -46,6 +46,7 @@ class Packets:
       last_claim: ticks that its packet says.
       other_end: second of the file's own clock at which the other streams end; None where there are none.
       rest: share of the file behind the last packet of any stream; streams may begin there that nothing foretold.
+      read_to: byte at which the last packet of any stream ends.
       is_index: whether an index was read, which also lists packets that a truncated file has no more.
       has_others: whether there are keyframes, and other packets between them.
     """
@@ -60,6 +61,7 @@ class Packets:
     last_claim: int
     other_end: float | None
     is_index: bool
+    read_to: int
     rest: float = 0.0
     has_others: bool = False
 
@@ -133,6 +135,7 @@ def _index_is_complete(container: InputContainer, stream: av.VideoStream) -> boo
 
 def _from_index(container: InputContainer, stream: av.VideoStream) -> Packets:
     entries = list(stream.index_entries)
+    ends = (entry.pos + entry.size for other in container.streams for entry in other.index_entries)
     dts = np.array([entry.timestamp for entry in entries], np.int64)
     key = np.array([entry.is_keyframe for entry in entries], bool)
     shown = ~np.array([entry.is_discard for entry in entries], bool)
@@ -149,6 +152,7 @@ def _from_index(container: InputContainer, stream: av.VideoStream) -> Packets:
         last_claim=0,
         other_end=max(_ends_of_others(container, stream), default=None),
         is_index=True,
+        read_to=max(ends),
         has_others=bool(key.any() and not key.all()),
     )
 
@@ -204,14 +208,17 @@ def _walk(uri: str, config: Config) -> Packets:
     key, hidden, dropped = array.array("b"), array.array("b"), array.array("b")
     # Opened anew: not every container can be taken back to its start.
     with open_video(uri, config) as (container, stream):
-        hidden_in, restarts = hides(stream.codec_context.name), bool(container.format.flags & _RESTARTS)
+        hidden_in, restarts = hides(stream.codec_context.name), bool(container.format.flags & RESTARTS)
+        # Of a whole mov or mp4, libav puts the parts that an edit list shows on one clock; what it hides between them
+        # goes back to a keyframe.
+        has_edits = "mp4" in container.format.name and stream.frames > 0
         base = stream.time_base or Fraction(1, 1000)
         video = streams[stream.index] = _Stream(base)
-        place, size = 0, container.size if container.format.name == "mpegts" else 0
+        place, size, is_transport = 0, container.size, container.format.name == "mpegts"
         for packet in read_packets(container):
             if not isinstance(packet, av.Packet):
                 continue
-            place = packet.pos or place
+            place = max(place, (packet.pos or 0) + packet.size)
             if packet.stream_index not in streams:
                 streams[packet.stream_index] = _Stream(packet.time_base or Fraction(1, 1000))
             streams[packet.stream_index].add(packet)
@@ -222,15 +229,15 @@ def _walk(uri: str, config: Config) -> Packets:
     others = [other for other in streams.values() if other is not video]
     heard = np.sort(np.concatenate([other.seconds() for other in others])) if others else None
     stamps = video.stamps
-    corrections = find_corrections(stamps, restarts=restarts, others=heard)
-    pts, is_key = corrections.apply(stamps.pts), np.array(key, bool)
-    is_dropped = np.array(dropped, bool)
+    is_key, is_dropped = np.array(key, bool), np.array(dropped, bool)
+    corrections = find_corrections(stamps.without(is_dropped) if has_edits else stamps, restarts=restarts, others=heard)
+    pts = corrections.apply(stamps.pts)
     if corrections.jumps:
         is_dropped[corrections.jumps[0].packet :] = False  # see `ClockLine.has_jumped`
     is_shown = ~np.array(hidden, bool) & ~is_dropped
     has_pts = corrections.usable and bool((pts != NO_STAMP).any())
     seek_to = np.minimum(pts, np.where(stamps.dts == NO_STAMP, pts, stamps.dts))
-    starts = is_key & (pts != NO_STAMP)
+    starts = is_key & (pts != NO_STAMP) & ~(is_dropped & has_edits)
     in_order = np.sort(pts[is_shown & (pts != NO_STAMP)])
     claim = _last_claim(pts, video, in_order) if has_pts else 0
     ends = [end for end in (other.end() for other in others) if end is not None]
@@ -246,7 +253,8 @@ def _walk(uri: str, config: Config) -> Packets:
         last_claim=claim,
         other_end=other_end,
         is_index=False,
-        rest=max(0.0, 1 - place / size) if size > 0 else 0.0,
+        read_to=place,
+        rest=max(0.0, 1 - place / size) if is_transport and size > 0 else 0.0,
         has_others=bool(is_key.any() and not is_key.all()),
     )
 

@@ -1,7 +1,7 @@
 """How long a video is: by its frames, and by what its header says where the frames agree.
 
-A header may say anything: a month for four seconds, or a last frame that lasts for two days. So it is believed within a
-second of what was seen, and beyond that only for telling that a file was cut off.
+A header may say anything: a month for four seconds, a tenth of a second for all of them, or a last frame that lasts for
+two days. So it is believed within a second of what was seen, and beyond that only for telling that a file was cut off.
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ from av.container import InputContainer
 
 from schemas.video import Clock, Note
 from transforms import media
-from transforms.list_packets import Packets, behind, believed_length
+from transforms.list_packets import RESTARTS, Packets, behind, believed_length
 
 _TOLERANCE = 1.0
 """Seconds by which a header may be off, as rounding and sound behind the last frame make it."""
@@ -43,7 +43,8 @@ class Length:
     def notes(self, uri: str) -> Iterator[Note]:
         """What readers of the tables should know of it."""
         if self.absurd is not None:
-            sentence = f"{uri}: its header claims {self.absurd:.0f} s, and it has {self.duration or 0:.1f} s."
+            claimed = f"{self.absurd:.1f}" if self.absurd < 10 else f"{self.absurd:.0f}"
+            sentence = f"{uri}: its header claims {claimed} s, and it has {self.duration or 0:.1f} s."
             yield Note("wrong_duration", sentence)
 
 
@@ -69,20 +70,30 @@ def measure_length(container: InputContainer, stream: av.VideoStream, packets: P
     declared = of_container / av.time_base if of_container and not is_raw else None
     if packets.is_index:
         return _by_index(stated or declared, packets, clock, stream)
-    ends = [end for end in (seen, _other_end(packets, clock)) if end is not None]
-    end = max(ends, default=None)
-    duration = stated or declared or (end if clock.has_pts else clock.seconds(packets.count))
-    length = Length(duration, end)
-    if clock.has_pts and stated:
+    other_end = _other_end(packets, clock)
+    end = max((end for end in (seen, other_end) if end is not None), default=None)
+    claimed = stated or declared
+    if seen is not None and claimed and claimed + _TOLERANCE < seen:
+        return Length(seen, end, absurd=None if container.format.flags & RESTARTS else claimed)
+    length = Length(claimed or (end if clock.has_pts else clock.seconds(packets.count)), end)
+    # Where sound goes on to the end, no file was cut off: some have a picture for their first second alone.
+    is_heard_out = stated is not None and other_end is not None and other_end + _TOLERANCE >= stated
+    if clock.has_pts and stated and not is_heard_out:
         length = dataclasses.replace(length, stated_end=stated + _begin(stream, clock))
-    elif clock.has_pts and declared:
+    elif clock.has_pts and declared and not stated:
         start = float((clock.start_pts or 0) * base)
         offset = max(0.0, start - (container.start_time or 0) / av.time_base)
         length = dataclasses.replace(length, container_end=declared - offset)
     if end is None:
         return length
     own_claim = float(packets.last_claim * base) if clock.has_pts else 0.0
-    return _believed(length, end, own_claim + (seen or 0.0))
+    length = _believed(length, end, own_claim + (seen or 0.0))
+    # The last picture of a slide show may stay for as long as the others, which no packet needs to say.
+    rates = packets.rates(base)
+    claims = [n for n in (length.stated_end, length.container_end) if n is not None]
+    if rates and claims and _TOLERANCE < max(claims) - end <= 2 / rates[1]:
+        length = dataclasses.replace(length, stated_end=None, container_end=None)
+    return length
 
 
 def _begin(stream: av.VideoStream, clock: Clock) -> float:
@@ -98,7 +109,7 @@ def _by_index(stated: float | None, packets: Packets, clock: Clock, stream: av.V
     claim = round(stated / base) - ticks
     others = behind(packets.shown, base, packets.other_end)
     seen = float((ticks + believed_length(packets.shown, claim, base, others)) * base)
-    if stated > seen + _TOLERANCE:
+    if abs(stated - seen) > _TOLERANCE:
         return Length(seen, stated_end=seen, absurd=stated)
     return Length(stated, stated_end=stated + _begin(stream, clock))
 

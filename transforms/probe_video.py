@@ -20,9 +20,9 @@ from schemas.storage import FileInfo
 from schemas.video import Clock, Note, Plan, Segment, VideoInfo
 from transforms import media
 from transforms.container_crop import container_crop
-from transforms.cut_off import is_animated_webp, what_is_missing
+from transforms.cut_off import has_another_behind, is_animated_webp, what_is_missing
 from transforms.heif import Grid, decode_grid, grid_of
-from transforms.list_packets import Packets, list_packets, with_pts
+from transforms.list_packets import RESTARTS, Packets, list_packets, with_pts
 from transforms.measure_length import measure_length
 from transforms.open_video import NoVideoError, open_video, read_frames
 from transforms.picture import Orientation
@@ -137,6 +137,7 @@ def _probe_stream(container: InputContainer, stream: av.VideoStream, plan: Plan,
         stated_end=length.stated_end,
         container_end=length.container_end,
         has_unread_streams=packets.rest > _MOST_REST,
+        has_unread_file=_has_unread_file(container, packets, plan.file),
         notes=(
             *_notes_on_stamps(plan.file.uri, packets, clock),
             *length.notes(plan.file.uri),
@@ -157,6 +158,16 @@ def _probe_stream(container: InputContainer, stream: av.VideoStream, plan: Plan,
         is_scan=is_scan,
     )
     return dataclasses.replace(plan, segments=segments)
+
+
+def _has_unread_file(container: InputContainer, packets: Packets, file: FileInfo) -> bool:
+    """Whether a second file lies behind the first, in a format of which libav reads the first alone."""
+    name, size = container.format.name, file.size_bytes or 0
+    goes_on = container.format.flags & RESTARTS or name in media.RAW_FORMATS | media.ANIMATED_FORMATS
+    if goes_on or media.is_still(container):
+        return False
+    with storage.open_input(file.uri) as source, storage.plain_errors(file.uri):
+        return has_another_behind(source, size, packets.read_to)
 
 
 def _hold(stream: av.VideoStream, packets: Packets, duration: float | None) -> float:

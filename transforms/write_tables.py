@@ -255,6 +255,9 @@ def _verdict(plan: Plan, stats: Sequence[Row], truncated: float | None, missing:
     elif plan.has_unread_streams:
         text = f"{uri} goes on with streams that its beginning does not show, and these were not read; split it there."
         problem = Note("unread_streams", text)
+    elif plan.has_unread_file:
+        text = f"{uri} has another file behind its end, as `cat` joins them, and that was not read; split it there."
+        problem = Note("unread_file", text)
     elif errors:
         text = f"{uri}: places that are damaged and were passed over: {errors}; the rest was read."
         problem = Note("damaged", text)

@@ -41,6 +41,7 @@ _ADVICE = {
     "damaged": "The rest was analyzed. If there is a better copy, put it in place and run the same command.",
     "missing_stretch": "The rest was analyzed. If there is a better copy, put it in place and run the same command.",
     "unread_streams": "Split the file where its programme changes (ffmpeg reads each part), and analyze the parts.",
+    "unread_file": "Split the file where the second one begins, or join them by ffmpeg, and analyze what comes of it.",
     "animated_webp": "Convert it (to GIF, say, or mp4), and run the same command.",
     "no_video": "Nothing, if it is meant to be sound alone; --exclude leaves such files out.",
     "not_found": f"Put the file back, and {_AGAIN} with --retry-failed; or let facelog prune remove its row.",
