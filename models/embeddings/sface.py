@@ -83,7 +83,7 @@ def _layers(path: Path) -> Iterator[list[np.ndarray]]:
     """The weights of each layer in the ONNX file that has some, in its order."""
     net = cv2.dnn.readNetFromONNX(str(path))
     layers = (net.getLayer(name) for name in net.getLayerNames())
-    return (layer.blobs for layer in layers if layer.type in ("Convolution", "BatchNorm", "PReLU", "Gemm"))
+    return (list(layer.blobs) for layer in layers if layer.type in ("Convolution", "BatchNorm", "PReLU", "Gemm"))
 
 
 def _norm(blobs: list[np.ndarray], epsilon: float) -> tuple[np.ndarray, np.ndarray]:
