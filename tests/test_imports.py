@@ -37,7 +37,7 @@ _WINGS = {
     "cameras": {*_GROUND, "results", "keeping"},
     "datasets": {*_GROUND},
     "detectors": {*_GROUND},
-    "serve": {*_GROUND, "results", "queries", "annotations", "reports", "cameras"},
+    "serve": {*_GROUND, "results", "queries", "annotations", "reports", "cameras", "persons"},
     "cli": {
         *(*_GROUND, "results", "runs", "queries", "annotations", "exports", "reports", "keeping", "datasets"),
         *("detectors", "cameras", "serve", "persons"),

@@ -5,6 +5,7 @@ Times are seconds on a plain axis; report.js writes its ticks as h:mm:ss. (A dat
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,8 +28,12 @@ _EDGED = 400
 _MOST_CUTS, _LONG_CUTS, _MOST_STRETCHES = 2000, 60, 200
 
 
-def timeline_figure(report: VideoReport) -> dict[str, Any]:
+def timeline_figure(report: VideoReport, part: tuple[float, float] | None = None) -> dict[str, Any]:
     """Lanes, beneath them faces and emotions over time, all on one axis.
+
+    Args:
+      report: of a video.
+      part: first and last second of the part of the video that its timeline, counts and shares are of; None: the whole.
 
     Returns:
       `data` and `layout` for `Plotly.newPlot`.
@@ -40,7 +45,7 @@ def timeline_figure(report: VideoReport) -> dict[str, Any]:
     for height in heights:
         domains.append([round((top - height) / whole, 4), round(top / whole, 4)])
         top -= height + _GAP
-    end = _end(report)
+    start, end = part or (0.0, end_of(report))
     layout: dict[str, Any] = {
         "height": whole + _TOP + _BOTTOM,
         "margin": {"l": 76, "r": 12, "t": _TOP, "b": _BOTTOM},
@@ -55,7 +60,7 @@ def timeline_figure(report: VideoReport) -> dict[str, Any]:
         "dragmode": "zoom",
         "xaxis": {
             "type": "linear",
-            "range": [0, end],
+            "range": [start, end],
             "anchor": f"y{len(heights)}" if len(heights) > 1 else "y",
             "zeroline": False,
             "ticklabelstandoff": 4,
@@ -65,7 +70,7 @@ def timeline_figure(report: VideoReport) -> dict[str, Any]:
             "domain": domains[0],
             "range": [max(len(lanes), 1) - 0.5, -0.5],
             "tickvals": list(range(len(lanes))),
-            "ticktext": [lane.label for lane in lanes],
+            "ticktext": [html.escape(lane.label) for lane in lanes],
             "fixedrange": True,
             "zeroline": False,
             "showgrid": False,
@@ -83,7 +88,7 @@ def timeline_figure(report: VideoReport) -> dict[str, Any]:
     }
     most = max((count for count in report.counts.most if count is not None), default=0)
     layout["yaxis2"] |= {"range": [0, max(most, 1) * 1.1], "dtick": max(1, -(-most // 4))}
-    data = [*_lanes(report), _cuts(report), _counts(report)]
+    data = [*_lanes(report, end - start), _cuts(report), _counts(report, start, end)]
     if len(heights) > 2:
         layout["yaxis3"] = {
             "domain": domains[2],
@@ -94,7 +99,7 @@ def timeline_figure(report: VideoReport) -> dict[str, Any]:
             "tickvals": [0.5, 1],
             "title": {"text": "emotions", "standoff": 6},
         }
-        data += _shares(report)
+        data += _shares(report, start, end)
     return {"data": data, "layout": layout}
 
 
@@ -118,7 +123,7 @@ def emotion_words(emotion: str | None, probability: float | None) -> str:
     return face_words.emotion_words(emotion, probability, unknown=f"emotion {UNKNOWN}")
 
 
-def _end(report: VideoReport) -> float:
+def end_of(report: VideoReport) -> float:
     """Of the axis: the video's end, or where its header says otherwise that of the last second that was looked at."""
     duration = report.facts.get("duration") or 0.0
     counted = len(report.counts.mean) * report.counts.bin_seconds
@@ -131,8 +136,8 @@ def _shade(start: float, end: float) -> dict[str, Any]:
     return {"type": "rect", "layer": "below", "fillcolor": "rgba(128,128,128,0.28)", "line": {"width": 0}} | place
 
 
-def _lanes(report: VideoReport) -> list[dict[str, Any]]:
-    spans, end = report.timeline.spans, _end(report)
+def _lanes(report: VideoReport, seconds: float) -> list[dict[str, Any]]:
+    spans = report.timeline.spans
     traces = []
     for emotion in (*EMOTIONS, None):
         chosen = [span for span in spans if span.emotion == emotion]
@@ -154,7 +159,7 @@ def _lanes(report: VideoReport) -> list[dict[str, Any]]:
                 "y": [span.lane for span in chosen],
                 "width": 0.74,
                 "marker": marker,
-                "text": [name if span.end - span.start >= _LETTERED * end else "" for span in chosen],
+                "text": [name if span.end - span.start >= _LETTERED * seconds else "" for span in chosen],
                 "textposition": "inside",
                 "insidetextanchor": "start",
                 "textangle": 0,
@@ -173,7 +178,7 @@ def _hover(span: Span, report: VideoReport) -> str:
     who = track if lane.shared or lane.label == track else f"{lane.label}, track {span.track}"
     return "<br>".join(
         (
-            f"<b>{who}</b>, {at(span.start)}–{at(span.end)}",
+            f"<b>{html.escape(who)}</b>, {at(span.start)}–{at(span.end)}",
             emotion_words(span.emotion, span.probability),
             age_words(span.age),
             gender_words(span.gender),
@@ -201,14 +206,13 @@ def _flat(groups: Any) -> list[Any]:
     return [value for group in groups for value in group]
 
 
-def _counts(report: VideoReport) -> dict[str, Any]:
+def _counts(report: VideoReport, start: float, end: float) -> dict[str, Any]:
     """Faces as bars that touch: a bin without a sample is a gap, and one without a face is not."""
     counts, width = report.counts, report.counts.bin_seconds
     known = [i for i, count in enumerate(counts.mean) if count is not None]
-    end = _end(report)
 
     def hover(i: int) -> str:
-        span = f"<b>{at(i * width)}–{at(min((i + 1) * width, end))}</b>"
+        span = f"<b>{at(start + i * width)}–{at(min(start + (i + 1) * width, end))}</b>"
         return f"{span}<br>{_faces(counts.mean[i], counts.most[i])}"
 
     return {
@@ -216,8 +220,8 @@ def _counts(report: VideoReport) -> dict[str, Any]:
         "name": "faces",
         "meta": "faces",
         "yaxis": "y2",
-        "x": [_middle(i, width, end) for i in known],
-        "width": [_width(i, width, end) for i in known],
+        "x": [_middle(i, width, start, end) for i in known],
+        "width": [_width(i, width, start, end) for i in known],
         "y": [counts.mean[i] for i in known],
         "marker": {"color": "#6B7B8C", "line": {"width": 0}},
         "customdata": [hover(i) for i in known],
@@ -231,12 +235,12 @@ def _faces(mean: float | None, most: int | None) -> str:
     return f"{mean:.1f} faces in the mean, {most} at most"
 
 
-def _shares(report: VideoReport) -> list[dict[str, Any]]:
-    shares, width, end = report.shares, report.shares.bin_seconds, _end(report)
+def _shares(report: VideoReport, start: float, end: float) -> list[dict[str, Any]]:
+    shares, width = report.shares, report.shares.bin_seconds
     known = [i for i, count in enumerate(shares.face_seconds) if count]
     places: dict[str, Sequence[float]] = {
-        "x": [_middle(i, width, end) for i in known],
-        "width": [_width(i, width, end) for i in known],
+        "x": [_middle(i, width, start, end) for i in known],
+        "width": [_width(i, width, start, end) for i in known],
     }
     return [
         {
@@ -247,7 +251,7 @@ def _shares(report: VideoReport) -> list[dict[str, Any]]:
             "y": [values[i] for i in known],
             "marker": {"color": COLOURS[emotion], "line": {"width": 0}},
             "customdata": [
-                f"<b>{at(i * width)}–{at(min((i + 1) * width, end))}</b><br>{emotion} "
+                f"<b>{at(start + i * width)}–{at(min(start + (i + 1) * width, end))}</b><br>{emotion} "
                 f"{percent(values[i])}, over {shares.face_seconds[i]} s of faces"
                 for i in known
             ],
@@ -258,10 +262,10 @@ def _shares(report: VideoReport) -> list[dict[str, Any]]:
     ]
 
 
-def _width(index: int, width: int, end: float) -> float:
+def _width(index: int, width: int, start: float, end: float) -> float:
     """Of a bar; the last bin may be cut short by the end of the video."""
-    return max(round(min((index + 1) * width, end) - index * width, 3), 0.001)
+    return max(round(min(start + (index + 1) * width, end) - start - index * width, 3), 0.001)
 
 
-def _middle(index: int, width: int, end: float) -> float:
-    return round(index * width + _width(index, width, end) / 2, 4)
+def _middle(index: int, width: int, start: float, end: float) -> float:
+    return round(start + index * width + _width(index, width, start, end) / 2, 4)

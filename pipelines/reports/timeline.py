@@ -34,16 +34,24 @@ def bin_width(seconds: float, most: int) -> int:
     return next((width for width in _WIDTHS if seconds <= width * most), max(hours, 1) * 3600)
 
 
-def tracks_over_time(faces: Columns, tracks: Sequence[Track], *, duration: float, sample_seconds: float) -> Timeline:
+def tracks_over_time(
+    faces: Columns,
+    tracks: Sequence[Track],
+    *,
+    duration: float,
+    sample_seconds: float,
+    names: Mapping[int, str] | None = None,
+) -> Timeline:
     """Lanes and spans.
 
     Args:
       faces: columns of `faces`, NaN and None for null, sorted by track and second.
       tracks: of the video.
-      duration: of the video in seconds.
+      duration: of the video in seconds, or of the part of it that `faces` are from.
       sample_seconds: between two samples; a span reaches so far past its track's last one.
+      names: of persons that have one.
     """
-    lanes, left_out = make_lanes(tracks)
+    lanes, left_out = make_lanes(tracks, names)
     lane_of = {track: index for index, lane in enumerate(lanes) for track in lane.tracks}
     drawn = np.isin(faces["track_id"], list(lane_of))
     faces = {name: values[drawn] for name, values in faces.items()}
@@ -67,11 +75,12 @@ def tracks_over_time(faces: Columns, tracks: Sequence[Track], *, duration: float
     return Timeline(width, tuple(lanes), tuple(spans), left_out)
 
 
-def make_lanes(tracks: Sequence[Track]) -> tuple[list[Lane], int]:
+def make_lanes(tracks: Sequence[Track], names: Mapping[int, str] | None = None) -> tuple[list[Lane], int]:
     """The lanes of the timeline, and the number of tracks that are in none.
 
     Persons and tracks that belong to nobody have a lane each, in order of their first appearance. Where there are more
-    than `OWN_LANES`, those who are seen longest have one, and the others share as few as hold them.
+    than `OWN_LANES`, those who are seen longest have one, and the others share as few as hold them. Persons with a
+    name are called so.
     """
     groups: dict[tuple[str, int], list[Track]] = {}
     for track in sorted(tracks, key=lambda t: (t.start, t.track_id)):
@@ -81,7 +90,10 @@ def make_lanes(tracks: Sequence[Track]) -> tuple[list[Lane], int]:
     longest = sorted(groups, key=lambda key: -sum(track.face_seconds for track in groups[key]))
     chosen = set(longest[:OWN_LANES])
     own = {key: group for key, group in groups.items() if key in chosen}
-    lanes = [Lane(f"{kind} {n}", tuple(t.track_id for t in group)) for (kind, n), group in own.items()]
+    called = {("Person", n): name for n, name in (names or {}).items()}
+    lanes = [
+        Lane(called.get(key, " ".join(map(str, key))), tuple(t.track_id for t in group)) for key, group in own.items()
+    ]
     others = [track for key in longest[OWN_LANES:] for track in groups[key]]
     packed = pack(sorted(others, key=lambda t: -t.duration)[:_MAX_TRACKS])
     kept = packed[:SHARED_LANES]

@@ -59,7 +59,7 @@ def video_report(page: str, rows: Sequence[Row], tables: Tables) -> VideoReport:
       tables: of the video.
     """
     row = rows[0]
-    faces, seconds = _columns(tables.faces), _columns(tables.timeline)
+    faces, seconds = columns_of(tables.faces), columns_of(tables.timeline)
     tracks = _tracks(tables.tracks, faces)
     duration = float(len(seconds["second"]))
     models = models_of(tables.footer)
@@ -115,7 +115,7 @@ def _from_card(name: str, sha256: str) -> dict[str, str]:
     return {"description": card.description, "test_data": card.test_data, "limits": card.limits}
 
 
-def _columns(table: pa.Table) -> dict[str, np.ndarray]:
+def columns_of(table: pa.Table) -> dict[str, np.ndarray]:
     """Columns as numpy; null is NaN in numbers and None in text."""
     columns = {}
     for name in table.column_names:

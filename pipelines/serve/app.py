@@ -20,6 +20,8 @@ from pipelines.serve.archive_page import archive_routes
 from pipelines.serve.camera_page import camera_routes
 from pipelines.serve.corrections_page import correction_routes
 from pipelines.serve.find_page import find_routes
+from pipelines.serve.persons import Persons
+from pipelines.serve.persons_page import persons_routes
 from pipelines.serve.previews import GIGABYTE, Previews
 from pipelines.serve.security import Access, Guard
 from pipelines.serve.video_page import video_routes
@@ -49,6 +51,7 @@ def make_app(
       StorageError: it cannot be read.
     """
     known = archive or Archive(out, cache)
+    persons = Persons(known)
     previews = Previews(os.path.join(cache or tempfile.mkdtemp(prefix="facelog-"), "previews"), cache_bytes)
 
     @contextlib.asynccontextmanager
@@ -61,9 +64,10 @@ def make_app(
             *routes,
             *archive_routes(known),
             *camera_routes(known.out),
-            *video_routes(known, previews),
+            *video_routes(known, previews, persons),
             *find_routes(known),
             *correction_routes(known),
+            *persons_routes(known, persons),
             Route("/static/colours.css", _colours),
             Route("/static/{name}", _static),
         ],

@@ -9,7 +9,6 @@ from typing import Any
 
 from schemas.errors import UsageError
 from schemas.tables import EMOTIONS, GENDERS
-from transforms.ledger import Row
 
 MOST = 500
 """Moments, or rows, that a page shows."""
@@ -28,6 +27,7 @@ class Question:
       faces_from, faces_to: faces in the picture.
       clear: no quality flag is set.
       name: part of the file's name or folder.
+      person: of the archive: number or whole name.
     """
 
     emotion: str | None = None
@@ -40,6 +40,7 @@ class Question:
     faces_to: float | None = None
     clear: bool = False
     name: str | None = None
+    person: str | None = None
 
     @classmethod
     def parse(cls, values: Mapping[str, str]) -> Question:
@@ -54,6 +55,7 @@ class Question:
             gender=_one_of("gender", given, GENDERS),
             clear=given.get("clear") in ("1", "on", "true"),
             name=given.get("name"),
+            person=given.get("person"),
             **{
                 name: _number(name, given)
                 for name in ("sure", "seconds", "age_from", "age_to", "faces_from", "faces_to")
@@ -72,6 +74,7 @@ class Question:
             f"n_faces >= {self.faces_from:g}" if self.faces_from is not None else None,
             f"n_faces <= {self.faces_to:g}" if self.faces_to is not None else None,
             "quality_flags = 0" if self.clear else None,
+            self._is_person,
         ]
         where = "\n    AND ".join(test for test in tests if test) or "true"
         outer = []
@@ -80,11 +83,14 @@ class Question:
         if self.name:
             outer.append(f"contains(lower(uri), lower({_text(self.name)}))")
         having = f"\nHAVING {' AND '.join(outer)}" if outer else ""
+        persons = (
+            "\n  JOIN appearances USING (video_id, track_id) JOIN persons USING (person_id)" if self.person else ""
+        )
         mean = f"round(avg({self._probability}), 2)"
         return f"""\
 WITH hits AS (
   SELECT faces.*, second - row_number() OVER (PARTITION BY video_id, track_id ORDER BY second) AS run
-  FROM faces JOIN timeline USING (video_id, second)
+  FROM faces JOIN timeline USING (video_id, second){persons}
   WHERE {where}),
 names AS (SELECT video_id, min(uri) AS uri FROM videos GROUP BY video_id)
 SELECT uri, video_id, track_id, min(second) AS start, max(second) + 1 AS "end", count(*) AS seconds,
@@ -99,6 +105,13 @@ LIMIT {MOST}"""
         if self.emotion:
             return f"emotion_smooth_{self.emotion}"
         return f"greatest({', '.join(f'emotion_smooth_{emotion}' for emotion in EMOTIONS)})"
+
+    @property
+    def _is_person(self) -> str | None:
+        if not self.person:
+            return None
+        is_number = self.person.isdecimal() and len(self.person) < 10
+        return f"person_id = {self.person}" if is_number else f"lower(persons.name) = lower({_text(self.person)})"
 
 
 def _one_of(name: str, given: Mapping[str, str], known: Sequence[str]) -> str | None:
@@ -152,25 +165,3 @@ def moment_of(row: Mapping[str, Any]) -> Moment | None:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def playlist(moments: Sequence[Moment], videos: Mapping[str, Sequence[Row]]) -> str:
-    """The moments as an extended M3U, which VLC plays one after the other. Its times are those of a player."""
-    lines = ["#EXTM3U"]
-    for moment in moments:
-        if not (rows := videos.get(moment.video_id)):
-            continue
-        uri, offset = rows[0]["uri"], rows[0]["start_offset"] or 0.0
-        name = uri.rsplit("/", 1)[-1]
-        lines += [
-            _line(f"#EXTINF:{moment.end - moment.start:.0f},{name} {moment.start:g}-{moment.end:g} s"),
-            f"#EXTVLCOPT:start-time={moment.start + offset:.3f}",
-            f"#EXTVLCOPT:stop-time={moment.end + offset:.3f}",
-            _line(uri),
-        ]
-    return "\n".join(lines) + "\n"
-
-
-def _line(text: str) -> str:
-    """A text of somebody else as one line, which is no instruction to the player."""
-    return "".join(c if c.isprintable() else "_" for c in text)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import functools
 import io
 import json
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -21,7 +23,8 @@ from pipelines.reports.thumbnails import read_thumbnails
 from pipelines.results.tables import read_video_table
 from pipelines.serve import media, pages
 from pipelines.serve.archive import Archive
-from pipelines.serve.find import MOST, Question, moment_of, playlist
+from pipelines.serve.clip_lists import edit_list, playlist
+from pipelines.serve.find import MOST, Question, moment_of
 from schemas.errors import FacelogError, UsageError
 from schemas.tables import EMOTIONS, GENDERS
 
@@ -55,8 +58,11 @@ def find_routes(archive: Archive) -> list[Route]:
     async def csv(request: Request) -> Response:
         return await _answered(archive, request, _as_csv)
 
-    async def clips(request: Request) -> Response:
-        return await _answered(archive, request, _as_playlist)
+    async def m3u(request: Request) -> Response:
+        return await _answered(archive, request, functools.partial(_as_clips, playlist, "audio/x-mpegurl"))
+
+    async def edl(request: Request) -> Response:
+        return await _answered(archive, request, functools.partial(_as_clips, edit_list, "text/plain"))
 
     def thumbnail(request: Request) -> Response:
         return _thumbnail(archive, request)
@@ -66,7 +72,8 @@ def find_routes(archive: Archive) -> list[Route]:
         Route("/api/find/sql", sql),
         Route("/api/find", find, methods=["POST"]),
         Route("/api/find/csv", csv, methods=["POST"]),
-        Route("/api/find/m3u", clips, methods=["POST"]),
+        Route("/api/find/m3u", m3u, methods=["POST"]),
+        Route("/api/find/edl", edl, methods=["POST"]),
         Route("/thumbnail/{video_id}/{track:int}/{second:int}", thumbnail),
     ]
 
@@ -113,12 +120,12 @@ def _as_csv(archive: Archive, sql: str) -> Response:
     return Response(text.getvalue(), media_type="text/csv")
 
 
-def _as_playlist(archive: Archive, sql: str) -> Response:
+def _as_clips(written: Callable[..., str], kind: str, archive: Archive, sql: str) -> Response:
     _, rows = _rows(archive, sql, MOST)
     moments = [moment for row in rows if (moment := moment_of(row)) is not None]
     if not moments:
         raise UsageError("No row of the answer is a moment: it needs the columns video_id and start (or second).")
-    return Response(playlist(moments, archive.now.by_id), media_type="audio/x-mpegurl")
+    return Response(written(moments, archive.now.by_id), media_type=kind)
 
 
 def _thumbnail(archive: Archive, request: Request) -> Response:

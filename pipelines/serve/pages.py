@@ -16,7 +16,12 @@ from pipelines.serve.security import POLICY
 from schemas.errors import FacelogError
 
 HERE = Path(__file__).parent
-LINKS: tuple[tuple[str, str], ...] = (("/", "Videos"), ("/find", "Find"), ("/camera", "Camera"))
+LINKS: tuple[tuple[str, str], ...] = (
+    ("/", "Videos"),
+    ("/persons", "Persons"),
+    ("/find", "Find"),
+    ("/camera", "Camera"),
+)
 """The pages that each page leads to: address and name."""
 
 

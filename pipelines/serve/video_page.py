@@ -17,14 +17,16 @@ from pipelines.annotations.face_paths import FacePath, FacePaths, read_paths, re
 from pipelines.face_words import age_words, flag_words, gender_words
 from pipelines.reports import charts
 from pipelines.reports.pages import MOST_ROWS
-from pipelines.reports.video import read_tables, video_report
+from pipelines.reports.video import read_tables
 from pipelines.results.tables import read_video_table
 from pipelines.serve import media, pages
 from pipelines.serve.archive import Archive
+from pipelines.serve.lanes import PERSON, Lanes, widest_bin
+from pipelines.serve.persons import Persons
 from pipelines.serve.previews import Previews
 from pipelines.serve.security import CHART_POLICY
 from pipelines.serve.summaries import made_of
-from schemas.errors import FacelogError, StorageError
+from schemas.errors import FacelogError, StorageError, UsageError
 from schemas.tables import EMOTION_COLUMNS, EMOTIONS
 from transforms.ledger import Row
 
@@ -34,9 +36,9 @@ _KEPT = 4
 """Videos whose faces are kept in memory."""
 
 
-def video_routes(archive: Archive, previews: Previews) -> list[Route]:
+def video_routes(archive: Archive, previews: Previews, persons: Persons) -> list[Route]:
     """The addresses of a video."""
-    videos = _Videos(archive, previews)
+    videos = _Videos(archive, previews, persons)
     of = "/api/video/{video_id}"
     return [
         Route("/video/{video_id}", videos.show),
@@ -44,6 +46,7 @@ def video_routes(archive: Archive, previews: Previews) -> list[Route]:
         Route("/preview/{video_id}", videos.send_preview),
         Route(of + "/source", videos.source, methods=["GET", "POST"]),
         Route(of + "/faces/{window:int}", videos.faces),
+        Route(of + "/timeline", videos.timeline),
     ]
 
 
@@ -94,16 +97,20 @@ class FacesOfVideo:
 
 
 class _Videos:
-    def __init__(self, archive: Archive, previews: Previews):
-        self._archive, self._previews = archive, previews
+    def __init__(self, archive: Archive, previews: Previews, persons: Persons):
+        self._archive, self._previews, self._persons = archive, previews, persons
         self._faces = functools.lru_cache(_KEPT)(self._read_faces)
+        self._lanes = functools.lru_cache(_KEPT)(self._read_lanes)
 
     def show(self, request: Request) -> Response:
         rows = self._rows(request)
         try:
-            report = video_report("", rows, read_tables(self._archive.out, rows[0]["video_id"]))
+            lanes, who = self._lanes_of(rows), self._persons.in_video(rows[0]["video_id"])
         except StorageError as error:
             return pages.refusal(409, rows[0]["uri"].rsplit("/", 1)[-1], str(error))
+        choices = lanes.choices(who)
+        report = lanes.drawn(choices[0], who)
+        figure = charts.timeline_figure(report)
         known = {
             "id": rows[0]["video_id"],
             "width": (rows[0]["width"] or 0) * (rows[0]["sample_aspect_ratio"] or 1.0),
@@ -115,6 +122,10 @@ class _Videos:
             "cuts": [shot.start for shot in report.shots[1:]],
             "tracks": sorted([track.start, track.track_id] for track in report.tracks),
             "window": WINDOW,
+            "persons": {track: [person, name] for track, (person, name) in who.items()},
+            "by": choices[0],
+            "bins": widest_bin(report),
+            "covers": figure["layout"]["xaxis"]["range"],
         }
         return pages.page(
             "video.page.html.j2",
@@ -122,7 +133,8 @@ class _Videos:
             report=report,
             facts=report.facts,
             known=known,
-            figure=charts.timeline_figure(report),
+            figure=figure,
+            choices=choices,
             most_rows=MOST_ROWS,
         )
 
@@ -152,6 +164,22 @@ class _Videos:
         found = faces.between(start, start + WINDOW)
         return pages.answer({"observed": faces.paths.from_observations, "tracks": found})
 
+    def timeline(self, request: Request) -> Response:
+        """The figure of the timeline with other lanes, or of a part of it."""
+        rows, given = self._rows(request), request.query_params
+        try:
+            part = (_seconds(given["from"]), _seconds(given["to"])) if "from" in given and "to" in given else None
+            who = self._persons.in_video(rows[0]["video_id"])
+            return pages.answer(self._lanes_of(rows).figure(given.get("by", PERSON), who, part))
+        except FacelogError as error:
+            return pages.refused(error)
+
+    def _lanes_of(self, rows: list[Row]) -> Lanes:
+        return self._lanes(rows[0]["video_id"], made_of(rows[0]), tuple(row["uri"] for row in rows))
+
+    def _read_lanes(self, video_id: str, _: str, __: tuple[str, ...]) -> Lanes:
+        return Lanes(self._archive.now.by_id[video_id], read_tables(self._archive.out, video_id))
+
     def _rows(self, request: Request) -> list[Row]:
         rows = self._archive.asked().by_id.get(request.path_params["video_id"])
         if rows is None:
@@ -178,3 +206,10 @@ class _Videos:
         paths = read_paths(out, video_id, read_settings(out, video_id))
         faces = read_video_table(out, "faces", video_id).to_pylist()
         return FacesOfVideo(paths, {(face["track_id"], face["second"]): face for face in faces})
+
+
+def _seconds(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"{text[:40]} is no time in seconds.") from None

@@ -3,18 +3,11 @@
 
 const ROWS_SHOWN = 500;
 
+const isNarrow = () => window.matchMedia("(max-width: 46rem)").matches;
+
 function draw(box) {
-  const figure = JSON.parse(document.getElementById(box.dataset.figure).textContent);
-  const layout = figure.layout;
-  const narrow = window.matchMedia("(max-width: 46rem)").matches;
-  if (narrow) {
-    // A finger is there to scroll the page, and there is no room for many ticks.
-    layout.dragmode = false;
-    layout.margin.l = 62;
-    layout.margin.r = 6;
-    layout.yaxis.tickfont = { size: 11 };
-    for (const trace of figure.data) delete trace.text;
-  }
+  const figure = fitted(JSON.parse(document.getElementById(box.dataset.figure).textContent));
+  const narrow = isNarrow();
   const config = {
     displaylogo: false,
     responsive: true,
@@ -23,9 +16,8 @@ function draw(box) {
     doubleClick: "reset",
     locale: "en",
   };
-  const whole = layout.xaxis.range.slice();
-  Object.assign(layout.xaxis, ticks(whole, narrow ? 4 : 10));
-  Plotly.newPlot(box, figure.data, layout, config).then(() => {
+  const whole = figure.layout.xaxis.range.slice();
+  Plotly.newPlot(box, figure.data, figure.layout, config).then(() => {
     box.dataset.drawn = "yes";
     box.on("plotly_relayout", (changed) => {
       if (!Object.keys(changed).some((key) => key.startsWith("xaxis.range"))) return;
@@ -34,6 +26,21 @@ function draw(box) {
     });
     box.addEventListener("keydown", (event) => zoom(box, whole, event));
   });
+}
+
+// A figure as it is drawn on a screen of this width, with its ticks.
+function fitted(figure) {
+  const { layout } = figure;
+  if (isNarrow()) {
+    // A finger is there to scroll the page, and there is no room for many ticks.
+    layout.dragmode = false;
+    layout.margin.l = 62;
+    layout.margin.r = 6;
+    layout.yaxis.tickfont = { size: 11 };
+    for (const trace of figure.data) delete trace.text;
+  }
+  Object.assign(layout.xaxis, ticks(layout.xaxis.range, isNarrow() ? 4 : 10));
+  return figure;
 }
 
 // Round times between the ends of the axis, at most so many, as h:mm:ss.

@@ -3,11 +3,12 @@ import { EMOTIONS, element } from "./common.js";
 
 const percent = (share) => (share > 0 && share < 0.005 ? "< 1 %" : share < 1 && share > 0.995 ? "> 99 %" : `${Math.round(100 * share)} %`);
 
-export function details(face) {
+export function details(face, persons) {
   if (!face?.second) return [element("p", { className: "muted" }, "Nobody is here at this time.")];
   const second = face.second;
   return [
     element("h3", {}, `Track ${face.track}`),
+    person(persons[face.track]),
     element("p", { className: "muted" }, `Measured at the best sample of second ${second.second}; the colour of the box is smoothed over the seconds around.`),
     profile(second),
     element(
@@ -17,6 +18,12 @@ export function details(face) {
       element("dt", {}, "Quality"), element("dd", {}, second.flags.join(", ") || "nothing against it"),
     ),
   ];
+}
+
+function person(who) {
+  if (!who) return "";
+  const [number, name] = who;
+  return element("p", {}, "Person ", element("a", { href: `/person/${number}` }, name ? `${number}, ${name}` : `${number}`));
 }
 
 function profile({ probabilities }) {

@@ -4,6 +4,7 @@ import { ask, clock, element } from "./common.js";
 import { Faces, draw } from "./faces.js";
 import { details } from "./details.js";
 import { Judgements } from "./judgements.js";
+import { Lanes } from "./lanes.js";
 
 const known = JSON.parse(document.getElementById("known").textContent);
 const get = (id) => document.getElementById(id);
@@ -54,7 +55,7 @@ function choose(now) {
     return button;
   }));
   const chosen = now.find((face) => face.track === state.chosen);
-  get("details").replaceChildren(...details(chosen));
+  get("details").replaceChildren(...details(chosen, known.persons));
   judgements.of(chosen);
 }
 
@@ -203,7 +204,7 @@ addEventListener("keydown", (event) => {
   event.stopPropagation();
   step(event.key);
 }, true);
-document.querySelector(".controls").addEventListener("click", (event) => {
+document.querySelector(".stage .controls").addEventListener("click", (event) => {
   if (event.target.dataset.key) step(event.target.dataset.key);
 });
 
@@ -211,6 +212,7 @@ document.querySelector(".controls").addEventListener("click", (event) => {
 
 const figure = document.querySelector(".figure");
 const needle = element("div", { className: "needle" });
+if (figure) new Lanes(figure, known);
 
 function playhead() {
   const axis = figure?._fullLayout?.xaxis;

@@ -14,7 +14,7 @@ pytest.importorskip("selenium", reason="selenium is not installed")
 from pipelines.serve.app import make_app
 from tests.browser import Page, on_a_phone
 from tests.clips import portrait_clip
-from tests.pipelines.serve.conftest import analyze, running
+from tests.pipelines.serve.conftest import analyze, running, tell_apart
 
 pytestmark = [pytest.mark.browser, pytest.mark.multiprocess]
 
@@ -48,6 +48,7 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder: Path = tmp_path_factory.mktemp("pages")
     analyze(folder / "out", portrait_clip(folder / "talk.mp4", seconds=2, faces=2))
+    tell_apart(folder / "out")
     with running(make_app(str(folder / "out"))) as address:
         yield address
 
@@ -58,17 +59,28 @@ def judged(page: Page, axe: str) -> dict[str, Any]:
     return page.browser.execute_async_script(_RUN)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_fault(chromium: Any, home: str, axe: str, scheme: str) -> None:
-    with on_a_phone(chromium, scheme, 400):
+_READY = {
+    "/": ".strip",
+    "/find?go=1": ".moment img",
+    "/persons": ".person .strip",
+    "/person/0": "#appearances .moment img",
+    "/camera": "#start",
+    "/nothing": "main",
+}
+"""Pages, and what is there once they are ready."""
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(400, "light"), (400, "dark"), (1280, "light"), (1280, "dark")])
+def test_axe_finds_no_fault(chromium: Any, home: str, axe: str, width: int, scheme: str) -> None:
+    with on_a_phone(chromium, scheme, width):
         page = Page(chromium, home)
         page.wait(lambda: page.all(".strip"))
-        addresses = [home, f"{home}/find?go=1", page.one("#list a").get_attribute("href"), f"{home}/nothing"]
-        ready = (".strip", ".moment img", "#details h3", "main")
-        for address, selector in zip(addresses, ready, strict=True):
-            page = Page(chromium, address)
+        video = page.one("#list a").get_attribute("href").removeprefix(home)
+        for address, selector in (_READY | {video: "#details h3"}).items():
+            page = Page(chromium, home + address)
             page.wait(lambda page=page, selector=selector: page.all(selector))
             found = judged(page, axe)
             assert found["violations"] == [] and found["passed"] > 10, address
+            assert page.run("document.documentElement.scrollWidth") == width, address
         page.run("document.querySelector('main').append(document.createElement('img'))")
         assert "image-alt" in judged(page, axe)["violations"][0]

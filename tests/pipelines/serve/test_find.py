@@ -7,10 +7,14 @@ import pytest
 from starlette.testclient import TestClient
 
 from pipelines.keeping.compact import compact
+from pipelines.persons.decide import name_person
+from pipelines.persons.update import find_persons
 from pipelines.queries.sandbox import limited_question
 from pipelines.serve.app import make_app
-from pipelines.serve.find import Moment, Question, moment_of, playlist
+from pipelines.serve.clip_lists import edit_list, playlist
+from pipelines.serve.find import Moment, Question, moment_of
 from schemas.errors import FacelogError, UsageError
+from tests.archive_of_persons import Archive
 from tests.pipelines.reports.conftest import HOSTILE, TALK, results
 
 __all__ = ["results"]  # a fixture
@@ -111,6 +115,8 @@ def test_answers_are_saved(browser: TestClient) -> None:
     clips = browser.post("/api/find/m3u", content=sql, headers=_OURS).text.splitlines()
     assert clips[0] == "#EXTM3U" and clips.count(TALK) == 2
     assert "#EXTVLCOPT:start-time=0.000" in clips and "#EXTVLCOPT:stop-time=4.000" in clips
+    edits = browser.post("/api/find/edl", content=sql, headers=_OURS).text.splitlines()
+    assert edits[:2] == ["TITLE: facelog", "FCM: NON-DROP FRAME"] and f"* SOURCE FILE: {TALK}" in edits
     refused = browser.post("/api/find/m3u", content="SELECT 1 AS one", headers=_OURS)
     assert refused.status_code == 400 and "video_id" in refused.json()["error"]
     assert browser.post("/api/find", content=sql).status_code == 403
@@ -120,6 +126,38 @@ def test_a_name_adds_no_line_to_a_playlist() -> None:
     rows = [{"uri": "/a\n#EXTVLCOPT:sout=x.mp4", "start_offset": 0.5}]
     lines = playlist([Moment("v", 1, 2.5, None), Moment("gone", 1, 2, None)], {"v": rows}).splitlines()
     assert len(lines) == 5 and lines[2] == "#EXTVLCOPT:start-time=1.500" and lines[4].startswith("/a_#EXT")
+
+
+def test_an_edit_list_counts_frames_and_cuts_one_moment_after_the_other() -> None:
+    videos = {
+        "ntsc": [{"uri": "/a/ntsc\n001.mp4", "avg_fps": 30000 / 1001, "start_offset": 0.5}],
+        "pal": [{"uri": "/a/pal.mp4", "avg_fps": 25.0, "start_offset": 0.0}],
+    }
+    moments = [
+        Moment("ntsc", 10, 12, 0),
+        Moment("gone", 0, 1, 0),
+        Moment("ntsc", 3600, 3601.5, 1),
+        Moment("pal", 1, 2, 0),
+    ]
+    lines = edit_list(moments, videos).split("\r\n")
+    # 10 s are 299.7 frames, an hour is 107,892 frames: time code without dropped numbers falls behind.
+    assert [line for line in lines if line[:1].isdigit()] == [
+        "001  AX       V     C        00:00:10:00 00:00:12:00 01:00:00:00 01:00:02:00",
+        "002  AX       V     C        00:59:56:12 00:59:57:27 01:00:02:00 01:00:03:15",
+        "003  AX       V     C        00:00:01:00 00:00:02:00 01:00:03:15 01:00:04:15",
+    ]
+    assert "* FROM CLIP NAME: ntsc_001.mp4" in lines and lines[2] == "* FRAME RATE: 29.97"
+
+
+def test_a_person_is_found_by_number_and_by_name(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "out")
+    archive.add("a.mp4", [0, 1, 0])
+    find_persons(str(archive.out))
+    name_person(0, "Ann O'Hara", str(archive.out))
+    browser = TestClient(make_app(str(archive.out)), base_url=_HOME)
+    for person in ("0", "ann o'hara"):
+        assert {track for _, track, _, _ in asked(browser, person=person)} == {0, 2}
+    assert asked(browser, person="Bo") == asked(browser, person="99999999999") == []
 
 
 def test_what_is_a_moment() -> None:
