@@ -35,8 +35,8 @@ def main() -> int:
         )
         if choice.action == "up":
             cluster.up()
-            print(f"--flink_master={cluster.master}")
-            print(f"--flink_job_server_jar={cluster.job_server_jar}")
+            print(f"--flink-master={cluster.master}")
+            print(f"--flink-job-server-jar={cluster.job_server_jar}")
             for name, value in cluster.env.items() if cluster.s3 else ():
                 print(f"export {name}={value}")
         elif choice.action == "down":

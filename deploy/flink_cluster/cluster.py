@@ -49,7 +49,7 @@ class Cluster:
       java_options: of every Java program, such as `QUICK_JAVA`.
 
     Attributes:
-      master: address and port of Flink's REST API, for --flink_master.
+      master: address and port of Flink's REST API, for `--flink-master`.
       s3_endpoint: URL of the S3 server.
       env: environment variables with which S3 clients find the server.
       flink_home: Flink's distribution.

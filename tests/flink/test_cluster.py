@@ -107,7 +107,7 @@ def test_down_leaves_nothing_and_spares_another_cluster(three_hosts: Cluster, tm
 
     second = Cluster(tmp_path)
     try:
-        assert call("up").stdout.startswith(f"--flink_master={second.master}")
+        assert call("up").stdout.startswith(f"--flink-master={second.master}")
         assert set(second.status()) == {"job-manager", "pool-1", "pool-2", "task-manager-1", "task-manager-2"}
         assert "runs already" in call("up").stderr
     finally:
