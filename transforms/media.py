@@ -22,6 +22,7 @@ from av.video.stream import VideoStream
 
 from schemas import storage
 from schemas.errors import FacelogError, MediaError
+from transforms.transport_stream import JoinedProgrammes, join_programmes
 
 
 def _words(text: str) -> frozenset[str]:
@@ -65,7 +66,8 @@ _FPS_OF_THUMBNAILS, _LARGEST_THUMBNAIL = 2, 176 * 144
 # 5 s then leave the size of the picture unknown. A file that states its parameters at once is not read so far.
 _LIMITS = {"probesize": str(16 << 20), "analyzeduration": str(20_000_000)}
 
-# In a transport stream, the programme may get other PIDs; its streams then go on instead of new ones beginning.
+# In a transport stream, the programme may get other PIDs; its streams then go on instead of new ones beginning. Another
+# programme is joined to it by `transport_stream.py`.
 _DEMUXER = {"merge_pmt_versions": "1"}
 
 # Bytes that libav asks for at once. With its own 32 KiB, probe and segments of 15 small files were 181 requests to an
@@ -209,7 +211,7 @@ def has_tiles(container: InputContainer) -> bool:
 class _Nameless:
     """A file object without its name, which libav would look at."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO | JoinedProgrammes) -> None:
         self.read, self.tell = file.read, file.tell
         self._file = file
 
@@ -227,7 +229,7 @@ class _Nameless:
             raise
 
 
-def _open(file: BinaryIO, name: str, max_pixels: int | None) -> InputContainer:
+def _open(file: BinaryIO | JoinedProgrammes, name: str, max_pixels: int | None) -> InputContainer:
     formats = VIDEO_FORMATS | STILL_FORMATS | ANIMATED_FORMATS | SOUND_FORMATS
     nothing = "none"  # no protocol has this name, so a demuxer that asks for another file gets none
     limits = _LIMITS | _DEMUXER | {"format_whitelist": ",".join(sorted(formats)), "protocol_whitelist": nothing}
@@ -235,14 +237,22 @@ def _open(file: BinaryIO, name: str, max_pixels: int | None) -> InputContainer:
     nameless: Any = _Nameless(file)
     with storage.plain_errors(name):  # an exception of the file object passes through libav unchanged
         try:
-            return av.open(
+            container = av.open(
                 nameless, options=codec, container_options=limits, metadata_errors="replace", buffer_size=_BUFFER
             )
+            if container.format.name == "mpegts" and not isinstance(file, JoinedProgrammes):
+                place = file.tell()
+                if (joined := join_programmes(file, file.seek(0, io.SEEK_END))) is not None:
+                    container.close()
+                    joined.seek(0)
+                    return _open(joined, name, max_pixels)
+                file.seek(place)
+            return container
         except av.error.FFmpegError as error:
             raise MediaError(_why(name, file, error)) from error
 
 
-def _why(name: str, file: BinaryIO, error: av.error.FFmpegError) -> str:
+def _why(name: str, file: BinaryIO | JoinedProgrammes, error: av.error.FFmpegError) -> str:
     if not file.seek(0, io.SEEK_END):
         return f"{name} is empty (0 bytes)"
     if isinstance(error, av.error.ArgumentError):  # what libav answers for a format that is not on the list

@@ -85,14 +85,13 @@ class TestJoinedFiles:
         assert len(samples) >= 99 and samples[-1].timestamp > 3.9
 
     def test_streams_that_nobody_foresees_make_it_partial(self, short, tmp_path):
-        """Another programme table: PyAV gives none of its packets, so something is missing, and that is said."""
-        parts = [
-            remuxed(short.path, tmp_path / f"{pid}.ts", mpegts_start_pid=pid, mpegts_pmt_start_pid=table)
-            for pid, table in (("256", "4096"), ("600", "5000"))
-        ]
-        plan = plan_of(joined(tmp_path / "joined.ts", *parts))
+        """Another programme table with another kind of video: something is missing, and that is said."""
+        first = remuxed(short.path, tmp_path / "a.ts")
+        other = portrait_clip(tmp_path / "b.mp4", codec="mpeg2video", fps=25, size=(160, 120)).path
+        tables: dict[str, Any] = {"mpegts_start_pid": "600", "mpegts_pmt_start_pid": "5000"}
+        plan = plan_of(joined(tmp_path / "joined.ts", first, remuxed(other, tmp_path / "c.ts", **tables)))
         assert plan.has_unread_streams and len(samples_of(plan)) == 50
-        assert not plan_of(parts[0]).has_unread_streams
+        assert not plan_of(first).has_unread_streams
 
     def test_sound_that_begins_late_is_no_damage(self, short, tmp_path):
         """Its programme table comes in the middle, as in television; the video is whole."""
