@@ -6,6 +6,7 @@ DASH, sdp, concat), which name further addresses, are refused. A redirection to 
 
 import contextlib
 import dataclasses
+import errno
 import gc
 import os
 import re
@@ -43,6 +44,10 @@ _OPTIONS: Mapping[str, Mapping[str, str]] = {
 
 _LOOK_INTO = {"analyzeduration": "3000000"}
 """Microseconds of a stream that libav reads at most to learn what is in it."""
+
+
+_OPENING = 10.0
+"""Seconds that opening a stream may take at least: what is in it is looked into for three of them."""
 
 
 class LostError(FacelogError):
@@ -156,9 +161,7 @@ def _open(source: Source, max_pixels: int, timeout: float) -> InputContainer:
         "metadata_errors": "replace",
     }
     if source.scheme == "device":
-        if not stat.S_ISCHR(os.stat(source.address).st_mode):
-            raise UsageError(f"{source.address} is no camera.")
-        return av.open(source.address, format="v4l2", **options)
+        return _open_device(source.address, options)
     formats = ",".join(sorted(VIDEO_FORMATS | {"mpjpeg", "rtsp"}))
     limits = {**_LOOK_INTO, "format_whitelist": formats}
     if source.file is not None:
@@ -169,9 +172,26 @@ def _open(source: Source, max_pixels: int, timeout: float) -> InputContainer:
         source.address,
         format=_FORMATS.get(source.scheme),
         container_options=limits,
-        timeout=(timeout, timeout),
+        timeout=(max(timeout, _OPENING), timeout),
         **options,
     )
+
+
+def _open_device(path: str, options: dict[str, Any]) -> InputContainer:
+    """Opens a camera of this machine by Video4Linux."""
+    if not stat.S_ISCHR(os.stat(path).st_mode):
+        raise UsageError(f"{path} is no camera.")
+    try:
+        return av.open(path, format="v4l2", **options)
+    except PermissionError as error:
+        raise LostError(
+            f"{path} does not open: this user may not read it. Cameras belong to the group video: "
+            "`sudo usermod -aG video USER`, and log in again."
+        ) from error
+    except OSError as error:
+        if error.errno == errno.ENOTTY:  # it knows none of the questions that cameras answer
+            raise UsageError(f"{path} is no camera.") from error
+        raise
 
 
 class _OnlyRead:

@@ -1,11 +1,14 @@
 """Names of live sources, and that nothing but what is named is opened."""
 
+import dataclasses
+import errno
 import http.server
 import io
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import av
 import pytest
 
 from pipelines.cameras.source import LostError, Source, open_source, parse_source
@@ -125,3 +128,19 @@ def test_a_source_that_is_not_there_is_lost_and_its_password_stays_secret(free_p
     assert "Connection refused" in str(caught.value) and "s3cret" not in str(caught.value)
     with pytest.raises(LostError, match="/dev/no-camera does not open"):
         frames(parse_source("/dev/no-camera"))
+
+
+def test_a_device_that_is_no_camera_ends_it_and_one_that_may_not_be_read_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for device in ("/dev/null", "/dev"):
+        source = dataclasses.replace(parse_source("/dev/null"), address=device)
+        with pytest.raises(UsageError, match=f"{device} is no camera"):
+            frames(source)
+
+    def denied(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(av, "open", denied)
+    with pytest.raises(LostError, match="group video"):
+        frames(parse_source("/dev/null"))
