@@ -37,6 +37,8 @@ FOLDERS = (*ROW_TABLES, "videos", "observations", EMBEDDINGS, PERSONS, ANNOTATIO
 
 PAGE_STATES = "pages.json"
 """Name of the file in a folder of pages where `facelog report` notes what they show."""
+PERSONS_PAGE = "persons"
+"""Name, without ending, of the page of the archive's persons in such a folder."""
 
 PLANS = "plans"
 """Name of the folder of plans within the work of a configuration; the other folders there are named by video_id."""

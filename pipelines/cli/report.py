@@ -37,6 +37,13 @@ def report(
         typer.Option("--thumbnails", help="Show a picture of each track; needs the video files in their old place."),
     ] = False,
     blur: Annotated[bool, typer.Option("--blur", help="Pixelate the thumbnails.")] = False,
+    persons: Annotated[
+        bool,
+        typer.Option(
+            "--persons",
+            help="Also make a page of the persons that facelog persons found; with --thumbnails, their faces.",
+        ),
+    ] = False,
     storage_options: StorageOptions = None,
 ) -> None:
     """Make pages of what was found: an index of the archive, and one for each video.
@@ -45,6 +52,7 @@ def report(
 
         facelog report results
         facelog report results --thumbnails --blur
+        facelog report results --persons
         facelog report results --video /archive/talk.mp4 --json --out /tmp/talk
     """
     console = Console(soft_wrap=True, highlight=False)
@@ -59,6 +67,7 @@ def report(
             as_json=as_json,
             thumbnails=thumbnails,
             blur=blur,
+            persons=persons,
             console=console,
         )
     for line in _lines(done):

@@ -14,7 +14,7 @@ from pipelines.persons.state import read_state, state_files, write_state
 from pipelines.results.holding import hold
 from pipelines.results.videos import require_results
 from schemas import storage
-from schemas.layout import EMBEDDINGS, PERSONS, Layout
+from schemas.layout import EMBEDDINGS, PERSONS, PERSONS_PAGE, Layout, page_ending
 from schemas.table_files import footer_texts, read_table
 from schemas.tables import TRACKS, parquet_bytes
 from transforms.embeddings import remove_fragments
@@ -36,7 +36,7 @@ class ForgottenPersons:
 
 
 def forget_person(person: int, out: str) -> ForgottenPersons:
-    """Removes a person everywhere: embeddings of tracks and pictures, appearances, its name, decisions about it.
+    """Removes a person everywhere: embeddings of tracks and pictures, appearances, its name, decisions about it, pages.
 
     `person_id` in `tracks` becomes null for its tracks. If it is interrupted, the same call finishes, for appearances
     go last.
@@ -54,6 +54,7 @@ def forget_person(person: int, out: str) -> ForgottenPersons:
     with hold(out):
         state = read_state(out)
         tracks = state.tracks(state.require(person))
+        _remove_pages(out, {video_id for video_id, _ in tracks})
         remove_kept(out, tracks)
         change_enrolled(out, person, None)
         for video_id in sorted({video_id for video_id, _ in tracks}):
@@ -77,6 +78,7 @@ def forget_all(out: str) -> ForgottenPersons:
     layout = Layout(out)
     with hold(out):
         state = read_state(out)
+        _remove_pages(out, {video_id for video_id, _ in state.person})
         found = ForgottenPersons(len(state.persons), len(state.person))
         files = [info.uri for folder in (EMBEDDINGS, PERSONS) for info in storage.list_files(layout.folder(folder))]
         unfinished = [info.uri for info in storage.list_files(layout.work) if info.uri.endswith(f".{EMBEDDINGS}")]
@@ -97,6 +99,15 @@ def files_without_videos(out: str, video_ids: Collection[str]) -> dict[str, byte
         return {}
     state.drop(gone)
     return state_files(state, out) | dict([decisions_file(out, without_tracks(decisions, gone, state))])
+
+
+def _remove_pages(out: str, video_ids: Collection[str]) -> None:
+    """Removes the pages of DIR/reports that may name persons or show their faces; `facelog report` makes them anew."""
+    endings = tuple(f"{page_ending(video_id)}.{kind}" for video_id in video_ids for kind in ("html", "json"))
+    of_persons = tuple(f"/{PERSONS_PAGE}.{kind}" for kind in ("html", "json"))
+    for info in list(storage.list_files(Layout(out).folder("reports"), recursive=False)):
+        if info.uri.endswith((*endings, *of_persons)):
+            storage.delete_file(info.uri)
 
 
 def _unname_tracks(out: str, video_id: str, tracks: Collection[int]) -> None:

@@ -43,6 +43,7 @@ def archive_report(
     pages: Mapping[str, str],
     without_tables: Mapping[str, str],
     models: Sequence[Model],
+    n_persons: int | None,
 ) -> ArchiveReport:
     """Everything that the index page says.
 
@@ -53,6 +54,7 @@ def archive_report(
       pages: names of pages by video_id.
       without_tables: videos whose tables could not be read, with the reason.
       models: of all configurations.
+      n_persons: of the archive, if they have a page.
     """
     statuses = Counter(row["status"] for row in rows)
     contents = list({row["video_id"]: row for row in rows if row["status"] in HAS_TABLES}.values())
@@ -76,6 +78,8 @@ def archive_report(
         by_keyframes=sum(row["keyframe_seconds"] is not None for row in contents),
         models=tuple(models),
         absent=absent(models),
+        by_persons=sum(row["n_persons"] is not None for row in contents),
+        n_persons=n_persons,
         figures=None if no_figures else _figures(connection),
         no_figures=no_figures,
         videos=tuple(sorted(lines, key=lambda line: (_rank(line), line.uri))),

@@ -108,6 +108,8 @@ class ArchiveReport:
       by_keyframes: videos, copies counted once, of which only keyframes were looked at.
       models: of all of them.
       absent: attributes that nothing was used for.
+      by_persons: videos, copies counted once, whose persons were told apart because that was asked for.
+      n_persons: persons of the archive, who have a page; None: it was not asked for.
       figures: distributions over the archive.
       no_figures: why there are none.
       videos: failures first, then by uri.
@@ -127,6 +129,8 @@ class ArchiveReport:
     by_keyframes: int
     models: tuple[Model, ...]
     absent: tuple[str, ...]
+    by_persons: int
+    n_persons: int | None
     figures: Figures | None
     no_figures: str | None
     videos: tuple[VideoLine, ...]

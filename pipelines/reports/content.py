@@ -112,7 +112,10 @@ class Track:
 
 @dataclasses.dataclass(frozen=True)
 class Person:
-    """All tracks of one face in a video; means are weighted by samples, the gender is that of most samples."""
+    """All tracks of one face in a video; means are weighted by samples, the gender is that of most samples.
+
+    The number counts within the video, unless the archive's persons were asked for, who may have a name.
+    """
 
     person_id: int
     tracks: tuple[int, ...]
@@ -123,6 +126,7 @@ class Person:
     emotions: dict[str, float]
     age: Age | None
     gender: Gender | None
+    name: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -234,6 +238,7 @@ class VideoReport:
       shots: in order.
       unreadable: stretches that are damaged or missing.
       no_thumbnails: why there are no pictures though they were asked for.
+      of_archive: whether persons have the archive's numbers and names, and a page of their own.
       format: of this document.
     """
 
@@ -253,6 +258,7 @@ class VideoReport:
     shots: tuple[Shot, ...]
     unreadable: tuple[Stretch, ...]
     no_thumbnails: str | None = None
+    of_archive: bool = False
     format: int = FORMAT
 
     @property
@@ -264,6 +270,16 @@ class VideoReport:
     def brief_tracks(self) -> tuple[Track, ...]:
         """Tracks that are collected in a table, so that they do not drown the rest."""
         return self.tracks[len(self.shown_tracks) :]
+
+    def tracks_of(self, person: Person) -> tuple[Track, ...]:
+        """The tracks of a person, in order of time."""
+        return tuple(sorted((t for t in self.tracks if t.track_id in person.tracks), key=lambda t: t.start))
+
+    @property
+    def persons_asked(self) -> str | None:
+        """How far persons were asked for: "within" or "archive"; None: not at all."""
+        asked: str | None = self.configuration.get("identity", {}).get("persons")
+        return asked
 
     def to_json(self) -> bytes:
         """The document."""

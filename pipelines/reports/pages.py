@@ -14,7 +14,9 @@ from pipelines import words
 from pipelines.reports import charts
 from pipelines.reports.archive_content import ArchiveReport
 from pipelines.reports.content import VideoReport
+from pipelines.reports.persons import CARDS, FACES, PersonsReport
 from pipelines.reports.words import END_REASONS, STATUSES, figures
+from schemas.layout import PERSONS_PAGE
 from schemas.tables import EMOTIONS
 
 CARDS_SHOWN = 12
@@ -33,6 +35,11 @@ def video_page(report: VideoReport) -> bytes:
     """The page of a video."""
     figure = charts.timeline_figure(report)
     return _render("video.html.j2", report=report, figure=figure, most_rows=MOST_ROWS, plotly=plotly_name())
+
+
+def persons_page(report: PersonsReport) -> bytes:
+    """The page of the archive's persons."""
+    return _render("persons.html.j2", report=report, most_rows=MOST_ROWS, PERSON_CARDS=CARDS)
 
 
 def index_page(report: ArchiveReport) -> bytes:
@@ -108,5 +115,7 @@ def environment(*folders: Path) -> jinja2.Environment:
         "ASSETS": ASSETS,
         "CARDS_SHOWN": CARDS_SHOWN,
         "ROWS_SHOWN": ROWS_SHOWN,
+        "PERSONS_PAGE": PERSONS_PAGE,
+        "FACES": FACES,
     }
     return environment

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from pipelines.reports import pages
 from schemas import storage
@@ -40,12 +40,13 @@ class Page:
         return str(self.rows[0]["uri"])
 
 
-def plan_pages(rows: Iterable[Row], out: str, **options: bool) -> list[Page]:
+def plan_pages(rows: Iterable[Row], out: str, who: Mapping[str, object] | None = None, **options: bool) -> list[Page]:
     """A page for each content that could be read, by the first uri.
 
     Args:
       rows: of `videos`.
       out: DIR; its tables are listed.
+      who: by video_id, what else its page says; None: nothing.
       **options: what else changes pages.
     """
     groups: dict[str, list[Row]] = {}
@@ -55,7 +56,11 @@ def plan_pages(rows: Iterable[Row], out: str, **options: bool) -> list[Page]:
     tables = _tables(out)
     common = f"{pages.look()} {json.dumps(options, sort_keys=True)}"
     return [
-        Page(page_name(group[0]["uri"], video_id), group, _checksum(common, tables.get(video_id, []), group))
+        Page(
+            page_name(group[0]["uri"], video_id),
+            group,
+            _checksum(common, tables.get(video_id, []), group, *([] if who is None else [who.get(video_id)])),
+        )
         for video_id, group in groups.items()
     ]
 

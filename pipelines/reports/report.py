@@ -5,20 +5,22 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
+import duckdb
 from rich.console import Console
 
 from pipelines.progress_bar import with_bar
 from pipelines.reports.archive import archive_report
 from pipelines.reports.content import Model
-from pipelines.reports.pages import ASSETS, CARDS_SHOWN, assets, index_page, plotly_name, video_page
+from pipelines.reports.pages import ASSETS, CARDS_SHOWN, assets, index_page, persons_page, plotly_name, video_page
+from pipelines.reports.persons import add_faces, persons_report, who_is_who
 from pipelines.reports.renewal import Page, States, plan_pages
 from pipelines.reports.thumbnails import add_thumbnails
-from pipelines.reports.video import ATTRIBUTES, Tables, models_of, read_tables, video_report
+from pipelines.reports.video import ATTRIBUTES, Tables, Who, models_of, read_tables, video_report
 from pipelines.results.database import connect
 from pipelines.results.videos import find_videos
 from schemas import storage
 from schemas.errors import FacelogError, StorageError, UsageError
-from schemas.layout import Layout
+from schemas.layout import PERSONS_PAGE, Layout
 from schemas.table_files import MissingTableError
 
 
@@ -49,6 +51,7 @@ def report(
     as_json: bool = False,
     thumbnails: bool = False,
     blur: bool = False,
+    persons: bool = False,
     console: Console | None = None,
 ) -> Reports:
     """Writes an index page of DIR and a page for each video; those that would come out the same are left alone.
@@ -63,10 +66,13 @@ def report(
       as_json: write what the pages say as JSON documents beside them, too.
       thumbnails: show each track's best sample, from the video's file where that is still there.
       blur: pixelate those pictures.
+      persons: also a page of the archive's persons, with some of their faces if `thumbnails`; pages of videos have
+        their numbers and names.
       console: where to show a progress bar.
 
     Raises:
-      UsageError: there are no results in DIR, or of another schema version; no such video; blur without thumbnails.
+      UsageError: there are no results in DIR, or of another schema version; no such video; blur without thumbnails;
+        persons where none were found.
       StorageError: something cannot be read or written.
     """
     if blur and not thumbnails:
@@ -75,14 +81,17 @@ def report(
     folder = storage.normalize(to) if to else Layout(out).folder("reports")
     with connect(out) as tables:
         rows = tables.table("videos").to_arrow_table().to_pylist()
-        planned = plan_pages(rows, out, thumbnails=thumbnails, blur=blur)
+        who = who_is_who(tables, out) if persons else None
+        planned = plan_pages(rows, out, who, thumbnails=thumbnails, blur=blur)
         wanted = {row["video_id"] for row in (find_videos(rows, videos, out) if videos else rows)}
         chosen = [page for page in planned if page.video_id in wanted]
         _write_assets(folder)
         states = States(folder)
+        if not persons:
+            states.remove(PERSONS_PAGE)
         todo = [page for page in chosen if not states.is_fresh(page, as_json=as_json)]
         states.begin(todo)
-        maker = _Maker(out, folder, states, as_json, thumbnails, blur)
+        maker = _Maker(out, folder, states, as_json, thumbnails, blur, who)
         made = list(zip(todo, with_bar(storage.at_once(maker.make, todo), "pages", len(todo), console), strict=True))
         failed = {page.video_id: done.no_tables for page, done in made if done.no_tables}
         good = [page for page in planned if page.video_id not in failed]
@@ -94,7 +103,9 @@ def report(
             pages={page.video_id: page.name for page in good if f"{page.name}.html" in states.files},
             without_tables=failed,
             models=_models(good, out),
+            n_persons=len({one for of_video in who.values() for one, _ in of_video.values()}) if who else None,
         )
+        no_faces = maker.make_persons(tables, good) if persons else {}
     if as_json:
         storage.write_bytes(storage.join(folder, "index.json"), index.to_json())
     storage.write_bytes(storage.join(folder, "index.html"), index_page(index))
@@ -103,7 +114,7 @@ def report(
         written=len(made) - len(failed),
         unchanged=len(chosen) - len(todo),
         without_tables={page.uri: done.no_tables for page, done in made if done.no_tables},
-        without_thumbnails={page.uri: done.no_thumbnails for page, done in made if done.no_thumbnails},
+        without_thumbnails={page.uri: done.no_thumbnails for page, done in made if done.no_thumbnails} | no_faces,
     )
 
 
@@ -130,6 +141,7 @@ class _Maker:
     as_json: bool
     thumbnails: bool
     blur: bool
+    who: Mapping[str, Who] | None
 
     def make(self, page: Page) -> _Done:
         """Reads a video's tables and writes its page."""
@@ -147,20 +159,35 @@ class _Maker:
             return _Done(no_tables=f"The page of {page.uri} cannot be made ({type(error).__name__}: {error}).")
 
     def _make(self, page: Page, tables: Tables) -> _Done:
-        content = video_report(page.name, page.rows, tables)
+        who = None if self.who is None else self.who.get(page.video_id, {})
+        content = video_report(page.name, page.rows, tables, who)
         if self.thumbnails:
             content = add_thumbnails(content, CARDS_SHOWN, blur=self.blur)
         if self.as_json:
-            self._write(page, "json", content.to_json())
+            self._write(page.name, "json", content.to_json())
         else:
             # One of an earlier call would say other things, and hold pictures that this page does not show.
             self.states.remove(page.name, ["json"])
-        self._write(page, "html", video_page(content))
+        self._write(page.name, "html", video_page(content))
         return _Done(no_thumbnails=content.no_thumbnails)
 
-    def _write(self, page: Page, ending: str, data: bytes) -> None:
-        storage.write_bytes(storage.join(self.folder, f"{page.name}.{ending}"), data)
-        self.states.files.add(f"{page.name}.{ending}")
+    def make_persons(self, connection: duckdb.DuckDBPyConnection, pages: Sequence[Page]) -> dict[str, str]:
+        """Writes the page of persons. Returns why some videos gave no pictures though they were asked for, by uri."""
+        rows = {page.video_id: page.rows[0] for page in pages}
+        names = {page.video_id: page.name for page in pages if f"{page.name}.html" in self.states.files}
+        content = persons_report(connection, self.out, rows, names)
+        if self.thumbnails:
+            files = {page.video_id: (page.rows[0], [row["uri"] for row in page.rows]) for page in pages}
+            content = add_faces(content, files, blur=self.blur)
+        self.states.remove(PERSONS_PAGE, ["json"])
+        if self.as_json:
+            self._write(PERSONS_PAGE, "json", content.to_json())
+        self._write(PERSONS_PAGE, "html", persons_page(content))
+        return content.no_thumbnails
+
+    def _write(self, name: str, ending: str, data: bytes) -> None:
+        storage.write_bytes(storage.join(self.folder, f"{name}.{ending}"), data)
+        self.states.files.add(f"{name}.{ending}")
 
 
 def _write_assets(folder: str) -> None:

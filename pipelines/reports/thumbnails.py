@@ -56,21 +56,39 @@ def add_thumbnails(report: VideoReport, tracks: int, *, blur: bool) -> VideoRepo
     wanted = report.tracks[:tracks]
     if not wanted:
         return report
-    if report.facts["start_pts"] is None:
-        return dataclasses.replace(report, no_thumbnails="The file has no time stamps by which a picture can be found.")
+    pictures, reason = thumbnails_of(report.uris, report.facts, wanted, blur=blur)
+    if reason:
+        return dataclasses.replace(report, no_thumbnails=reason)
+    shown = tuple(dataclasses.replace(t, thumbnail=pictures.get(t.track_id)) for t in report.tracks)
+    return dataclasses.replace(report, tracks=shown)
+
+
+def thumbnails_of(
+    uris: Sequence[str], facts: Mapping[str, Any], tracks: Sequence[Seen], *, blur: bool
+) -> tuple[dict[int, str], str | None]:
+    """Pictures of tracks from the first of a video's files that is still the one that was analyzed.
+
+    Args:
+      uris: of the file and its copies.
+      facts: its row of `videos`.
+      tracks: whose best samples are wanted.
+      blur: whether they are pixelated.
+
+    Returns:
+      The pictures as `data:` URLs by track; and, where there are none, why.
+    """
+    if facts["start_pts"] is None:
+        return {}, "The file has no time stamps by which a picture can be found."
     reasons = []
-    for uri in report.uris:
+    for uri in uris:
         try:
-            _check(uri, report.facts["video_id"])
-            pictures = read_thumbnails(uri, report.facts, wanted, blur=blur)
+            _check(uri, facts["video_id"])
+            return read_thumbnails(uri, facts, tracks, blur=blur), None
         except FileNotFoundError:
             reasons.append(f"{uri} is not there any more.")
         except (FacelogError, OSError, av.error.FFmpegError) as error:
             reasons.append(str(error))
-        else:
-            shown = tuple(dataclasses.replace(t, thumbnail=pictures.get(t.track_id)) for t in report.tracks)
-            return dataclasses.replace(report, tracks=shown)
-    return dataclasses.replace(report, no_thumbnails=" ".join(reasons))
+    return {}, " ".join(reasons)
 
 
 def _check(uri: str, wanted: str) -> None:

@@ -28,6 +28,9 @@ from transforms.ledger import Row
 
 ATTRIBUTES = ("emotion", "age", "gender")
 
+Who = dict[int, tuple[int, str | None]]
+"""Of a video: by track, number and name of the archive's person."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Tables:
@@ -50,17 +53,20 @@ def read_tables(out: str, video_id: str) -> Tables:
     return Tables(**tables, footer=footer_texts(tables["faces"].schema))
 
 
-def video_report(page: str, rows: Sequence[Row], tables: Tables) -> VideoReport:
+def video_report(page: str, rows: Sequence[Row], tables: Tables, who: Who | None = None) -> VideoReport:
     """Everything that a video's page says, without thumbnails.
 
     Args:
       page: name of its files, without ending.
       rows: of `videos`: of the file and of its copies, which have the same figures.
       tables: of the video.
+      who: the archive's persons, in place of those of the video; None: those of the video.
     """
     row = rows[0]
     faces, seconds = columns_of(tables.faces), columns_of(tables.timeline)
     tracks = _tracks(tables.tracks, faces)
+    if who is not None:
+        tracks = tuple(dataclasses.replace(t, person_id=who.get(t.track_id, (None, None))[0]) for t in tracks)
     duration = float(len(seconds["second"]))
     models = models_of(tables.footer)
     return VideoReport(
@@ -78,15 +84,17 @@ def video_report(page: str, rows: Sequence[Row], tables: Tables) -> VideoReport:
         shares=timeline.emotions_over_time(faces, duration),
         face_seconds_by_emotion=count_emotions(faces["emotion"]),
         tracks=tracks,
-        persons=_persons(tracks),
+        persons=_persons(tracks, dict((who or {}).values())),
         shots=_shots(seconds, tracks) if row.get("keyframe_seconds") is None else (),
         unreadable=_stretches(seconds),
+        of_archive=who is not None,
     )
 
 
-def count_emotions(emotions: Sequence[str | None] | np.ndarray) -> dict[str, int]:
-    """Face-seconds by likeliest emotion, in the order of the tables; unknown ones last."""
-    counts = Counter(UNKNOWN if emotion is None else emotion for emotion in emotions)
+def count_emotions(emotions: Sequence[str | None] | Mapping[str | None, int] | np.ndarray) -> dict[str, int]:
+    """Face-seconds by likeliest emotion, in the order of the tables, from one or from counts; unknown ones last."""
+    counts = Counter(emotions)
+    counts[UNKNOWN] += counts.pop(None, 0)
     return {name: counts[name] for name in (*EMOTIONS, UNKNOWN) if counts[name]}
 
 
@@ -167,16 +175,16 @@ def _track(row: Row, flags: np.ndarray) -> Track:
     )
 
 
-def _persons(tracks: Sequence[Track]) -> tuple[Person, ...]:
+def _persons(tracks: Sequence[Track], names: Mapping[int, str | None]) -> tuple[Person, ...]:
     groups: dict[int, list[Track]] = {}
     for track in sorted(tracks, key=lambda t: t.start):
         if track.person_id is not None:
             groups.setdefault(track.person_id, []).append(track)
-    persons = [_person(number, members) for number, members in groups.items()]
+    persons = [_person(number, names.get(number), members) for number, members in groups.items()]
     return tuple(sorted(persons, key=lambda p: (-p.face_seconds, p.person_id)))
 
 
-def _person(person_id: int, tracks: Sequence[Track]) -> Person:
+def _person(person_id: int, name: str | None, tracks: Sequence[Track]) -> Person:
     named = [name for name in EMOTIONS if any(name in track.emotions for track in tracks)]
     emotions = {name: _weighted([t.emotions.get(name) for t in tracks], tracks) for name in named}
     age = [_weighted([getattr(t.age, part, None) for t in tracks], tracks) for part in ("years", "low", "high")]
@@ -194,6 +202,7 @@ def _person(person_id: int, tracks: Sequence[Track]) -> Person:
             most_frequent(genders, [track.n_samples for track in tracks]),
             _weighted([t.gender.female if t.gender else None for t in tracks], tracks),
         ),
+        name=name,
     )
 
 

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from pipelines.persons.update import find_persons
 from pipelines.reports.report import report
+from tests.archive_of_persons import Archive
 from tests.made_tables import feeling, write_video
 from tests.pipelines.reports.conftest import HOSTILE
 
@@ -144,6 +146,19 @@ def test_fits_a_phone_in_light_and_dark(chromium: Any, pages: Path, start: str, 
         assert page.run("document.documentElement.scrollWidth") == 390
         ground, text = page.brightness()
         assert (ground > 600 and text < 150) if scheme == "light" else (ground < 100 and text > 600)
+
+
+def test_the_page_of_persons(chromium: Any, tmp_path: Path) -> None:
+    """It fits a phone, and its links lead to tracks."""
+    archive = Archive(tmp_path)
+    archive.add("a.mp4", [0, 1, 0])
+    find_persons(str(tmp_path))
+    report(str(tmp_path), persons=True)
+    with on_a_phone(chromium, "dark"):
+        page = opened(chromium, tmp_path / "reports" / "persons.html")
+        assert page.run("document.documentElement.scrollWidth") == 390 and page.browser.get_log("browser") == []
+        page.one("article li a").click()
+        page.wait(lambda: page.run("document.querySelector(':target')?.id") == "track-0")
 
 
 def test_a_long_list_shows_its_first_rows_and_more_when_asked(chromium: Any, tmp_path: Path) -> None:
