@@ -12,7 +12,7 @@ import dataclasses
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
@@ -21,6 +21,7 @@ import av
 
 from pipelines.annotations.annotate import copy_video
 from pipelines.annotations.frame_copy import upright_copy
+from pipelines.serve.still_preview import copy_still
 from schemas.config import Config
 from schemas.errors import FacelogError, UsageError
 
@@ -120,11 +121,8 @@ class Previews:
 
         try:
             self._make_room()
-            target = str(self._path(video_id))
-            try:
-                copy_video(uri, target, config, _small, audio="aac", gop=_GOP, on_progress=on_progress)
-            except UsageError:  # sound that cannot be encoded, or a still
-                copy_video(uri, target, config, _small, audio="none", gop=_GOP, on_progress=on_progress)
+            if not copy_still(uri, self._path(video_id), config, _small):
+                self._copy_video(uri, str(self._path(video_id)), config, on_progress)
             self._make_room(keep=self._path(video_id))
             state.share = 1.0
         except _GivenUpError:
@@ -134,6 +132,13 @@ class Previews:
         except Exception as error:  # one video must not cost the previews of others
             _LOG.exception("%s", uri)
             state.error = f"No preview can be made ({type(error).__name__}: {error})."
+
+    @staticmethod
+    def _copy_video(uri: str, target: str, config: Config, on_progress: Callable[[float, float | None], None]) -> None:
+        try:
+            copy_video(uri, target, config, _small, audio="aac", gop=_GOP, on_progress=on_progress)
+        except UsageError:  # sound that cannot be encoded
+            copy_video(uri, target, config, _small, audio="none", gop=_GOP, on_progress=on_progress)
 
     def _make_room(self, keep: Path | None = None) -> None:
         """Removes the previews that were not looked at for longest, until the others take less than the limit.

@@ -27,7 +27,7 @@ def send(clip: Path, port: int) -> None:
         copy, began = out.add_stream_from_template(stream), time.monotonic()
         for packet in source.demux(stream):
             if packet.dts is not None:
-                time.sleep(max(began + float(packet.dts * packet.time_base) - time.monotonic(), 0))  # type: ignore[operator]
+                time.sleep(max(began + float(packet.dts * packet.time_base) - time.monotonic(), 0))
                 packet.stream = copy
                 out.mux(packet)
 

@@ -11,13 +11,18 @@ import pytest
 from starlette.testclient import TestClient
 
 from pipelines.keeping.compact import compact
+from pipelines.results.run_progress import begin_record
 from pipelines.serve import summaries
 from pipelines.serve.app import make_app
 from pipelines.serve.archive import Archive
 from pipelines.serve.server import serve
+from runners.lock import hold
+from schemas.config import Config
 from schemas.errors import UsageError
+from schemas.run import LIVE_RUNNER, Run
 from tests.examples import example_row
 from tests.made_tables import feeling, write_video
+from tests.pipelines.cameras.test_watch import until
 from tests.pipelines.reports.conftest import CROWD, HOSTILE, TALK, results
 from transforms.ledger import Row
 
@@ -120,6 +125,23 @@ def test_new_rows_appear_and_sums_are_kept(results: Path, tmp_path: Path, monkey
     assert listed(again, "where=share_sad,ge,0.9") == ["/videos/new.mp4"]
 
 
+def test_recordings_that_begin_while_it_runs_appear_with_links_that_work(tmp_path: Path) -> None:
+    """`facelog live` has begun, and has no row yet when the app starts."""
+    run = Run.new(str(tmp_path), Config())
+    with hold(str(tmp_path)):
+        begin_record(run, LIVE_RUNNER, [])
+        with TestClient(make_app(str(tmp_path)), base_url=_HOME) as browser:
+            assert browser.get("/api/videos").json()["total"] == 0
+            assert browser.post("/api/find", content="SELECT 1 AS n", headers={"origin": _HOME}).json()["rows"] == [[1]]
+            video_id = write_video(tmp_path, "live://door/door-20261128T101500Z", [feeling(0, 0.0, ["sad"] * 3)])
+            until(lambda: browser.get("/api/videos").json()["total"] == 1)
+            (video,) = browser.get("/api/videos").json()["videos"]
+            assert video["video_id"] == video_id and browser.get(f"/video/{video_id}").status_code == 200
+            assert len(browser.get(f"/api/video/{video_id}/faces/0").json()["tracks"]) == 1
+            source = browser.get(f"/api/video/{video_id}/source").json()
+            assert source == {"kind": "gone", "reason": "The pictures of a live source were not kept."}
+
+
 def test_a_video_whose_tables_are_gone_has_no_sums_and_costs_no_other(results: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     shutil.copytree(results, out)
@@ -130,9 +152,11 @@ def test_a_video_whose_tables_are_gone_has_no_sums_and_costs_no_other(results: P
     assert line(archive, TALK)["strip"] is None and line(archive, CROWD)["strip"] is not None
 
 
-def test_no_results_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="holds no results"):
-        serve(str(tmp_path), port=0)
+@pytest.mark.parametrize("name", [".", "not/there"])
+def test_no_results_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="holds no results of facelog: give the folder"):
+        serve(str(tmp_path / name), port=0)
+    assert list(tmp_path.iterdir()) == []
 
 
 def made_sums(rows: list[Row]) -> pa.Table:

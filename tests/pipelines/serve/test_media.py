@@ -1,9 +1,11 @@
 """Files that are sent: ranges, what a browser plays, previews in a limited cache."""
 
+import io
 import time
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 from starlette.testclient import TestClient
 
@@ -13,6 +15,7 @@ from pipelines.serve.previews import Previews
 from pipelines.settings import make_config
 from schemas import storage
 from tests.clips import portrait_clip
+from tests.odd_clips import still
 from tests.pipelines.serve.conftest import analyze
 from transforms.ledger import read_ledger
 from transforms.probe_video import probe_video
@@ -94,6 +97,22 @@ def test_what_browsers_do_not_play_gets_a_preview_once(folder: Path, browser: Te
     assert browser.get(made["address"]).content[4:8] == b"ftyp"
     assert [path.parent.name for path in folder.rglob("*.mp4")].count("previews") == 1
     assert sorted(path.name for path in folder.glob("*.*")) == ["a.mp4", "b.avi", "c.mp4"]
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_still_is_shown_upright_by_a_preview_with_its_face(tmp_path: Path, orientation: int) -> None:
+    analyze(tmp_path / "out", still(tmp_path / "x.jpg", orientation=orientation))
+    browser = TestClient(make_app(str(tmp_path / "out"), cache=str(tmp_path / "cache")), base_url=_HOME)
+    address = f"/api/video/{video_id(tmp_path, 'x.jpg')}"
+    preview = wait_for(browser, f"{address}/source")
+    with av.open(io.BytesIO(browser.get(preview["address"]).content), "r") as shown:
+        (frame,) = shown.decode(video=0)
+    row = read_ledger(str(tmp_path / "out"))[str(tmp_path / "x.jpg")]
+    assert (frame.width, frame.height) == (row["width"], row["height"])
+    (face,) = browser.get(f"{address}/faces/0").json()["tracks"]
+    assert face["times"] == [0.0]
+    thumbnail = browser.get(f"/thumbnail/{video_id(tmp_path, 'x.jpg')}/0/0")
+    assert thumbnail.headers["content-type"] == "image/jpeg" and len(thumbnail.content) > 1000
 
 
 def wait_for(browser: TestClient, address: str) -> dict[str, str]:

@@ -17,6 +17,7 @@ from selenium.webdriver.common.keys import Keys
 from pipelines.serve.app import make_app
 from tests.browser import Page, on_a_phone
 from tests.clips import Clip, portrait_clip
+from tests.odd_clips import still
 from tests.pipelines.serve.conftest import analyze, running
 
 pytestmark = [pytest.mark.browser, pytest.mark.multiprocess]
@@ -216,3 +217,15 @@ def test_a_video_whose_file_is_gone_says_so_and_shows_its_tables(chromium: Any, 
         page.one("body").send_keys(Keys.ARROW_RIGHT)
         page.wait(lambda: at(page, 1) and page.run("document.getElementById('overlay').shown.length") == 1)
         assert page.all("[data-tracks] tbody tr")
+
+
+def test_a_still_is_shown_with_its_face(chromium: Any, tmp_path: Path) -> None:
+    clip = still(tmp_path / "x.jpg", orientation=6)
+    analyze(tmp_path / "out", clip)
+    with running(make_app(str(tmp_path / "out"), cache=str(tmp_path / "cache"))) as home:
+        page = opened(chromium, home, "x.jpg")
+        (drawn,) = page.run("overlay.shown.map(({box}) => box)")
+        place = page.run("overlay.place")
+        expected = clip.boxes[0, 0] * place["width"] / clip.width
+        assert np.allclose(np.subtract(drawn, [place["x"], place["y"], 0, 0]), expected, atol=1)
+        assert page.run("video.videoWidth") == clip.width
