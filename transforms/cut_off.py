@@ -20,6 +20,9 @@ _LARGEST_INDEX_SHARE, _LARGEST_INDEX = 0.05, 4 << 20
 _HEAD = 8
 """Bytes by which files of a kind begin alike: FLV's and ASF's heads, an mp4's first box and its length."""
 
+_LARGEST_PAGE = 27 + 255 + 255 * 255
+"""Bytes of a page of Ogg (RFC 3533)."""
+
 _MOST_BOXES = 64
 """Boxes of an mp4 file that are looked at; a fragmented one has thousands, and its packets tell."""
 
@@ -46,8 +49,11 @@ def what_is_missing(file: BinaryIO, size: int) -> str | None:
             return None if size > _LARGEST_PICTURE or _png_ends(_all(file)) else "its picture has no end"
         if head[:6] in (b"GIF87a", b"GIF89a"):
             return None if size > _LARGEST_PICTURE or _gif_ends(_all(file)) else "its last picture has no end"
-        if head[:1] == b"\x47" and len(head) > 376 and head[188] == head[376] == 0x47:
-            return "its last packet is not whole" if size % 188 else None
+        for packet, sync in ((188, 0), (192, 4)):  # cameras and Blu-ray put a time before each packet
+            if all(head[sync + i * packet : sync + i * packet + 1] == b"\x47" for i in range(3)):
+                return "its last packet is not whole" if size % packet else None
+        if head[:4] == b"OggS":
+            return _ogg_lacks(file, size)
         stated = _stated_size(file, head, size)
     except (struct.error, IndexError):  # cut off within its head, of which libav says more
         return None
@@ -156,12 +162,29 @@ def _asf_size(file: BinaryIO) -> int | None:
     return None if flags & 1 or not 0 < stated < 1 << 62 else stated  # 1: it was broadcast, and the size is void
 
 
+def _ogg_lacks(file: BinaryIO, size: int) -> str | None:
+    file.seek(max(0, size - 2 * _LARGEST_PAGE))
+    data = file.read()
+    place = data.rfind(b"OggS\0")
+    if place < 0:
+        return None
+    lengths = data[place + 27 : place + 27 + data[place + 26]] if place + 26 < len(data) else b""
+    is_whole = place + 26 < len(data) and len(lengths) == data[place + 26]
+    if not is_whole or place + 27 + len(lengths) + sum(lengths) > len(data):
+        return "its last page is not whole"
+    return None if data[place + 5] & 4 else "its last page is not marked as the last"
+
+
 def _jpeg_ends(data: bytes) -> bool:
+    """Whether a picture has its end, and so have those that follow it at once, as in a film of JPEGs."""
     place = 2
     while marker := _JPEG_MARKER.search(data, place):
         kind, place = data[marker.start() + 1], marker.end()
         if kind == 0xD9:
-            return True
+            if data[place : place + 3] != b"\xff\xd8\xff":
+                return True
+            place += 2
+            continue
         if kind not in (0x01, 0xD8):
             place += struct.unpack(">H", data[place : place + 2])[0] if place + 2 <= len(data) else 2
     return False

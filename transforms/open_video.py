@@ -19,7 +19,15 @@ _MAX_READ_ERRORS = 1000
 
 
 class NoVideoError(MediaError):
-    """The file opens and has no video stream."""
+    """The file opens and has no video stream.
+
+    Attributes:
+      has_nothing: whether it has no sound either, as where the description of its streams is cut off.
+    """
+
+    def __init__(self, message: str, *, has_nothing: bool = False):
+        super().__init__(message)
+        self.has_nothing = has_nothing
 
 
 @contextlib.contextmanager
@@ -39,7 +47,7 @@ def open_video(uri: str, config: Config) -> Iterator[tuple[InputContainer, av.Vi
         except MediaError as error:
             raise MediaError(f"{uri}: {error}") from error
         if stream is None:
-            raise NoVideoError(f"{uri} has no video stream.")
+            raise NoVideoError(f"{uri} has no video stream.", has_nothing=not container.streams.audio)
         stream.codec_context.thread_count = 1
         stream.codec_context.options = {"max_pixels": str(max_pixels)}
         yield container, stream

@@ -66,9 +66,9 @@ def probe_video(file: FileInfo, config: Config) -> Plan:
             return _probe_stream(container, stream, plan, config)
     except FrameTooLargeError as error:
         return end("failed", "frame_too_large", str(error))
-    except NoVideoError as error:
-        return end("no_video", "no_video", str(error))
     except MediaError as error:
+        if isinstance(error, NoVideoError) and not (error.has_nothing and plan.cut_off):
+            return end("no_video", "no_video", str(error))
         if animated:
             sentence = f"{file.uri} is an animated WebP, which libav does not read; convert it to GIF or mp4."
             return end("corrupt", "animated_webp", sentence)

@@ -18,9 +18,9 @@ from pipelines.results.holding import hold
 from pipelines.results.videos import require_results
 from schemas import storage
 from schemas.config import SCHEMA_VERSION
-from schemas.errors import UsageError
+from schemas.errors import StorageError, UsageError
 from schemas.layout import ROW_TABLES, Layout
-from schemas.table_files import footer_texts, list_table_files, read_footer, read_table
+from schemas.table_files import DamagedTableError, footer_texts, list_table_files, read_footer, read_table
 from schemas.tables import OBSERVATIONS, TABLES, parquet_bytes
 from transforms.ledger import read_ledger, renew_index
 
@@ -55,12 +55,14 @@ class Upgraded:
     Attributes:
       out: DIR.
       version: that DIR has now.
-      from_versions: how many files of each older version there were, by version; empty: there were none.
+      from_versions: how many files of each older version were rewritten, by version; empty: there were none.
+      damaged: a sentence for each file that could not be read; it was left as it is.
     """
 
     out: str
     version: int
     from_versions: Counter[int]
+    damaged: list[str] = dataclasses.field(default_factory=list)
 
 
 def upgrade(out: str, *, console: Console | None = None) -> Upgraded:
@@ -68,7 +70,7 @@ def upgrade(out: str, *, console: Console | None = None) -> Upgraded:
 
     Rows of `videos` are last, so until the end DIR counts as old, and the same call goes on where it was killed.
     Fragments of videos that have no row yet go: their videos are begun anew. Reports and compact copies are made anew
-    by their commands.
+    by their commands. A damaged file is left as it is, and all others are rewritten.
 
     Args:
       out: DIR, on disk or on an object store.
@@ -77,7 +79,7 @@ def upgrade(out: str, *, console: Console | None = None) -> Upgraded:
     Raises:
       UsageError: there are no results in DIR; it was written by a newer facelog; or no way leads from its version.
       FacelogError: a run is at work in DIR.
-      StorageError: it cannot be read or written, or a file in it is damaged.
+      StorageError: it cannot be read or written.
     """
     out = require_results(out)
     with hold(out):
@@ -85,30 +87,43 @@ def upgrade(out: str, *, console: Console | None = None) -> Upgraded:
             return Upgraded(out, SCHEMA_VERSION, Counter())
         files = {table: sorted(info.uri for info in list_table_files(storage.join(out, table))) for table in _ORDER}
         every = [uri for of_table in files.values() for uri in of_table]
-        found = with_bar(storage.at_once(_version, every), "looking", len(every), console)
-        versions = dict(zip(every, found, strict=True))
+        found = list(with_bar(storage.at_once(_version, every), "looking", len(every), console))
+        versions = {uri: version for uri, version in zip(every, found, strict=True) if isinstance(version, int)}
+        damaged = [str(error) for error in found if isinstance(error, DamagedTableError)]
         _refuse_unknown(out, set(versions.values()))
-        old = {table: [uri for uri in files[table] if versions[uri] < SCHEMA_VERSION] for table in _ORDER}
+        old = {
+            table: [uri for uri in files[table] if versions.get(uri, SCHEMA_VERSION) < SCHEMA_VERSION]
+            for table in _ORDER
+        }
         _drop_unfinished(out)
+        done = Counter[int]()
         with bar("upgrading", sum(map(len, old.values())), console) as advance:
             for table in _ORDER:
-                for _ in storage.at_once(functools.partial(_upgrade_file, table), old[table]):
+                errors = storage.at_once(functools.partial(_upgrade_file, table), old[table])
+                for uri, error in zip(old[table], errors, strict=True):
                     advance()
-        renew_index(out)
-    return Upgraded(out, SCHEMA_VERSION, Counter(versions[uri] for of_table in old.values() for uri in of_table))
+                    damaged += [str(error)] if error else []
+                    done[versions[uri]] += error is None
+        if not any(uri in sentence for uri in files["videos"] for sentence in damaged):
+            renew_index(out)
+    return Upgraded(out, SCHEMA_VERSION, +done, damaged)
 
 
 def _is_current(out: str) -> bool:
     """Whether no row is of another version; rows are rewritten last, so then no file is."""
     try:
         read_ledger(out)
-    except UsageError:
+    except (UsageError, StorageError):  # a damaged row is named when all files are looked at
         return False
     return True
 
 
-def _version(uri: str) -> int:
-    return int(read_footer(uri, remedy=_REMEDY).get("schema_version", "0"))
+def _version(uri: str) -> int | DamagedTableError:
+    """The version of a file, or why it cannot be told."""
+    try:
+        return int(read_footer(uri, remedy=_REMEDY).get("schema_version", "0"))
+    except DamagedTableError as error:
+        return error
 
 
 def _refuse_unknown(out: str, versions: set[int]) -> None:
@@ -132,9 +147,12 @@ def _drop_unfinished(out: str) -> None:
         (storage.delete_tree if storage.is_folder(uri) else storage.delete_file)(uri)
 
 
-def _upgrade_file(table: str, uri: str) -> None:
-    """Upgrades one file step by step in memory, then replaces it."""
-    rows = read_table(uri, remedy=_REMEDY)
+def _upgrade_file(table: str, uri: str) -> DamagedTableError | None:
+    """Upgrades one file step by step in memory, then replaces it; returns why it cannot be read."""
+    try:
+        rows = read_table(uri, remedy=_REMEDY)
+    except DamagedTableError as error:
+        return error
     texts = footer_texts(rows.schema)
     for version in range(int(texts.get("schema_version", "0")), SCHEMA_VERSION):
         step = STEPS[version]
@@ -148,3 +166,4 @@ def _upgrade_file(table: str, uri: str) -> None:
         hashes = pa.array([config_hash] * len(rows), pa.string())
         rows = rows.set_column(rows.schema.get_field_index("config_hash"), _SCHEMAS[table].field("config_hash"), hashes)
     storage.write_bytes(uri, parquet_bytes(rows.cast(_SCHEMAS[table]), texts))
+    return None

@@ -97,3 +97,36 @@ def test_heads_cut_anywhere_break_nothing(tmp_path):
         data = path.read_bytes()
         for end in range(0, min(len(data), 700), 3):
             what_is_missing(io.BytesIO(data[:end]), end)
+
+
+@pytest.mark.parametrize(("ending", "codec"), [("ogv", "libvpx"), ("mjpeg", "mjpeg")])
+@pytest.mark.parametrize("share", [0.55, 0.97])
+def test_streams_that_state_no_size(tmp_path, ending, codec, share):
+    pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    whole = portrait_clip(tmp_path / f"x.{ending}", codec=codec, pix_fmt=pix_fmt, fps=25, size=(160, 120)).path
+    assert missing(whole) is None
+    assert missing(truncated(whole, tmp_path / f"cut.{ending}", share=share))
+
+
+def test_ogg_that_ends_between_two_pages(tmp_path):
+    whole = portrait_clip(tmp_path / "x.ogv", codec="libvpx", fps=25, size=(160, 120)).path
+    data = whole.read_bytes()
+    (tmp_path / "cut.ogv").write_bytes(data[: data.rindex(b"OggS")])
+    assert missing(tmp_path / "cut.ogv") == "its last page is not marked as the last"
+
+
+def test_a_transport_stream_of_a_camera(tmp_path):
+    data = portrait_clip(tmp_path / "x.ts", fps=25, size=(160, 120)).path.read_bytes()
+    whole = tmp_path / "x.m2ts"
+    whole.write_bytes(b"".join(bytes(4) + data[i : i + 188] for i in range(0, len(data), 188)))
+    assert missing(whole) is None and plan_of(whole).status == "ok"
+    assert missing(truncated(whole, tmp_path / "cut.m2ts", share=0.77))
+
+
+def test_a_description_of_streams_that_is_cut_off(tmp_path):
+    """It opens, and has no stream at all; that is damage, and not a file without video."""
+    whole = portrait_clip(tmp_path / "x.mp4", fps=25, size=(160, 120)).path
+    data = whole.read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(data[: data.index(b"hdlr") + 8])
+    plan = plan_of(tmp_path / "cut.mp4")
+    assert plan.status == "corrupt" and "cut off" in (plan.error_message or "")

@@ -16,7 +16,7 @@ from pipelines.runs.bookkeeping import Archive
 from runners.lock import hold
 from schemas import storage
 from schemas.config import SCHEMA_VERSION, Config
-from schemas.errors import FacelogError, StorageError, UsageError
+from schemas.errors import FacelogError, UsageError
 from schemas.tables import TABLES
 from tests.archives import A, B, example_run, make_archive
 from tests.examples import example_file
@@ -202,11 +202,18 @@ def test_people_read_what_was_done(out: Path, step: Step, facelog: Facelog) -> N
     assert said.stdout == f"{out} now has schema version {SCHEMA_VERSION}: rewrote 11 files of version {OLD}.\n"
 
 
-def test_damaged_files_are_named(out: Path, step: Step) -> None:
-    path = next((out / "tracks").rglob("*.parquet"))
+@pytest.mark.parametrize("table", ["tracks", "videos"])
+def test_damaged_files_are_named_and_all_others_upgraded(out: Path, step: Step, facelog: Facelog, table: str) -> None:
+    path = min((out / table).rglob("*.parquet"))
     path.write_bytes(b"PAR1 half")
-    with pytest.raises(StorageError, match=f"{path} is damaged; remove it"):
-        upgrade(str(out))
+    said = facelog("upgrade", out)
+    assert said.exit_code == 3
+    assert "rewrote 10 files" in said.stdout
+    assert f"left as it was: {path} is damaged; remove it" in said.stdout.replace("\n", " ")
+    assert path.read_bytes() == b"PAR1 half"
+    path.unlink()
+    assert set(versions(out)) == {SCHEMA_VERSION}
+    assert upgrade(str(out)).damaged == []
 
 
 def test_a_run_at_work_is_not_disturbed(out: Path) -> None:
