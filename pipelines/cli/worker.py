@@ -44,7 +44,9 @@ def worker(
                 raise FacelogError(f"No worker pool answers at {bind}:{port}; start one there with facelog worker.")
             console.print(f"A worker pool answers at {bind}:{port}.", markup=False, highlight=False)
             return
-        logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+        # In place of what an import may have set up: Beam's, in a process that has it imported, keeps only warnings.
+        shown = "%(asctime)s %(levelname)s %(message)s"
+        logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=shown, force=True)
         ended = serve(
             bind,
             port,
