@@ -39,15 +39,22 @@ _NETWORKS_TOO = ("tests/pipelines/cli/test_models.py", "tests/pipelines/datasets
 _LONGEST = (
     _FLINK,
     _TRAINING,
-    "tests/pipelines/runs/test_same_tables.py",
     _NETWORKS,
+    "tests/pipelines/runs/test_same_tables.py",
+    "tests/transforms/job/test_contents.py",
+    "tests/pipelines/persons/test_labelled.py",
+    "tests/pipelines/runs/test_persons.py",
+    "tests/transforms/test_decode_frames.py",
+    "tests/pipelines/cli/test_main.py",
     "tests/pipelines/runs/test_bad_input.py",
+    "tests/test_trust.py",
+    "tests/pipelines/runs/test_scan_then_all.py",
+    "tests/pipelines/serve/test_video_page.py",
+    "tests/pipelines/runs/test_other_models.py",
     "tests/runners/flink/test_worker_pool.py",
     "tests/pipelines/runs/test_shared_archive.py",
-    "tests/transforms/job/test_contents.py",
-    "tests/pipelines/cli/test_main.py",
 )
-"""Files that take half a minute or more of a processor. One at the end would keep one process busy alone."""
+"""Files that take a quarter of a minute or more. One at the end would keep one process busy alone."""
 
 
 def _group(nodeid: str) -> str:
