@@ -1,7 +1,7 @@
 """Tell the persons of a video apart: tracks whose faces are alike become one person.
 
 Two tracks that are in one picture are never one person. Short, small, blurred, dark and turned faces join others only
-where the likeness is plain.
+where the likeness is plain. A track whose good faces are plainly two people's is nobody's.
 """
 
 import dataclasses
@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from models.embeddings.choose import embedding_card
-from models.embeddings.interface import unit
+from models.embeddings.interface import EmbeddingCard, unit
 from schemas.config import Config
 from schemas.tables import make_table
 from transforms.best_chips import DOUBTFUL
@@ -33,7 +33,7 @@ class Persons:
     """The persons of a video.
 
     Attributes:
-      track: [t] int32, tracks that have an embedding, in order.
+      track: [t] int32, tracks that have an embedding and do not show two people, in order.
       person: [t] int32, person of each, counting from 0 in the order of their first tracks.
       vectors: [t, d] float32, the tracks' embeddings, of length 1.
       is_sure: [t] bool, whether a track is long enough and has a good face.
@@ -94,21 +94,23 @@ def group_persons(observations: Observations, vectors: np.ndarray, config: Confi
       config: of a run that asks for persons.
     """
     columns, identity = observations.columns, config.identity
+    card = embedding_card(identity.embedding)
     tracks, starts = np.unique(columns["track"], return_index=True)
     ends = np.append(starts, len(columns["track"]))[1:]
     found: list[tuple[int, np.ndarray, bool, float, float]] = []
     for track, start, end in zip(tracks.tolist(), starts.tolist(), ends.tolist(), strict=True):
         best = _best(columns, start, end, identity.embedding_crops)
-        if len(best):
+        is_good = (columns["quality_flags"][best] & DOUBTFUL) == 0
+        of_faces = vectors[columns[NUMBER][best]]
+        if len(best) and not _shows_two(of_faces[is_good], card):
             times = columns["timestamp"]
             begin, stop = float(times[start]), float(times[end - 1])
-            good = bool(np.any((columns["quality_flags"][best] & DOUBTFUL) == 0)) and stop - begin >= _SHORT
-            found.append((track, unit(vectors[columns[NUMBER][best]].mean(axis=0)), good, begin, stop))
+            good = bool(is_good.any()) and stop - begin >= _SHORT
+            found.append((track, unit(of_faces.mean(axis=0)), good, begin, stop))
     if not found:
         none = np.zeros(0, np.int32)
         return Persons(none, none, np.zeros((0, 0), np.float32), np.zeros(0, bool), np.zeros((0, 2)), [])
     track, of_tracks, is_sure, first, last = (np.array(values) for values in zip(*found, strict=True))
-    card = embedding_card(identity.embedding)
     together = seen_together(columns)
     place = {number: i for i, number in enumerate(track.tolist())}
     rivals = {i: {place[other] for other in together.get(number, ()) if other in place} for number, i in place.items()}
@@ -131,6 +133,11 @@ def _best(columns: Mapping[str, np.ndarray], start: int, end: int, keep: int) ->
     rows = start + np.flatnonzero(columns[NUMBER][start:end] >= 0)
     order = np.lexsort((columns["timestamp"][rows], -columns["quality"][rows]))
     return rows[order[:keep]]
+
+
+def _shows_two(vectors: np.ndarray, card: EmbeddingCard) -> bool:
+    """Whether good faces of one track, [n, d], are plainly of two people: two of them are hardly alike."""
+    return len(vectors) > 1 and float((vectors @ vectors.T).min()) < card.two_below
 
 
 def near_pairs(vectors: np.ndarray, least: float) -> list[tuple[int, int]]:

@@ -63,6 +63,7 @@ EMBEDDING = EmbeddingCard(
     by_points=None,
     same_above=0.94,
     sure_above=0.01,
+    two_below=0.85,
     across_above=0.005,
     weights=weights,
     load=load,

@@ -27,6 +27,7 @@ class EmbeddingCard:
       same_above: mean cosine similarity from which two groups of tracks are one person, unless the configuration says
         another.
       sure_above: added to it where a group has none but short, small, blurred, dark or turned faces.
+      two_below: cosine similarity below which two good faces of one track are plainly two people's.
       across_above: added to it across an archive, where there are more people to be mistaken for.
       weights: gives the file of the network's weights; raises BundleError where it is missing or damaged.
       load: gives the network. Two threads cannot use one.
@@ -40,6 +41,7 @@ class EmbeddingCard:
     by_points: ChipGeometry | None
     same_above: float
     sure_above: float
+    two_below: float
     across_above: float
     weights: Callable[[], Path]
     load: Callable[[Path], Embed]

@@ -66,6 +66,7 @@ EMBEDDING = EmbeddingCard(
     by_points=_geometry((_EYE, _OTHER_EYE, _NOSE, _MOUTH, _OTHER_MOUTH)),
     same_above=0.40,
     sure_above=0.10,
+    two_below=0.20,
     across_above=0.05,
     weights=weights,
     load=load,

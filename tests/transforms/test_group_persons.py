@@ -41,8 +41,8 @@ def run(tmp_path) -> Run:
     return Run("run-1", asked(), Layout(str(tmp_path / "out")))
 
 
-def persons_of(run: Run, vector_of: dict[int, np.ndarray], tracks=TRACKS, bounds=(3.0, 6.0)):
-    """The row and the tables; a face of each second has the embedding of its track."""
+def persons_of(run: Run, vector_of: dict[int, np.ndarray], tracks=TRACKS, bounds=(3.0, 6.0), later=None):
+    """The row and the tables; each second's face has the embedding of its track, from second 2 on that of `later`."""
     plan = example_plan(*bounds)
     fragments = cut_into_fragments(plan, join_tracks(*tracks), SAMPLES)
     embeddings = {}
@@ -52,7 +52,8 @@ def persons_of(run: Run, vector_of: dict[int, np.ndarray], tracks=TRACKS, bounds
         if own:
             track, time = (np.array(column) for column in zip(*own, strict=True))
             true = [true_track(tracks, s, fragment, t) for t, s in own]
-            vectors = np.stack([vector_of[t] for t in true])
+            ends = vector_of | (later or {})
+            vectors = np.stack([(ends if s >= 2 else vector_of)[t] for t, s in zip(true, time.tolist(), strict=True)])
             embeddings[fragment.segment] = FaceEmbeddings(track, time, vectors)
     row, tables = make_tables(plan, fragments, run, started_at=WHEN, embeddings=embeddings)
     return row, tables
@@ -84,6 +85,16 @@ def test_faces_in_one_picture_are_never_one_person(run: Run):
     _, tables = persons_of(run, alike(0, 0, 0, 0, 0))
     person = tables["tracks"]["person_id"].to_pylist()
     assert person[0] != person[1] and person[2] != person[3]
+
+
+def test_a_track_of_two_people_is_nobodys(run: Run):
+    """Else it would be like both, and join all of their tracks."""
+    people = alike(0, 1, 0, 2, 2)
+    row, tables = persons_of(run, people, later={0: people[3]})
+    assert tables["tracks"]["person_id"].to_pylist() == [None, 0, 1, 2, 2]
+    assert row["n_persons"] == 3
+    _, tables = persons_of(run, people, later={0: unit(people[0] + 2 * people[3])})  # a likeness of about 0.45
+    assert tables["tracks"]["person_id"][0].as_py() is not None
 
 
 def test_it_does_not_matter_where_segments_end(run: Run):
