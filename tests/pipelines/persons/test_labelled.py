@@ -24,7 +24,7 @@ from tests.tables import rows
 
 _WIDTH, _HEIGHT, _FPS, _SHOT = 640, 320, 8, 1.5
 # Person → clips, and the part of their pictures (x, y, width, height in shares) that shows this person alone.
-_PEOPLE = {
+PEOPLE = {
     "actor": [("actor_expressions.mp4", (0.0, 0.0, 1.0, 1.0))],
     "host": [("single_talker.mp4", (0.1, 0.0, 0.8, 1.0)), ("none_then_face.mov", (0.1, 0.0, 0.8, 1.0))],
     "mother": [("mother_daughter.mp4", (0.0, 0.0, 0.5, 1.0))],
@@ -46,7 +46,7 @@ def pictures(file: Path) -> list[np.ndarray]:
 
 def shot(folder: Path, person: str, rng: np.random.Generator) -> Iterator[np.ndarray]:
     """Pictures of one person, [320, 320, 3], from a moment of a clip on."""
-    name, (x, y, width, height) = _PEOPLE[person][rng.integers(len(_PEOPLE[person]))]
+    name, (x, y, width, height) = PEOPLE[person][rng.integers(len(PEOPLE[person]))]
     frames = pictures(folder / name)
     if name == "none_then_face.mov":
         frames = frames[len(frames) * 3 // 4 :]
@@ -85,7 +85,7 @@ def test_people_who_return_after_cuts_and_in_other_videos(shared_videos: Path, t
     (tmp_path / "videos").mkdir()
     true_pairs = {}
     for number in range(10):
-        cast = rng.choice(list(_PEOPLE), 4, replace=False).tolist()
+        cast = rng.choice(list(PEOPLE), 4, replace=False).tolist()
         order = [cast[i] for _ in range(3) for i in rng.permutation(4)]
         pairs = list(zip(order[::2], order[1::2], strict=True))
         path = tmp_path / "videos" / f"{number}.mp4"
