@@ -47,9 +47,9 @@ def main() -> None:
             used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
             precision, recall = compared(out, person)
             print(
-                f"{end - first} new tracks: {used:.0f} CPU s, at most {after.ru_maxrss / 1024:.0f} MB; of the pairs "
-                f"of tracks that are said to be of one person {precision:.1%} are, and of those that are {recall:.1%} are "
-                "found",
+                f"{end - first} new tracks: {used:.0f} CPU s, at most {after.ru_maxrss / 1024:.0f} MB; "
+                f"of pairs of tracks that are said to be of one person {precision:.1%} are; "
+                f"of those that are, {recall:.1%} are found",
                 flush=True,
             )
 
