@@ -212,7 +212,7 @@ _ALL = (
         parameters=2_907_911,
         geometry=EMOTION,
         outputs=_emotion(EMOTIONS),
-        training=Training(epochs=21, batch=128),
+        training=Training(epochs=60, batch=128, schedule="plateau", patience=10),
         scale=1 / 255,
         second_input=("hog_landmarks", cnns.FEATURES),
     ),

@@ -73,6 +73,8 @@ class Jitter:
       focus: weight of a blurred copy that is blended in, at most this; a negative weight, down to minus this, sharpens.
       coarse: share of the pictures that are halved in size and enlarged again.
       grey: share of colour pictures that lose their colour; half of the others lose a part of it. 0: none does.
+      copies: for a network with a second input: of so many changed copies of each picture it is computed beforehand.
+        One of them, or the one of the plain picture, stands beside the chip.
     """
 
     degrees: float = 10.0
@@ -89,6 +91,7 @@ class Jitter:
     focus: float = 0.0
     coarse: float = 0.0
     grey: float = 0.0
+    copies: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -297,7 +300,7 @@ def find_recipe(name: str) -> Recipe:
 def _of_the_zoo(network: Network) -> Recipe:
     training = network.training
     emotion = network.attributes == ("emotion",)
-    jitter = Jitter() if emotion else Jitter(shift=0.05, erase=0.2)
+    jitter = Jitter(copies=2 if network.second_input else 0) if emotion else Jitter(shift=0.05, erase=0.2)
     return Recipe(
         network=network.name,
         schedule=Schedule(
@@ -308,8 +311,7 @@ def _of_the_zoo(network: Network) -> Recipe:
             decay=training.schedule,
             patience=training.patience,
         ),
-        # The second input is computed once, from the unchanged chip. A rotated chip would no longer match it.
-        jitter=None if network.second_input else jitter,
+        jitter=jitter,
     )
 
 

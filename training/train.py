@@ -14,6 +14,7 @@ from models.zoo import find_network
 from schemas.errors import UsageError
 from training.data.batches import batches, part_of
 from training.data.labelled_faces import CALIBRATION, TRAINING, read_sets
+from training.data.second_input import views_of
 from training.data.teaching import taught
 from training.export import EndToEnd, export
 from training.judging.calibrate import bias_of, calibrated
@@ -118,10 +119,14 @@ def train(
         out.mkdir(parents=True, exist_ok=True)
         (out / RECIPE).write_text(json.dumps(recipe.decisive(), indent=2) + "\n", encoding="utf-8")
         steps = max(1, training.per_epoch // schedule.batch)
+        views = None
+        if network.second_input and recipe.jitter:
+            views = views_of(training, network, recipe.jitter, schedule.seed, cache)
         shuffled = batches(
             training,
             targets=(targets, weighed),
             jitter=recipe.jitter,
+            views=views,
             seed=schedule.seed,
             epoch=lambda: int(model.optimizer.iterations.numpy()) // steps,
             **stream,

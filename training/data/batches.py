@@ -144,6 +144,7 @@ def batches(
     batch: int,
     scaling: tuple[float, float] = (1.0, 0.0),
     jitter: Jitter | None = None,
+    views: np.ndarray | None = None,
     seed: int | None = None,
     epoch: Callable[[], int] = lambda: 0,
 ) -> Any:
@@ -156,6 +157,7 @@ def batches(
       batch: faces per step.
       scaling: a factor on the chips, and a number that is added after it.
       jitter: augmentation; None cuts the middle of each chip.
+      views: [n, v, k] second inputs of each face, of which one is drawn each time; None: the one that the faces have.
       seed: seed of the order. None keeps the faces in order; the last batch may then be smaller.
       epoch: returns the number of the epoch that begins; each epoch has its own order.
     """
@@ -164,7 +166,9 @@ def batches(
     steps = part.per_epoch // batch if seed is not None else -(-len(part) // batch)
     shape = part.chips(np.arange(min(len(part), 1))).shape[1:]
     labels = tf.nest.map_structure(tf.constant, targets)
-    features = tf.constant(part.features) if part.sets[0].features is not None else None
+    if views is None and part.sets[0].features is not None:
+        views = part.features[:, None]
+    features = None if views is None else tf.constant(views)
 
     def numbers() -> Iterator[np.ndarray]:
         order = np.arange(len(part)) if seed is None else part.order(seed, epoch())
@@ -183,7 +187,10 @@ def batches(
             gammas = tf.random.gamma((2, tf.shape(rows)[0]), jitter.mixup)
             chips, mixed = mix(chips, found[0], found[1], shares(gammas[0], gammas[1]))
             found = (mixed, found[1])
-        inputs = chips if features is None else (chips, tf.gather(features, rows))
+        if features is None:
+            return chips, *found
+        drawn = tf.random.uniform((tf.shape(rows)[0],), maxval=features.shape[1], dtype=tf.int32)
+        inputs = (chips, tf.gather(tf.gather(features, rows), drawn, batch_dims=1))
         return inputs, *found
 
     signature = tf.TensorSpec((None,), tf.int64)

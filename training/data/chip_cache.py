@@ -16,7 +16,6 @@ from rich.progress import track
 
 from models.geometry import ChipGeometry, Geometry
 from models.landmarks import landmark_sha256
-from models.zoo import Network
 from training.data.own_face import UNREADABLE, Dropped
 from training.data.prepared import PreparedSet
 from training.data.ready_chips import MARGIN, labelled_chip
@@ -24,13 +23,11 @@ from training.data.shards import shard_path
 from training.data.surroundings import fill_surroundings
 from training.datasets import DataError, DataSet, LabelledPicture
 from training.datasets.duplicates import difference_hash
-from training.learning.augment import middle
 
 _LOG = logging.getLogger(__name__)
 
 MIXED = 16
 """Number of row groups that are in memory at a time and shuffled together."""
-_BLOCK = 2048
 
 
 class Chips(Protocol):
@@ -152,18 +149,3 @@ def cut_chips(
 def _place(picture: np.ndarray) -> int:
     """A hash of the pixels as 64 bits, at least 1."""
     return max(1, int.from_bytes(hashlib.blake2b(picture.tobytes(), digest_size=8).digest(), "big"))
-
-
-def second_input(chips: Chips, network: Network, cache: Path) -> np.ndarray:
-    """`models.features.hog_landmarks` of all chips, computed once and kept in the cache."""
-    from models.features import hog_landmarks
-
-    size, n = network.geometry.size, chips.shape[0]
-    key = hashlib.sha256(np.asarray(chips[np.linspace(0, n - 1, 64).astype(int)]).tobytes()).hexdigest()[:16]
-    file = cache / f"{network.name}-{n}-{key}.npy"
-    if not file.exists():
-        starts = track(range(0, n, _BLOCK), "Gradients and landmarks", transient=True)
-        blocks = [hog_landmarks(middle(np.asarray(chips[start : start + _BLOCK]), size)) for start in starts]
-        cache.mkdir(parents=True, exist_ok=True)
-        np.save(file, np.concatenate(blocks))
-    return np.load(file)

@@ -18,9 +18,10 @@ import numpy as np
 
 from models.zoo import Network
 from schemas.tables import EMOTIONS
-from training.data.chip_cache import Chips, Fingerprints, ShardChips, cut_chips, second_input
+from training.data.chip_cache import Chips, Fingerprints, ShardChips, cut_chips
 from training.data.mixing import VOTED, style_of, thinned
 from training.data.prepared import fraction, is_prepared, open_prepared
+from training.data.second_input import second_input
 from training.datasets import DataError, LabelledPicture, read_dataset
 from training.datasets.duplicates import NEAR, near_duplicates
 from training.datasets.labels import judged_splits

@@ -171,6 +171,15 @@ def test_batches_hold_the_chips_and_targets_of_the_same_faces() -> None:
     assert chips.shape == (16, 4, 4, 1) and chips.dtype == np.float32
 
 
+def test_one_view_of_the_second_input_stands_beside_each_chip() -> None:
+    part = make_part(make_faces(40, size=8))
+    views = np.arange(40, dtype=np.float32)[:, None, None] + np.array([[0.0], [0.5]], np.float32)
+    stream = batches(part, targets=(), size=4, batch=16, jitter=Jitter(), views=views, seed=1)
+    beside = np.concatenate([seen.numpy()[:, 0] for ((_, seen),) in stream])
+    np.testing.assert_array_equal(beside // 1, part.order(1, 0)[:32])
+    assert 5 < (beside % 1 == 0.5).sum() < 27
+
+
 def prepared(
     folder: Path, counts: tuple[int, ...] = (300, 140), geometry: Geometry = AGE_GENDER
 ) -> list[LabelledPicture]:
