@@ -6,8 +6,9 @@ import pytest
 import training
 from models.bundle import bundle_path
 from models.cards import read_card
-from models.zoo import ZOO
+from models.zoo import ZOO, find_network
 from schemas.errors import UsageError
+from training.learning.network import check_options
 from training.recipe import RECIPES, Jitter, Recipe, change, find_recipe, read_changes
 
 
@@ -23,7 +24,17 @@ def test_the_zoo_says_how_its_networks_are_trained() -> None:
     wrn = find_recipe("age-gender-wrn").schedule
     assert (wrn.epochs, wrn.rate, wrn.decay, wrn.optimizer) == (30, 0.1, "steps", "sgd")
     assert find_recipe("emotion-3block").schedule.patience
-    assert find_recipe("emotion-hog-landmarks").jitter is None
+    copies = {
+        name: getattr(find_recipe(name).jitter, "copies", None) for name in ("emotion-hog-landmarks", "emotion-cnn")
+    }
+    assert copies == {"emotion-hog-landmarks": 2, "emotion-cnn": 0}
+
+
+def test_the_narrow_wide_resnet_is_a_recipe() -> None:
+    path = Path(str(training.__file__)).parent / "shipped" / "age-gender-wrn-narrow.toml"
+    recipe = change(find_recipe("age-gender-wrn"), read_changes(path), str(path))
+    check_options(find_network(recipe.network), recipe)
+    assert recipe.options == {"depth": 10, "width": 2}
 
 
 def test_the_shipped_emotion_recipe_makes_two_bundles() -> None:
