@@ -28,8 +28,8 @@ if [ "${6:-gpu}" = cpu ]; then
     shift 2
     step facelog train "$name" --epochs "$epochs" --out "$out/$name" --cache "$out/chips" "$@"
   }
-  of_the_zoo emotion 10 --data "$fer2013"
-  of_the_zoo age-gender 6 --data "$utkface" --data "$fairface"
+  of_the_zoo emotion 20 --data "$fer2013"
+  of_the_zoo age-gender 24 --data "$utkface" --data "$fairface"
   of_the_zoo mini-xception 60 --data "$fer2013"
   of_the_zoo emotion-hog-landmarks 40 --data "$fer2013"
   of_the_zoo emotion-cnn 20 --data "$fer2013"
