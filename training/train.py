@@ -121,7 +121,8 @@ def train(
         steps = max(1, training.per_epoch // schedule.batch)
         views = None
         if network.second_input and recipe.jitter:
-            views = views_of(training, network, recipe.jitter, schedule.seed, cache)
+            plain, seed = training.features, schedule.seed
+            views = views_of(training.chips, plain, network, recipe.jitter, seed, cache)
         shuffled = batches(
             training,
             targets=(targets, weighed),

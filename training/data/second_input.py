@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from rich.progress import track
@@ -14,9 +14,6 @@ from models.zoo import Network
 from training.data.chip_cache import Chips
 from training.learning.augment import DRAWS, augment, middle
 from training.recipe import Jitter
-
-if TYPE_CHECKING:
-    from training.data.batches import Part
 
 _BLOCK = 2048
 
@@ -30,14 +27,22 @@ def second_input(chips: Chips, network: Network, cache: Path) -> np.ndarray:
     return _kept(cache, network, chips.shape[0], chips.__getitem__, "", plain)
 
 
-def views_of(part: Part, network: Network, jitter: Jitter, seed: int, cache: Path) -> np.ndarray:
+def views_of(
+    chips_of: Callable[[np.ndarray], np.ndarray],
+    plain: np.ndarray,
+    network: Network,
+    jitter: Jitter,
+    seed: int,
+    cache: Path,
+) -> np.ndarray:
     """The second input of each face's chip as it is and of `jitter.copies` changed copies of it.
 
     In training, one of them stands beside the chip, which is changed anew each time. So the two are not of the same
     copy; landmarks of a chip take dlib 4 ms, ten times the rest of a step.
 
     Args:
-      part: the faces.
+      chips_of: gives the chips [m, S, S, channels] uint8 of some of the n faces, with their margin.
+      plain: [n, k] second input of the chips as they are.
       network: a network with a second input.
       jitter: how the copies are changed.
       seed: of the changes.
@@ -47,16 +52,16 @@ def views_of(part: Part, network: Network, jitter: Jitter, seed: int, cache: Pat
       [n, 1 + copies, k] float32.
     """
     chance = np.random.default_rng(seed)
-    views = [part.features]
+    n, views = len(plain), [plain]
     for copy in range(jitter.copies):
-        draws = chance.random((len(part), DRAWS), np.float32)
+        draws = chance.random((n, DRAWS), np.float32)
 
         def changed(rows: np.ndarray, draws: np.ndarray = draws) -> np.ndarray:
-            chips = augment(part.chips(rows), network.geometry.size, jitter, draws[rows])
+            chips = augment(chips_of(rows), network.geometry.size, jitter, draws[rows])
             return np.asarray(chips)[..., 0].round().astype(np.uint8)
 
         key = f"{jitter} {seed} {copy}"
-        views.append(_kept(cache, network, len(part), part.chips, key, changed))
+        views.append(_kept(cache, network, n, chips_of, key, changed))
     return np.stack(views, axis=1)
 
 

@@ -12,6 +12,7 @@ from training.data.second_input import second_input, views_of
 from training.recipe import Jitter
 
 NETWORK = find_network("emotion-hog-landmarks")
+PLAIN = np.zeros((12, 2), np.float32)
 
 
 @pytest.fixture
@@ -29,22 +30,22 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
 
 def part() -> Part:
     chips = np.stack([smooth_noise(i, 60) for i in range(12)])
-    return make_part(dataclasses.replace(make_faces(12), chips=chips, features=np.zeros((12, 2), np.float32)))
+    return make_part(dataclasses.replace(make_faces(12), chips=chips))
 
 
 def test_views_are_of_the_plain_chip_and_of_changed_copies(asked: list[np.ndarray], tmp_path: Path) -> None:
-    views = views_of(part(), NETWORK, Jitter(copies=2), 1, tmp_path)
+    views = views_of(part().chips, PLAIN, NETWORK, Jitter(copies=2), 1, tmp_path)
     assert views.shape == (12, 3, 2) and not views[:, 0].any()
     assert [chips.shape for chips in asked] == [(12, 48, 48)] * 2 and asked[0].dtype == np.uint8
     assert (asked[0] != asked[1]).any() and (views[:, 1] != views[:, 2]).any()
 
 
 def test_they_are_computed_once(asked: list[np.ndarray], tmp_path: Path) -> None:
-    first = views_of(part(), NETWORK, Jitter(copies=1), 1, tmp_path)
-    np.testing.assert_array_equal(views_of(part(), NETWORK, Jitter(copies=1), 1, tmp_path), first)
+    first = views_of(part().chips, PLAIN, NETWORK, Jitter(copies=1), 1, tmp_path)
+    np.testing.assert_array_equal(views_of(part().chips, PLAIN, NETWORK, Jitter(copies=1), 1, tmp_path), first)
     assert len(asked) == 1
-    views_of(part(), NETWORK, Jitter(copies=1), 2, tmp_path)
-    views_of(part(), NETWORK, Jitter(copies=1, degrees=3), 1, tmp_path)
+    views_of(part().chips, PLAIN, NETWORK, Jitter(copies=1), 2, tmp_path)
+    views_of(part().chips, PLAIN, NETWORK, Jitter(copies=1, degrees=3), 1, tmp_path)
     assert len(asked) == 3
 
 
