@@ -29,7 +29,12 @@ POOL_PORT = 50000
 S3_PORT = 7070
 JOB_SERVER_PORT = 8099
 POOL = f"{shlex.quote(sys.executable)} -m apache_beam.runners.worker.worker_pool_main --service_port={POOL_PORT}"
-QUICK_JAVA = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+QUICK_JAVA = (
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+UseSerialGC",
+    "-XX:+UnlockDiagnosticVMOptions",
+    "-XX:-BytecodeVerificationRemote",
+)
 """Java starts with less work and runs slower later: for programs that live for minutes."""
 
 

@@ -10,13 +10,29 @@ import pytest
 
 from deploy.flink_cluster.cluster import QUICK_JAVA, Cluster
 from deploy.flink_cluster.network import why_no_namespaces
-from deploy.flink_cluster.parts import ClusterError, default_home, get_parts
+from deploy.flink_cluster.parts import CHECKOUT, ClusterError, default_home, get_parts
 from tests.flink.site import Site
 from tests.runs import command
 
 _FOLDER = Path(__file__).parent
 _SOON = {"heartbeat.interval": "1000"}
 """A lost task manager is missed after two heartbeats."""
+
+_POISON = """
+import os
+
+from transforms import decode_frames
+
+decode_segment = decode_frames.decode_segment
+
+def end_with_the_file(segment, config):
+    if segment.file.uri.endswith("poison.mp4"):
+        os.kill(os.getpid(), 9)
+    return decode_segment(segment, config)
+
+decode_frames.decode_segment = end_with_the_file
+"""
+"""Imported by all that our pools start: a process that decodes a file of that name dies."""
 
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
@@ -39,8 +55,11 @@ def flink_parts() -> None:
 
 
 @pytest.fixture(scope="session")
-def cluster(flink_parts: None) -> Iterator[Cluster]:
-    """Three hosts with root, else one."""
+def cluster(flink_parts: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Three hosts with root, else one. Their pools are `facelog worker`, and a file called poison.mp4 ends workers."""
+    hook = tmp_path_factory.mktemp("hook")
+    (hook / "sitecustomize.py").write_text(_POISON)
+    pool = shlex.join(["env", f"PYTHONPATH={hook}:{CHECKOUT}", *command("worker")])
     hosts = 1 if why_no_namespaces() else 3
     for number in itertools.count():
         folder = default_home() / f"tests-{number}"
@@ -50,9 +69,7 @@ def cluster(flink_parts: None) -> Iterator[Cluster]:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:  # another test process has that folder
                 continue
-            cluster = Cluster(
-                folder, hosts=hosts, pool=shlex.join(command("worker")), java_options=QUICK_JAVA, settings=_SOON
-            )
+            cluster = Cluster(folder, hosts=hosts, pool=pool, java_options=QUICK_JAVA, settings=_SOON)
             cluster.down()  # what a killed test process has left
             with cluster:
                 cluster.start_job_server()

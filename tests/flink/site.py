@@ -8,7 +8,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from typer.testing import CliRunner, Result
@@ -114,13 +114,6 @@ def fragments(folder: Path) -> int:
     return len(list(folder.glob("_work/*/*/*.parquet")))
 
 
-def end(process: subprocess.Popen[str], exit_status: int) -> str:
-    """Waits for a program's end; what it wrote."""
-    text, _ = process.communicate(timeout=900)
-    assert process.returncode == exit_status, text
-    return text
-
-
 def assert_as_local(site: Site, folder: Path) -> None:
     """The tables are those of the reference, made by another run."""
     assert_same_tables(folder, site.reference)
@@ -132,7 +125,7 @@ def assert_as_local(site: Site, folder: Path) -> None:
 
 @contextlib.contextmanager
 def other_pool(cluster: Cluster, pool: str, *hosts: int) -> Iterator[None]:
-    """Meanwhile some hosts have another worker pool."""
+    """Meanwhile some hosts have another worker pool; afterwards every host has ours, also where none was left."""
     ours = cluster.pool
     for host in hosts:
         cluster.stop_pool(host)
@@ -144,21 +137,11 @@ def other_pool(cluster: Cluster, pool: str, *hosts: int) -> Iterator[None]:
         for host in hosts:
             cluster.stop_pool(host)
         cluster.pool = ours
-        _start_pools(cluster, hosts)
+        running = cluster.status()
+        _start_pools(cluster, [host for host in cluster.task_managers if f"pool-{host}" not in running])
 
 
-@contextlib.contextmanager
-def no_pool(cluster: Cluster) -> Iterator[None]:
-    """Meanwhile no host has a worker pool."""
-    for host in cluster.task_managers:
-        cluster.stop_pool(host)
-    try:
-        yield
-    finally:
-        _start_pools(cluster, cluster.task_managers)
-
-
-def _start_pools(cluster: Cluster, hosts: tuple[int, ...]) -> None:
+def _start_pools(cluster: Cluster, hosts: Iterable[int]) -> None:
     for host in hosts:
         cluster.start_pool(host, wait=False)
     cluster.await_pools()

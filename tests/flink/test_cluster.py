@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -16,8 +17,9 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
-from deploy.flink_cluster.cluster import QUICK_JAVA, Cluster
-from deploy.flink_cluster.parts import CHECKOUT
+from deploy.flink_cluster.cluster import POOL_PORT, Cluster
+from deploy.flink_cluster.flink_settings import REST_PORT
+from deploy.flink_cluster.parts import CHECKOUT, default_home
 from deploy.flink_cluster.processes import PROCESS_VARIABLE
 from schemas import storage
 
@@ -83,31 +85,55 @@ def test_a_job_uses_every_host_and_writes_to_s3(cluster: Cluster) -> None:
     assert _s3(cluster).get_file_info("numbers/day 1/ü/group 2").size == len("[2, 5, 8, 11]")
 
 
-def test_a_pool_and_the_s3_server_stop_and_start(cluster: Cluster) -> None:
+def test_the_s3_server_stops_and_starts(cluster: Cluster) -> None:
+    """That a pool does is in `test_refused.py`."""
     (cluster.state / "buckets" / "kept").mkdir()
     names = set(cluster.status())
-    cluster.stop_pool(1)
     cluster.stop_s3()
-    assert set(cluster.status()) == names - {"pool-1", "s3"}
+    assert set(cluster.status()) == names - {"s3"}
     with pytest.raises(urllib.error.URLError, match="refused"):
         urllib.request.urlopen(cluster.s3_endpoint)
     cluster.start_s3()
-    cluster.start_pool(1)
     assert set(cluster.status()) == names
     assert [info.path for info in _s3(cluster).get_file_info(pyarrow.fs.FileSelector("kept"))] == []
 
 
-def test_down_leaves_nothing_and_spares_another_cluster(three_hosts: Cluster, tmp_path: Path) -> None:
-    others = three_hosts.status()
+def _hollow_flink(home: Path) -> None:
+    """A home whose Flink says that it has two slots, and does nothing: for the processes and the network round it."""
+    for part in default_home().iterdir():
+        if not part.is_symlink() and "-" in part.name and not part.name.startswith(("flink-", "tests-")):
+            (home / part.name).symlink_to(part)
+    (flink,) = (part.resolve() for part in default_home().iterdir() if part.name == "flink")
+    hollow = home / flink.name
+    (hollow / "bin").mkdir(parents=True)
+    (hollow / "conf").symlink_to(flink / "conf")
+    (hollow / "overview").write_text('{"slots-total": 2}')
+    address = """$(sed -n 's/^rest.bind-address: "\\(.*\\)"$/\\1/p' "$FLINK_CONF_DIR/config.yaml")"""
+    for name, does in {
+        "jobmanager.sh": f"exec {sys.executable} -m http.server {REST_PORT} --directory {hollow} --bind {address}",
+        "taskmanager.sh": "exec sleep 1000",
+    }.items():
+        (hollow / "bin" / name).write_text(f"#!/bin/sh\n{does}\n")
+        (hollow / "bin" / name).chmod(0o755)
+
+
+def test_down_leaves_nothing_and_spares_another_cluster(
+    three_hosts: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others, state = three_hosts.status(), tmp_path / "state"
+    (tmp_path / "home").mkdir()
+    _hollow_flink(tmp_path / "home")
+    monkeypatch.setenv("FACELOG_FLINK_HOME", str(tmp_path / "home"))
+    pool = shlex.join([sys.executable, "-m", "http.server", str(POOL_PORT), "--bind", "localhost"])
 
     def call(action: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "deploy.flink_cluster", action, "--no-s3", "--state", str(tmp_path)]
-        quick = os.environ | {"JAVA_TOOL_OPTIONS": " ".join(QUICK_JAVA)}
-        return subprocess.run(command, cwd=CHECKOUT, env=quick, capture_output=True, text=True)
+        command = [sys.executable, "-m", "deploy.flink_cluster", action, "--no-s3", "--state", str(state)]
+        return subprocess.run([*command, "--pool", pool], cwd=CHECKOUT, capture_output=True, text=True)
 
-    second = Cluster(tmp_path)
+    second = Cluster(state)
     try:
-        assert call("up").stdout.startswith(f"--flink-master={second.master}")
+        up = call("up")
+        assert up.stdout.startswith(f"--flink-master={second.master}"), up.stderr
         assert set(second.status()) == {"job-manager", "pool-1", "pool-2", "task-manager-1", "task-manager-2"}
         assert "runs already" in call("up").stderr
     finally:
