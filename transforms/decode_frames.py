@@ -208,8 +208,9 @@ class _Reader:
         context, stats = self._stream.codec_context, self._stats
         waiting: list[tuple[av.Packet, bool]] = []
         for packet in self._ahead():
-            wanted = not self._may_skip or self._is_needed(packet)
-            self._pass(packet, is_skipped=not wanted)
+            start = self._start(packet)
+            wanted = not self._may_skip or self._is_needed(packet, start)
+            self._pass(packet, start, is_skipped=not wanted)
             if not wanted and (packet.is_disposable or context.codec.intra_only):
                 continue  # no other frame is made from it
             if self._begins_group is not None:
@@ -251,7 +252,7 @@ class _Reader:
             if packet.is_keyframe and start is not None and start >= self._stop:
                 return
             wanted = packet.is_keyframe and (start is None or start == self._end or self._grid.is_due(start))
-            self._pass(packet, is_skipped=not wanted)
+            self._pass(packet, start, is_skipped=not wanted)
             if not wanted:
                 continue
             try:
@@ -267,12 +268,11 @@ class _Reader:
         """Whether a packet belongs to the segment, and not to its tail."""
         return start is None or self._begin <= start < self._end
 
-    def _pass(self, packet: av.Packet, *, is_skipped: bool) -> None:
+    def _pass(self, packet: av.Packet, start: float | None, *, is_skipped: bool) -> None:
         """Notes a packet that was read, and its frame if that will not be decoded."""
-        start = self._start(packet)
         if start is None or not self._is_ours(start):
             return
-        length = float((packet.duration or 0) * packet.time_base) if packet.time_base else 0.0
+        length = (packet.duration or 0) * self._clock.numerator / self._clock.denominator
         self._stats.packet_end = max(self._stats.packet_end or 0.0, start + length)
         if is_skipped and start >= 0 and not packet.is_discard:
             self._stats.shown(start)
@@ -296,12 +296,11 @@ class _Reader:
                 yield queue.popleft()
         yield from queue
 
-    def _is_needed(self, packet: av.Packet) -> bool:
+    def _is_needed(self, packet: av.Packet, start: float | None) -> bool:
         """Whether a sample may need the packet's frame: a point of the grid lies behind the frame shown before it.
 
         A missing time stamp makes the gap before a frame look larger, so the answer errs only towards yes.
         """
-        start = self._start(packet)
         if start is None or packet.pts is None or packet.pts in (self._segment.first_pts, self._clock.start_pts):
             return True
         if start < self._segment.start:

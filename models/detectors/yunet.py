@@ -15,7 +15,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from models.detectors.interface import DetectorCard, Picture, checked_weights, file_of_package, squares
 from models.runtime import quiet
@@ -33,6 +33,8 @@ _OVERLAP, _MOST = 0.3, 5000
 """Two boxes that overlap by the first are one face; the second is OpenCV's own limit on boxes before that."""
 _STRIDES = (8, 16, 32)
 """Pixels of the picture in a pixel of each of the network's outputs."""
+_ROUNDING = 1e-3
+"""Far more than a logit is off in single precision."""
 
 _of_thread = threading.local()
 
@@ -66,6 +68,7 @@ class YuNet:
             self._interpreter = Interpreter(model_content=content, num_threads=1)
         self._outputs = [output["index"] for output in self._interpreter.get_output_details()]
         self._input = np.zeros((0, 0, 0, 0), np.float32)
+        self._size = (0, 0)
 
     def __call__(self, bgr: np.ndarray, threshold: float) -> np.ndarray:
         """The faces in a picture [h, w, 3] uint8, best first.
@@ -81,7 +84,9 @@ class YuNet:
             with quiet():
                 self._interpreter.resize_tensor_input(0, shape)
                 self._interpreter.allocate_tensors()
-        self._input[:] = 0
+        if self._size != (height, width):  # of the same size, the picture before lies where this one will
+            self._input[:] = 0
+            self._size = (height, width)
         self._input[0, 1 : height + 1, 1 : width + 1] = bgr
         self._interpreter.set_tensor(0, self._input)
         self._interpreter.invoke()
@@ -145,14 +150,18 @@ def _written(weights: list[tuple[np.ndarray, np.ndarray]]) -> bytes:
 
 def _faces(output: np.ndarray, stride: int, threshold: float) -> np.ndarray:
     """Faces that one of the network's outputs [h, w, 16] shows, as `YuNet` gives them."""
-    score = np.sqrt(expit(output[..., 0]) * expit(output[..., 5]))
-    rows, columns = np.nonzero(score >= threshold)
+    # A score is the root of two probabilities, neither of which is below the score's square. Few places pass this.
+    least = logit(threshold**2) - _ROUNDING
+    rows, columns = np.nonzero((output[..., 0] >= least) & (output[..., 5] >= least))
     values = output[rows, columns]
+    score = np.sqrt(expit(values[:, 0]) * expit(values[:, 5]))
+    counts = score >= threshold
+    rows, columns, values, score = rows[counts], columns[counts], values[counts], score[counts]
     corner = np.stack([columns, rows], axis=1).astype(np.float32)
     sides = np.exp(values[:, 3:5]) * stride
     points = (values[:, 6:].reshape(-1, 5, 2) + corner[:, None]) * stride
     boxes = [(values[:, 1:3] + corner) * stride - sides / 2, sides]
-    return np.concatenate([*boxes, points.reshape(-1, 10), score[rows, columns, None]], axis=1)
+    return np.concatenate([*boxes, points.reshape(-1, 10), score[:, None]], axis=1)
 
 
 def _network(path: Path) -> YuNet:

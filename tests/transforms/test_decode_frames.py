@@ -151,7 +151,7 @@ class TestSkipping:
     def test_it_changes_nothing(self, encoded, fps, monkeypatch):
         config = Config().override(sample_fps=fps)
         samples, stats = read_whole(encoded, config)
-        monkeypatch.setattr(decode_frames._Reader, "_is_needed", lambda self, packet: True)
+        monkeypatch.setattr(decode_frames._Reader, "_is_needed", lambda self, packet, start: True)
         all_samples, all_stats = read_whole(encoded, config)
         assert [key(s) for s in samples] == [key(s) for s in all_samples]
         assert stats.last_timestamp == all_stats.last_timestamp
@@ -171,7 +171,7 @@ class TestSkipping:
         paths = [p for p in sorted(shared_videos.glob("*/*")) if plan_of(p, config).status == "ok"]
         assert len(paths) == 25
         skipping = [read_whole(path, config)[0] for path in paths]
-        monkeypatch.setattr(decode_frames._Reader, "_is_needed", lambda self, packet: True)
+        monkeypatch.setattr(decode_frames._Reader, "_is_needed", lambda self, packet, start: True)
         for path, samples in zip(paths, skipping, strict=True):
             all_samples, stats = read_whole(path, config)
             assert [s.timestamp for s in samples] == [s.timestamp for s in all_samples], path.name
