@@ -23,9 +23,9 @@ RawOutputs = dict[str | None, np.ndarray]
 Network = Callable[..., RawOutputs]
 """Scaled chips [n, size, size, channels] and, if the card says so, a second input [n, k], float32 → its outputs."""
 
-_DECIDED = 0.9
-"""Probability of an emotion from which on the mirror image of a face is left out: of 7,000 faces it changed the most
-probable emotion of none, and probabilities by 0.0015."""
+_CLEAR = 4.0
+"""How many times as probable as the next an emotion must be for the mirror image of a face to be left out;
+`python -m benchmarks.mirror` shows what that changes."""
 
 _AT_ONCE = 32
 """Chips that are scaled at once, so that few are in memory as floats."""
@@ -54,19 +54,25 @@ def _answers_at_once(card: Card, network: Network, chips: np.ndarray) -> dict[st
         return attributes(network(scaled, hog_landmarks(chips[..., 0])), card)
     raw = network(scaled)
     if card.mirror:
-        undecided = np.flatnonzero(~_decided(raw, card))
-        mirrored = network(scaled[undecided, :, ::-1]) if len(undecided) else {}
+        unclear = np.flatnonzero(~is_clear(raw, card))
+        mirrored = network(scaled[unclear, :, ::-1]) if len(unclear) else {}
         for name, values in mirrored.items():
-            raw[name][undecided] = (raw[name][undecided] + values) / 2
+            raw[name][unclear] = (raw[name][unclear] + values) / 2
     return attributes(raw, card)
 
 
-def _decided(raw: RawOutputs, card: Card) -> np.ndarray:
-    """[n] bool, of which faces the network is so sure that their mirror images are not worth their time."""
+def is_clear(raw: RawOutputs, card: Card) -> np.ndarray:
+    """[n] bool, of which faces the emotion is so clear that their mirror images are not worth their time.
+
+    Args:
+      raw: the network's outputs for the faces as they are.
+      card: what they mean. If it gives anything else than emotion, no face is clear.
+    """
     if card.attributes != ("emotion",):
         return np.zeros(len(next(iter(raw.values()))), bool)
     output = card.output("emotion")
-    return class_probabilities(raw[output.source], output).max(axis=1) >= _DECIDED
+    next_best, best = np.sort(class_probabilities(raw[output.source], output), axis=1)[:, -2:].T
+    return best >= _CLEAR * next_best
 
 
 def attributes(raw: RawOutputs, card: Card) -> dict[str, np.ndarray]:

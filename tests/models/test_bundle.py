@@ -1,5 +1,6 @@
 import hashlib
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -215,7 +216,7 @@ def test_loading_says_nothing_on_the_terminal_and_imports_no_more_than_it_needs(
 def test_a_mirrored_model_says_the_same_of_a_chip_and_its_mirror_image(
     copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outputs, "_DECIDED", 1.1)  # none is decided by the first look
+    monkeypatch.setattr(outputs, "_CLEAR", math.inf)  # no emotion is clear at the first look
     said = []
     for mirror in (True, False):
         edit_card(copy, mirror=mirror)
