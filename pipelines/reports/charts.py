@@ -21,6 +21,8 @@ _DARK_GROUND = {"angry", "disgust", "sad"}  # white letters on these, black ones
 
 _LANE, _COUNTS, _SHARES, _GAP, _TOP, _BOTTOM = 24, 84, 132, 34, 26, 44
 """Heights in pixels."""
+_NUMBERED, _LONGEST_LABEL = 11, 20
+"""Letters of a lane's label that fit into the margin, and those that a name has at most; wider ones widen it."""
 _LETTERED = 0.07
 """Share of the whole time from which a span is wide enough for the name of its emotion."""
 _EDGED = 400
@@ -70,7 +72,8 @@ def timeline_figure(report: VideoReport, part: tuple[float, float] | None = None
             "domain": domains[0],
             "range": [max(len(lanes), 1) - 0.5, -0.5],
             "tickvals": list(range(len(lanes))),
-            "ticktext": [html.escape(lane.label) for lane in lanes],
+            "ticktext": [html.escape(_shortened(lane.label)) for lane in lanes],
+            **({"automargin": True} if any(len(lane.label) > _NUMBERED for lane in lanes) else {}),
             "fixedrange": True,
             "zeroline": False,
             "showgrid": False,
@@ -129,6 +132,10 @@ def end_of(report: VideoReport) -> float:
     counted = len(report.counts.mean) * report.counts.bin_seconds
     shown = duration if counted - 1 <= duration <= counted else counted
     return max(round(float(shown), 3), 1.0)
+
+
+def _shortened(label: str) -> str:
+    return label if len(label) <= _LONGEST_LABEL else f"{label[: _LONGEST_LABEL - 1]}…"
 
 
 def _shade(start: float, end: float) -> dict[str, Any]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import duckdb
 
+from pipelines.reports.content import Gender
+from pipelines.reports.timeline import make_gender, most_frequent
 from pipelines.results.database import connect
 from pipelines.results.persons import VIEWS, read_persons
 from pipelines.results.tables import read_video_table
@@ -45,7 +48,7 @@ TRACK_ORDERS = {
 }
 """How the tracks of a person can be sorted."""
 
-_COLUMNS = ("track_id", "n_samples", "best_timestamp", "emotion", *EMOTION_COLUMNS, "age", "gender_female")
+_COLUMNS = ("track_id", "n_samples", "best_timestamp", "emotion", *EMOTION_COLUMNS, "age", "gender", "gender_female")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,13 +58,13 @@ class Looks:
     Attributes:
       emotions: mean probability by emotion; empty where none is known.
       age: in years.
-      female: probability of female.
+      gender: label of most samples, with the mean probability of female; None where it is unknown.
       portrait: track that is most like the others, and the second of its best sample; None where there is none.
     """
 
     emotions: dict[str, float]
     age: float | None
-    female: float | None
+    gender: Gender | None
     portrait: tuple[Key, int] | None
 
 
@@ -202,7 +205,10 @@ def _looks(keys: Sequence[Key], tracks: Mapping[Key, Row]) -> Looks:
     return Looks(
         {name: mean for name, mean in means.items() if mean is not None},
         _mean(rows, "age"),
-        _mean(rows, "gender_female"),
+        make_gender(
+            most_frequent([row["gender"] for row in rows], [row["n_samples"] for row in rows]),
+            math.nan if (female := _mean(rows, "gender_female")) is None else female,
+        ),
         (keys[0], int(rows[0]["best_timestamp"])) if rows else None,
     )
 

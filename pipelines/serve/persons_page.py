@@ -13,9 +13,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from pipelines import words
-from pipelines.face_words import gender_words
 from pipelines.persons.decide import merge_persons, name_person, not_person, split_person, undo_decision
 from pipelines.persons.decisions import Decision, read_decisions
+from pipelines.reports.charts import gender_words
 from pipelines.serve import pages
 from pipelines.serve.archive import Archive
 from pipelines.serve.persons import MOST_TRACKS, PAGE_ROWS, Looks, Persons
@@ -28,6 +28,8 @@ _MOST_AT_ONCE = 200
 _LONGEST_NAME = 100
 _LISTED = 20
 """Decisions that a page lists, the newest first."""
+_SHOWN, _LEAST = 3, 0.01
+"""Expressions that are named at most, and the least mean probability of one that is named."""
 _ONE_AT_A_TIME = threading.Lock()
 
 
@@ -164,16 +166,12 @@ def _told(row: Row) -> dict[str, Any]:
 
 def _looks(looks: Looks) -> dict[str, Any]:
     falling = sorted(looks.emotions.items(), key=lambda item: -item[1])
-    gender = None if looks.female is None else "female" if looks.female >= 0.5 else "male"
-    said = [
-        None if looks.age is None else f"age {looks.age:.0f}",
-        None if gender is None else gender_words(gender, looks.female),
-    ]
+    shown = [f"{name} {words.percent(mean)}" for name, mean in falling[:_SHOWN] if mean >= _LEAST]
+    said = [None if looks.age is None else f"age {looks.age:.0f}", gender_words(looks.gender)]
     portrait = looks.portrait
     return {
         "emotions": {name: round(mean, 4) for name, mean in looks.emotions.items()},
-        "emotion_words": ", ".join(f"{name} {words.percent(mean)}" for name, mean in falling[:3])
-        or "expressions unknown",
+        "emotion_words": ", ".join(shown) or "expressions unknown",
         "words": ", ".join(text for text in said if text),
         "portrait": portrait and {"video": portrait[0][0], "track": portrait[0][1], "second": portrait[1]},
     }

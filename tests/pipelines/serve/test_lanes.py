@@ -69,4 +69,8 @@ def test_persons_of_the_archive_have_their_names_which_are_text(tmp_path: Path) 
     browser = TestClient(make_app(str(tmp_path / "out")), base_url=_HOME)
     assert labels(browser, "person") == ["Person 0", "Ann &lt;b&gt;"]
     hovers = [text for trace in figure(browser, "by=person")["data"] for text in trace.get("customdata", [])]
+    assert "automargin" not in figure(browser, "by=track")["layout"]["yaxis"]
+    name_person(1, "Ann of the green gables", str(tmp_path / "out"))
+    assert figure(browser, "by=person")["layout"]["yaxis"]["automargin"]
+    assert labels(browser, "person")[1] == "Ann of the green ga…"
     assert any("<b>Ann &lt;b&gt;, track 1</b>" in text for text in hovers)

@@ -66,6 +66,7 @@ def test_looks_are_means_over_the_tracks(browser: TestClient) -> None:
     assert looks["99"]["portrait"] is None and looks["99"]["emotions"] == {}
     assert sum(looks["1"]["emotions"].values()) == pytest.approx(1, abs=0.01)
     assert looks["1"]["emotion_words"].startswith("happy") and looks["1"]["words"].startswith("age 30, female")
+    assert looks["99"]["words"] == "gender unknown"
     assert set(looks["1"]["portrait"]) == {"video", "track", "second"}
 
 

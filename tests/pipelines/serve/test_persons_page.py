@@ -94,13 +94,18 @@ def test_a_person_is_named_merged_and_split_and_all_of_it_is_undone(chromium: An
 
 
 def test_lanes_switch_and_become_finer_where_it_is_zoomed_in(chromium: Any, tmp_path: Path) -> None:
-    write_video(tmp_path, tracks=[feeling(0, 0.0, ["sad", "happy"] * 1000)], seconds=2000.0, duration=2000.0)
+    write_video(
+        tmp_path, tracks=[feeling(0, 0.0, ["sad", "happy"] * 1000)], seconds=2000.0, duration=2000.0, cuts=[500.0]
+    )
     tell_apart(tmp_path)
     with running(make_app(str(tmp_path))) as home:
         page = Page(chromium, Page(chromium, home).link("#list tbody a"))
         page.wait(lambda: page.all(".figure[data-drawn]"))
         label = "document.querySelector('.figure').layout.yaxis.ticktext[0]"
         assert page.run(label) == "Person 0"
+        for key, time in (("]", 500), (Keys.ARROW_RIGHT, 501), ("[", 500), ("[", 0)):
+            page.one("body").send_keys(key)
+            page.wait(lambda time=time: page.run("document.getElementById('overlay').time") == time)
         press(page, "[data-lanes=track]")
         page.wait(lambda: page.run(label) == "Track 0")
         assert page.one("[data-lanes=track]").get_attribute("aria-pressed") == "true"
