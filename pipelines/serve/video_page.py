@@ -104,6 +104,10 @@ class _Videos:
 
     def show(self, request: Request) -> Response:
         rows = self._rows(request)
+        if self._archive.is_copy:
+            text = "This is a compact copy, which holds the tables of all videos together."
+            advice = "look at single videos with the folder that the copy was made from"
+            return pages.refusal(409, rows[0]["uri"].rsplit("/", 1)[-1], text, advice=advice)
         try:
             lanes, who = self._lanes_of(rows), self._persons.in_video(rows[0]["video_id"])
         except StorageError as error:

@@ -106,6 +106,8 @@ def test_a_compact_copy_gives_the_same_list(results: Path, archive: Archive, tmp
     for query in ("sort=-share_happy", "where=age_oldest,ge,60"):
         assert listed(copy, query) == listed(archive, query)
     assert line(copy, TALK)["strip"] == line(archive, TALK)["strip"]
+    shown = TestClient(make_app("", archive=copy), base_url=_HOME).get(f"/video/{line(copy, TALK)['video_id']}")
+    assert shown.status_code == 409 and "compact copy" in shown.text and "was made from" in shown.text
 
 
 def test_new_rows_appear_and_sums_are_kept(results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
