@@ -38,7 +38,7 @@ def views_of(
     """The second input of each face's chip as it is and of `jitter.copies` changed copies of it.
 
     In training, one of them stands beside the chip, which is changed anew each time. So the two are not of the same
-    copy; landmarks of a chip take dlib 4 ms, ten times the rest of a step.
+    copy; landmarks of a chip take dlib 4 ms, nearly as long as the rest of a step.
 
     Args:
       chips_of: gives the chips [m, S, S, channels] uint8 of some of the n faces, with their margin.
