@@ -63,7 +63,9 @@ class NetworkWriter:
         given = (of, self._constant(weights), self._constant(bias))
         return self._operator(_Operator.CONV_2D, schema.BuiltinOptions.Conv2DOptions, options, given, made)
 
-    def depthwise(self, of: int, weights: np.ndarray, bias: np.ndarray, *, relu: bool = False) -> int:
+    def depthwise(
+        self, of: int, weights: np.ndarray, bias: np.ndarray, *, relu: bool = False, halved: bool = False
+    ) -> int:
         """A convolution of each channel by itself, with a border of zeros, so that the size stays.
 
         Args:
@@ -71,13 +73,25 @@ class NetworkWriter:
           weights: [height, width, channels] float32.
           bias: [channels] float32.
           relu: whether what is below 0 becomes 0.
+          halved: whether it takes steps of two pixels, with weights of 3 × 3 and the first step at the corner.
         """
         options = schema.DepthwiseConv2DOptionsT()
-        options.strideH = options.strideW = options.depthMultiplier = 1
+        options.strideH = options.strideW = 2 if halved else 1
+        options.depthMultiplier = 1
         options.padding, options.fusedActivationFunction = _Padding.SAME, _activation(relu)
+        made = self.shape(of)
+        if halved:  # a border of its own: LiteRT's lies below and to the right
+            height, width, channels = made
+            options.padding, made = _Padding.VALID, (height // 2, width // 2, channels)
+            of = self._bordered(of)
         given = (of, self._constant(weights[None]), self._constant(bias))
         kind = schema.BuiltinOptions.DepthwiseConv2DOptions
-        return self._operator(_Operator.DEPTHWISE_CONV_2D, kind, options, given, self.shape(of))
+        return self._operator(_Operator.DEPTHWISE_CONV_2D, kind, options, given, made)
+
+    def sloped(self, of: int, slopes: np.ndarray) -> int:
+        """What is below 0 is multiplied by its channel's slope, [channels] float32 (PReLU)."""
+        given = (of, self._constant(slopes[None, None]))
+        return self._operator(_Operator.PRELU, schema.BuiltinOptions.NONE, None, given, self.shape(of))
 
     def halved(self, of: int) -> int:
         """The largest of every 2 × 2 pixels."""
@@ -112,22 +126,32 @@ class NetworkWriter:
         model = schema.ModelT()
         model.version, model.subgraphs, model.buffers = _VERSION, [graph], self._buffers
         model.operatorCodes = [_code(operator) for operator in self._codes]
-        builder = flatbuffers.Builder(1 << 16)
+        held = sum(len(buffer.data) for buffer in self._buffers if buffer.data is not None)
+        builder = flatbuffers.Builder((1 << 16) + held)
         builder.Finish(model.Pack(builder), _IDENTIFIER)
         return bytes(builder.Output())
 
-    def _tensor(self, shape: Sequence[int], buffer: int = 0) -> int:
+    def _bordered(self, of: int) -> int:
+        """With a row of zeros above and a column of zeros to the left."""
+        height, width, channels = self.shape(of)
+        border = self._constant(np.array([[0, 0], [1, 0], [1, 0], [0, 0]], np.int32))
+        kind, made = schema.BuiltinOptions.PadOptions, (height + 1, width + 1, channels)
+        return self._operator(_Operator.PAD, kind, schema.PadOptionsT(), (of, border), made)
+
+    def _tensor(self, shape: Sequence[int], buffer: int = 0, kind: int = schema.TensorType.FLOAT32) -> int:
         tensor = schema.TensorT()
-        tensor.shape, tensor.type, tensor.buffer = list(shape), schema.TensorType.FLOAT32, buffer
+        tensor.shape, tensor.type, tensor.buffer = list(shape), kind, buffer
         tensor.name = str(len(self._tensors))
         self._tensors.append(tensor)
         return len(self._tensors) - 1
 
     def _constant(self, values: np.ndarray) -> int:
         buffer = schema.BufferT()
-        buffer.data = np.frombuffer(values.astype("<f4").tobytes(), np.uint8)
+        is_float = values.dtype.kind == "f"
+        buffer.data = np.frombuffer(np.ascontiguousarray(values, "<f4" if is_float else "<i4").tobytes(), np.uint8)
         self._buffers.append(buffer)
-        return self._tensor(values.shape, len(self._buffers) - 1)
+        kind = schema.TensorType.FLOAT32 if is_float else schema.TensorType.INT32
+        return self._tensor(values.shape, len(self._buffers) - 1, kind)
 
     def _operator(self, code: int, kind: int, options: Any, inputs: Sequence[int], shape: tuple[int, int, int]) -> int:
         operator = schema.OperatorT()

@@ -45,6 +45,23 @@ def test_depthwise(picture: np.ndarray) -> None:
     np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
+def test_depthwise_of_half_the_size(picture: np.ndarray) -> None:
+    """The first step is at the corner, half outside: LiteRT's own would begin inside."""
+    kernel, bias = RNG.standard_normal((3, 3, 2), dtype=np.float32), np.array([0.5, -0.5], np.float32)
+    writer = NetworkWriter((6, 8, 2))
+    half = writer.depthwise(0, kernel, bias, halved=True)
+    assert writer.shape(half) == (3, 4, 2)
+    wanted = np.dstack([correlate(picture[..., c], kernel[..., c], "same")[::2, ::2] for c in (0, 1)]) + bias
+    np.testing.assert_allclose(run(writer, half, picture), wanted, atol=1e-5)
+
+
+def test_slopes(picture: np.ndarray) -> None:
+    writer = NetworkWriter((6, 8, 2))
+    slopes = np.array([0.5, -2.0], np.float32)
+    wanted = np.where(picture < 0, picture * slopes, picture)
+    np.testing.assert_allclose(run(writer, writer.sloped(0, slopes), picture), wanted, atol=1e-6)
+
+
 def test_sizes_and_sums(picture: np.ndarray) -> None:
     height, width, _ = picture.shape
     writer = NetworkWriter((6, 8, 2))

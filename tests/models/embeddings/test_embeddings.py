@@ -46,6 +46,13 @@ def test_one_face_in_two_pictures_has_one_direction(name: str) -> None:
     assert one @ other > card.same_above + card.sure_above
 
 
+def test_sface_is_the_network_that_opencv_runs() -> None:
+    """All of it: OpenCV's class takes the same file and chip."""
+    chip = cv2.resize(scene(0.0, size=(300, 270))[0], (112, 112))
+    theirs = cv2.FaceRecognizerSF.create(str(sface.weights()), "").feature(chip)[0]
+    np.testing.assert_allclose(sface.load(sface.weights())(chip), unit(theirs), atol=2e-5)
+
+
 def test_landmarks_give_the_chip_where_a_detector_gives_no_points() -> None:
     """The chips are so alike that their embeddings are."""
     card = embedding_card("sface")

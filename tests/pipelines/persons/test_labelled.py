@@ -8,6 +8,7 @@ import functools
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -79,6 +80,25 @@ def make_video(path: Path, folder: Path, who: list[tuple[str, str]], rng: np.ran
         container.mux(stream.encode(None))
 
 
+def who_is_seen(tracks: list[dict[str, Any]], pairs: list[tuple[str, str]]) -> list[str]:
+    """The person of each track of a video, or whose shirt or hand it is.
+
+    There is one person in each half of a shot. What lies below another box there is a hand, or the face that is printed
+    on the third signer's shirt: nobody, who must not be joined with the person either.
+    """
+    shots: dict[tuple[int, bool], list[dict[str, Any]]] = {}
+    for track in tracks:
+        is_right = track["best_x"] + track["best_width"] / 2 > _WIDTH / 2
+        shots.setdefault((int(track["best_timestamp"] / _SHOT), is_right), []).append(track)
+    seen = {}
+    for (shot, is_right), here in shots.items():
+        highest = min(track["best_y"] for track in here)
+        for track in here:
+            is_face = track["best_y"] < highest + track["best_height"] / 2
+            seen[track["track_id"]] = ("" if is_face else "shirt of ") + pairs[shot][is_right]
+    return [seen[track["track_id"]] for track in tracks]
+
+
 @pytest.mark.slow
 def test_people_who_return_after_cuts_and_in_other_videos(shared_videos: Path, tmp_path: Path) -> None:
     rng = np.random.default_rng(4)
@@ -101,10 +121,7 @@ def test_people_who_return_after_cuts_and_in_other_videos(shared_videos: Path, t
     true, true_within, within, archive = [], [], [], []
     for video_id, name in uri.items():
         tracks = rows(out, "tracks", video_id=video_id)
-        seen = []
-        for track in tracks:
-            is_right = track["best_x"] + track["best_width"] / 2 > _WIDTH / 2
-            seen.append(true_pairs[name][int(track["best_timestamp"] / _SHOT)][int(is_right)])
+        seen = who_is_seen(tracks, true_pairs[name])
         found = [track["person_id"] for track in tracks]
         true += seen
         true_within += [f"{video_id} {person}" for person in seen]
@@ -115,4 +132,4 @@ def test_people_who_return_after_cuts_and_in_other_videos(shared_videos: Path, t
     f1_across = pairwise_f1(np.array(true), np.array(archive))
     of_two = [p for p in set(archive) if len({t for t, a in zip(true, archive, strict=True) if a == p}) > 1]
     of_two += [p for p in set(within) if len({t for t, a in zip(true, within, strict=True) if a == p}) > 1]
-    assert f1_within >= 0.97 and f1_across >= 0.95 and not of_two, (f1_within, f1_across, of_two)
+    assert f1_within >= 0.98 and f1_across >= 0.95 and not of_two, (f1_within, f1_across, of_two)
