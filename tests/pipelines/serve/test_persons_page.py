@@ -88,6 +88,7 @@ def test_a_person_is_named_merged_and_split_and_all_of_it_is_undone(chromium: An
         press(page, "#decisions li:first-child button")
         page.wait(lambda left=left: len(page.all("#decisions li")) == left)
     assert persons(out) == {0: None, 1: None}
+    page.wait(lambda: page.one("#title").text == "Person 0")  # the list of appearances is drawn anew with it
     press(page, "#appearances a")
     page.wait(lambda: "/video/" in page.browser.current_url and page.all("#details h3"))
     assert page.browser.get_log("browser") == []
