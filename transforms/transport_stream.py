@@ -20,6 +20,9 @@ _Name = tuple[int, int]
 _LOOKED_AT = 1 << 20
 """Bytes within which a table is repeated: it has to come every half second."""
 
+_AT_ONCE = 512
+"""Packets that are read at once: a table mostly comes sooner than it has to."""
+
 _SHARES = 8
 """Parts of the file at whose beginnings the table is looked at."""
 
@@ -127,13 +130,14 @@ def _packets(file: BinaryIO, layout: tuple[int, int], begin: int) -> Iterator[tu
     """Place, PID and payload of the packets that begin a table or a frame, as far as a table is looked for."""
     size, sync = layout
     begin -= begin % size
-    file.seek(begin)
-    data = file.read(_LOOKED_AT)
-    for at in range(sync, len(data) - size + sync + 1, size):
-        if data[at] != _SYNC or not data[at + 1] & 0x40 or not data[at + 3] & 0x10:
-            continue
-        start = at + 4 + (1 + data[at + 4] if data[at + 3] & 0x20 else 0)
-        yield begin + at - sync, int.from_bytes(data[at + 1 : at + 3]) & 0x1FFF, data[start : at + 188]
+    for piece in range(begin, begin + _LOOKED_AT, _AT_ONCE * size):
+        file.seek(piece)
+        data = file.read(_AT_ONCE * size)
+        for at in range(sync, len(data) - size + sync + 1, size):
+            if data[at] != _SYNC or not data[at + 1] & 0x40 or not data[at + 3] & 0x10:
+                continue
+            start = at + 4 + (1 + data[at + 4] if data[at + 3] & 0x20 else 0)
+            yield piece + at - sync, int.from_bytes(data[at + 1 : at + 3]) & 0x1FFF, data[start : at + 188]
 
 
 def _section(payload: bytes, kind: int) -> bytes:
